@@ -1,0 +1,214 @@
+"""The values that flow from image to skeleton: frozen, and checked where they are made.
+
+Letters for shapes: P people, J joints, T frames of a window, N hypotheses.
+Stamps are integer nanoseconds, so that a message's stamp comes out as it went in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffpose_ros.core import _check
+from diffpose_ros.core.camera import Camera
+from diffpose_ros.core.errors import InputError
+from diffpose_ros.core.joints import joint_set
+
+
+class TrackState(IntEnum):
+    """State of a person's track; the numbers are those of the messages."""
+
+    NEW = 0
+    TRACKED = 1
+    OCCLUDED = 2
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        stamp_ns: time of exposure, nanoseconds.
+        camera: the camera that took it.
+    """
+
+    image: NDArray[np.uint8]
+    stamp_ns: int
+    camera: Camera
+
+    def __post_init__(self) -> None:
+        im = self.image
+        if not (isinstance(im, np.ndarray) and im.dtype == np.uint8 and im.ndim == 3):
+            raise InputError("image: expected a uint8 array (H, W, 3)")
+        if im.shape[2] != 3 or 0 in im.shape:
+            raise InputError(f"image: expected (H, W, 3), got {im.shape}")
+        if im.shape[:2] != (self.camera.height, self.camera.width):
+            raise InputError(
+                f"image: camera is {self.camera.width}x{self.camera.height}, "
+                f"image is {im.shape[1]}x{im.shape[0]}"
+            )
+
+
+@dataclass(frozen=True)
+class People2D:
+    """Keypoints of all people in one image.
+
+    Attributes:
+        xy: (P, J, 2) pixels in the raw (distorted) image.
+        score: (P, J) in [0, 1]; 0 means not seen, and ``xy`` is then meaningless.
+        joint_set: name of the joint set.
+        person_score: (P,) in [0, 1].
+        track_id: (P,) identities, -1 where not tracked.
+        age_s: (P,) seconds since the track was first seen.
+        state: (P,) :class:`TrackState` numbers.
+
+    Raises:
+        InputError: shapes disagree, numbers are not finite, scores leave [0, 1].
+    """
+
+    xy: NDArray[np.float64]
+    score: NDArray[np.float64]
+    joint_set: str = "coco17"
+    person_score: NDArray[np.float64] | None = None
+    track_id: NDArray[np.int64] | None = None
+    age_s: NDArray[np.float64] | None = None
+    state: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        j = len(joint_set(self.joint_set))
+        xy = _check.array("keypoints xy", self.xy, (None, j, 2))
+        p = xy.shape[0]
+        score = _check.array("keypoint score", self.score, (p, j))
+        _check.finite("keypoints xy", xy)
+        _check.finite("keypoint score", score)
+        if score.size and (score.min() < 0 or score.max() > 1):
+            raise InputError(
+                f"keypoint score: expected 0 to 1, got {score.min():g} to {score.max():g}"
+            )
+        object.__setattr__(self, "xy", xy)
+        object.__setattr__(self, "score", score)
+        person = score.mean(axis=1) if self.person_score is None else self.person_score
+        self._set("person_score", person, p, np.float64)
+        _check.finite("person score", self.person_score)  # type: ignore[arg-type]
+        self._set("track_id", np.full(p, -1) if self.track_id is None else self.track_id, p)
+        self._set("age_s", np.zeros(p) if self.age_s is None else self.age_s, p, np.float64)
+        self._set("state", np.zeros(p) if self.state is None else self.state, p)
+
+    def _set(self, name: str, value: object, p: int, dtype: type = np.int64) -> None:
+        object.__setattr__(self, name, _check.array(name, value, (p,), dtype))  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return int(self.xy.shape[0])
+
+    @classmethod
+    def empty(cls, joint_set_name: str = "coco17") -> People2D:
+        """Nobody in view."""
+        j = len(joint_set(joint_set_name))
+        return cls(xy=np.zeros((0, j, 2)), score=np.zeros((0, j)), joint_set=joint_set_name)
+
+    def take(self, index: NDArray[np.int64] | list[int]) -> People2D:
+        """The people at ``index``, in that order."""
+        i = np.asarray(index, dtype=np.int64)
+        return People2D(
+            xy=self.xy[i],
+            score=self.score[i],
+            joint_set=self.joint_set,
+            person_score=self.person_score[i],  # type: ignore[index]
+            track_id=self.track_id[i],  # type: ignore[index]
+            age_s=self.age_s[i],  # type: ignore[index]
+            state=self.state[i],  # type: ignore[index]
+        )
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one person's recent frames look like to a network.
+
+    Attributes:
+        xy: (T, J, 2) normalised coordinates (unitless, see ``geometry.normalise``).
+        score: (T, J); 0 where masked.
+        stamps_ns: (T,) strictly increasing.
+    """
+
+    xy: NDArray[np.float64]
+    score: NDArray[np.float64]
+    stamps_ns: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        xy = _check.array("window xy", self.xy, (None, None, 2))
+        object.__setattr__(self, "xy", xy)
+        object.__setattr__(self, "score", _check.array("window score", self.score, xy.shape[:2]))
+        stamps = _check.array("window stamps", self.stamps_ns, (xy.shape[0],), np.int64)
+        if (np.diff(stamps) <= 0).any():
+            raise InputError("window stamps: expected strictly increasing")
+        object.__setattr__(self, "stamps_ns", stamps)
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """N samples of one person's pose.
+
+    Attributes:
+        xyz: (N, J, 3) metres, relative to the hip, camera optical frame.
+    """
+
+    xyz: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        xyz = _check.array("hypotheses", self.xyz, (None, None, 3))
+        if xyz.shape[0] < 1:
+            raise InputError("hypotheses: expected at least one")
+        _check.finite("hypotheses", xyz)
+        object.__setattr__(self, "xyz", xyz)
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """One person in 3D.
+
+    Attributes:
+        xyz: (J, 3) metres, camera optical frame, absolute.
+        covariance: (J, 3, 3) m^2 of each joint's position relative to the root.
+        score: (J,) in [0, 1].
+        root: (3,) mid-hip, metres, camera optical frame.
+        root_is_metric: scale comes from the user's ``person_height`` (true), or from the body
+            prior and intrinsics that may be a guess (false).
+        track_id: identity of the person.
+        age_s: seconds since the track was first seen.
+        state: state of the track.
+        person_score: in [0, 1].
+        joint_set: name of the joint set.
+        root_covariance: (3, 3) m^2 of the root's position.
+
+    Raises:
+        InputError: a shape is wrong or a number is not finite.
+    """
+
+    xyz: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    score: NDArray[np.float64]
+    root: NDArray[np.float64]
+    root_is_metric: bool
+    track_id: int = -1
+    age_s: float = 0.0
+    state: TrackState = TrackState.NEW
+    person_score: float = 1.0
+    joint_set: str = "h36m17"
+    root_covariance: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 3)))
+
+    def __post_init__(self) -> None:
+        j = len(joint_set(self.joint_set))
+        for name, value, shape in (
+            ("xyz", self.xyz, (j, 3)),
+            ("covariance", self.covariance, (j, 3, 3)),
+            ("score", self.score, (j,)),
+            ("root", self.root, (3,)),
+            ("root_covariance", self.root_covariance, (3, 3)),
+        ):
+            checked = _check.array(f"skeleton {name}", value, shape)
+            _check.finite(f"skeleton {name}", checked)
+            object.__setattr__(self, name, checked)

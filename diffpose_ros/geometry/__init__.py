@@ -1,0 +1,1 @@
+"""Cameras and bodies as geometry: undistortion, normalisation, projection, root translation."""

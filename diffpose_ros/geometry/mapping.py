@@ -1,0 +1,63 @@
+"""COCO-17 keypoints to the 21 points the lifter reads: H36M-17 and the four face points H36M lacks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffpose_ros.core import COCO17
+
+NUM_POINTS = 21
+"""H36M-17 in order, then left eye, right eye, left ear, right ear."""
+
+FACE = tuple(COCO17.index(n) for n in ("left_eye", "right_eye", "left_ear", "right_ear"))
+
+# H36M index -> COCO joints whose mean it is; head_top has no COCO keypoint and stays masked.
+_SOURCES: dict[int, tuple[str, ...]] = {
+    0: ("left_hip", "right_hip"),
+    1: ("right_hip",),
+    2: ("right_knee",),
+    3: ("right_ankle",),
+    4: ("left_hip",),
+    5: ("left_knee",),
+    6: ("left_ankle",),
+    7: ("left_hip", "right_hip", "left_shoulder", "right_shoulder"),
+    8: ("left_shoulder", "right_shoulder"),
+    9: ("nose",),
+    11: ("left_shoulder",),
+    12: ("left_elbow",),
+    13: ("left_wrist",),
+    14: ("right_shoulder",),
+    15: ("right_elbow",),
+    16: ("right_wrist",),
+}
+
+
+def coco_to_points(
+    xy: NDArray[np.floating], score: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Map COCO-17 keypoints to the lifter's 21 points.
+
+    A point made of several keypoints is their mean and carries their lowest score; it is masked
+    (score 0) when one of them is. ``head_top`` is always masked: COCO has no such keypoint.
+
+    Args:
+        xy: (..., 17, 2), any unit.
+        score: (..., 17), 0 where not seen.
+
+    Returns:
+        (..., 21, 2) in the same unit, zero where masked, and (..., 21) scores.
+    """
+    xy = np.asarray(xy, dtype=np.float64)
+    score = np.asarray(score, dtype=np.float64)
+    out = np.zeros((*xy.shape[:-2], NUM_POINTS, 2))
+    conf = np.zeros((*xy.shape[:-2], NUM_POINTS))
+    for target, names in _SOURCES.items():
+        index = [COCO17.index(n) for n in names]
+        out[..., target, :] = xy[..., index, :].mean(axis=-2)
+        conf[..., target] = score[..., index].min(axis=-1)
+    for k, index_face in enumerate(FACE):
+        out[..., 17 + k, :] = xy[..., index_face, :]
+        conf[..., 17 + k] = score[..., index_face]
+    out[conf <= 0] = 0.0
+    return out, conf
