@@ -1,0 +1,146 @@
+"""``diffpose_ros evaluate``: the errors of a model on a benchmark file, causally."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import fields
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from diffpose_ros.cli._options import (
+    add_lifter_options,
+    bounded,
+    command,
+    make_lifter,
+    progress,
+    writable,
+)
+from diffpose_ros.core import InputError
+from diffpose_ros.evaluation import benchmark, protocol, report
+
+EXAMPLES = """
+diffpose_ros evaluate --data lifting_val.npz
+diffpose_ros evaluate --data lifting_val.npz --model diffpose --per-action --json out.json
+diffpose_ros evaluate --data lifting_val.npz --model out/model.onnx --hypotheses 20 --steps 2
+diffpose_ros evaluate --data lifting_val.npz --frame-rate 10
+"""
+
+COLUMNS = {
+    "mpjpe_mm": ("MPJPE", "mm"),
+    "p_mpjpe_mm": ("P-MPJPE", "mm"),
+    "n_mpjpe_mm": ("N-MPJPE", "mm"),
+    "pck150": ("PCK@150", "%"),
+    "auc": ("AUC", "%"),
+    "mpjve_mm": ("MPJVE", "mm/frame"),
+    "acc_err_mm": ("ACC-ERR", "mm/frame²"),
+    "min_of_n_mpjpe_mm": ("best of N", "mm"),
+    "root_error_mm": ("root", "mm"),
+    "coverage_1sigma": ("in 1 sigma", "%"),
+    "coverage_2sigma": ("in 2 sigma", "%"),
+}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the parser of ``diffpose_ros``."""
+    parser = command(subparsers, "evaluate", "errors of a model on a benchmark file", EXAMPLES)
+    parser.add_argument("--data", required=True, metavar="FILE.npz", help="the benchmark file")
+    parser.add_argument("--json", metavar="OUT", help="write the numbers here, too")
+    parser.add_argument("--per-action", action="store_true", help="a row for each action, too")
+    parser.add_argument(
+        "--frame-rate", type=bounded(float, 0.1), metavar="HZ",
+        help="drop frames as a slower camera would (default: the file's rate)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sequences", type=bounded(int, 1), metavar="N", help="only the first N sequences"
+    )
+    add_lifter_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, print the table, write the JSON."""
+    console = Console()
+    out = None if args.json is None else writable(args.json)
+    sequences = list(benchmark.load(args.data))[: args.sequences]
+    if args.frame_rate is not None:
+        sequences = [s.thinned(args.frame_rate) for s in sequences]
+    lifter = make_lifter(args, keep_hypotheses=True)
+    predictions, seconds = _predict(lifter, sequences, console)
+    scores = report.score(predictions)
+    per_action = report.by(predictions, _action) if args.per_action else {}
+    console.print(_table(args.model, scores, per_action))
+    console.print(
+        f"{scores.frames} frames of {scores.sequences} sequences, "
+        f"{1000 * seconds / scores.frames:.1f} ms a frame"
+        + (f", {scores.unanswered_frames} without a skeleton" if scores.unanswered_frames else "")
+    )
+    if out is not None:
+        content: dict[str, Any] = {**scores.as_dict(), "model": args.model, "data": str(args.data)}
+        if args.frame_rate is not None:
+            content["frame_rate_hz"] = args.frame_rate
+        if per_action:
+            content["per_action"] = {k: v.as_dict() for k, v in per_action.items()}
+        _write(out, content)
+    return 0
+
+
+def _predict(
+    lifter: protocol.LifterLike, sequences: list[benchmark.Sequence], console: Console
+) -> tuple[list[protocol.Prediction], float]:
+    start = time.perf_counter()
+    done = 0
+    with progress(console) as bar:
+        task = bar.add_task("lifting", total=sum(map(len, sequences)), rate="")
+
+        def advance(frames: int) -> None:
+            nonlocal done
+            done += frames
+            if done % 20 == 0:
+                rate = done / (time.perf_counter() - start)
+                bar.update(task, completed=done, rate=f"{rate:.0f} frames/s")
+
+        predictions = list(protocol.run(lifter, sequences, progress=advance))
+    return predictions, time.perf_counter() - start
+
+
+def _action(prediction: protocol.Prediction) -> str:
+    return prediction.sequence.action or "(unnamed)"
+
+
+def _table(model: str, scores: report.Scores, per_action: dict[str, report.Scores]) -> Table:
+    table = Table(title=f"{model}: each frame from itself and its past")
+    if not per_action:
+        table.add_column("metric")
+        table.add_column("value", justify="right")
+        table.add_column("unit")
+        for name, (label, unit) in COLUMNS.items():
+            table.add_row(label, _number(getattr(scores, name), unit), unit)
+        return table
+    table.add_column("action")
+    for label, unit in COLUMNS.values():
+        table.add_column(f"{label}\n{unit}", justify="right")
+    for action, row in (*per_action.items(), ("all", scores)):
+        if action == "all":
+            table.add_section()
+        cells = [_number(getattr(row, n), unit) for n, (_, unit) in COLUMNS.items()]
+        table.add_row(action, *cells)
+    return table
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f}" if unit == "%" else f"{value:.1f}"
+
+
+def _write(path: Any, content: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+assert set(COLUMNS) <= {f.name for f in fields(report.Scores)}, "a column without a score"

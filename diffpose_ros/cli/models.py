@@ -1,0 +1,1 @@
+"""``diffpose_ros models``: which models are in the box, which backends work here."""

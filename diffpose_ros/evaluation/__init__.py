@@ -1,0 +1,1 @@
+"""How good the skeletons are: metrics, the causal protocol over benchmark files, reports."""

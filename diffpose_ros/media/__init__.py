@@ -1,0 +1,1 @@
+"""Video files, image folders, camera files, drawing, bags."""
