@@ -1,0 +1,145 @@
+"""Object arrays are read, and nothing they say is run."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffpose_ros.core import InputError
+from diffpose_ros.data.archive import RestrictedUnpickler, read_arrays, save_object
+
+
+class Evil:
+    """Unpickling this creates a file, or calls whatever else it is made with."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def write_member(path: Path, payload: bytes, name: str = "data") -> None:
+    """An ``.npz`` whose one member is a zero-dimensional object array with this pickle."""
+    member = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        member, {"descr": "|O", "fortran_order": False, "shape": ()}
+    )
+    member.write(payload)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name + ".npy", member.getvalue())
+
+
+def test_dictionaries_of_arrays_come_back_as_they_went_in(tmp_path):
+    told = {"S1": {"Walking 1": np.arange(6, dtype=np.float32).reshape(2, 3), "n": [1, (2.5, "a")]}}
+    np.savez_compressed(tmp_path / "a.npz", data=told, plain=np.arange(3))
+    got = read_arrays(tmp_path / "a.npz", ("data", "plain"))
+    np.testing.assert_array_equal(got["data"]["S1"]["Walking 1"], told["S1"]["Walking 1"])
+    assert got["data"]["S1"]["Walking 1"].dtype == np.float32
+    assert got["data"]["S1"]["n"] == [1, (2.5, "a")]
+    np.testing.assert_array_equal(got["plain"], [0, 1, 2])
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_every_pickle_protocol_is_read(tmp_path, protocol):
+    holder = np.empty((), dtype=object)
+    holder[()] = {"a": np.array([1.5, 2.5]), "s": np.float32(3), "raw": b"\x00\xff", "o": [None, True]}
+    write_member(tmp_path / "a.npz", pickle.dumps(holder, protocol=protocol))
+    got = read_arrays(tmp_path / "a.npz", ("data",))["data"]
+    np.testing.assert_array_equal(got["a"], [1.5, 2.5])
+    assert (got["s"], got["raw"], got["o"]) == (3, b"\x00\xff", [None, True])
+
+
+def test_names_of_old_and_new_numpy_are_the_same_constructor():
+    for module in ("numpy.core", "numpy._core"):
+        stream = f"c{module}.multiarray\n_reconstruct\n.".encode()
+        assert callable(RestrictedUnpickler(io.BytesIO(stream)).load())
+
+
+def test_object_arrays_with_a_shape_stay_arrays(tmp_path):
+    holder = np.empty(2, dtype=object)
+    holder[:] = [np.zeros(2), np.ones(3)]
+    np.savez(tmp_path / "a.npz", data=holder)
+    got = read_arrays(tmp_path / "a.npz", ("data",))["data"]
+    assert [len(x) for x in got] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "named"),
+    [
+        (os.system, ("touch {path}",), "system"),
+        (eval, ("open('{path}', 'w')",), "eval"),
+        (exec, ("open('{path}', 'w')",), "exec"),
+        (open, ("{path}", "w"), "open"),
+        (getattr, ("", "join"), "getattr"),
+        (np.fromfile, ("{path}",), "fromfile"),
+        (np.load, ("{path}",), "load"),
+        (OrderedDict, (), "OrderedDict"),
+    ],
+    ids=lambda v: getattr(v, "__name__", None),
+)
+def test_a_malicious_pickle_is_refused_and_not_run(tmp_path, function, arguments, named):
+    trace = tmp_path / "ran"
+    evil = Evil(function, *(a.format(path=trace) for a in arguments))
+    np.savez(tmp_path / "evil.npz", data={"S1": {"Walking": evil}})
+    with pytest.raises(InputError, match=rf"refused, its pickle asks for '.*{named}'"):
+        read_arrays(tmp_path / "evil.npz", ("data",))
+    assert not trace.exists()
+
+
+def test_the_test_above_would_notice_a_pickle_that_runs(tmp_path):
+    trace = tmp_path / "ran"
+    np.savez(tmp_path / "evil.npz", data={"x": Evil(os.system, f"touch {trace}")})
+    with np.load(tmp_path / "evil.npz", allow_pickle=True) as opened:
+        opened["data"]
+    assert trace.exists()
+
+
+def test_other_codecs_and_persistent_references_are_refused(tmp_path):
+    write_member(tmp_path / "a.npz", b"c_codecs\nencode\n(Vx\nVrot13\ntR.")
+    with pytest.raises(InputError, match="codec 'rot13'"):
+        read_arrays(tmp_path / "a.npz", ("data",))
+    write_member(tmp_path / "b.npz", b"Pthing\n.")
+    with pytest.raises(InputError, match="persistent reference"):
+        read_arrays(tmp_path / "b.npz", ("data",))
+
+
+def test_a_missing_file_and_a_missing_array_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.npz: no such file"):
+        read_arrays(tmp_path / "nowhere.npz", ("data",))
+    np.savez(tmp_path / "a.npz", other=np.zeros(1))
+    with pytest.raises(InputError, match="missing data; it holds other"):
+        read_arrays(tmp_path / "a.npz", ("data",))
+
+
+def test_a_file_cut_anywhere_is_not_readable(tmp_path):
+    save_object(tmp_path / "a.npz", data={"S1": {"a": np.zeros((50, 3))}})
+    whole = (tmp_path / "a.npz").read_bytes()
+    for cut in range(0, len(whole), max(1, len(whole) // 40)):
+        (tmp_path / "cut.npz").write_bytes(whole[:cut])
+        with pytest.raises(InputError, match="not a readable"):
+            read_arrays(tmp_path / "cut.npz", ("data",))
+
+
+def test_a_pickle_cut_anywhere_is_not_readable(tmp_path):
+    holder = np.empty((), dtype=object)
+    holder[()] = {"a": np.arange(20.0)}
+    payload = pickle.dumps(holder)
+    for cut in range(len(payload)):
+        write_member(tmp_path / "cut.npz", payload[:cut])
+        with pytest.raises(InputError):
+            read_arrays(tmp_path / "cut.npz", ("data",))
+
+
+def test_what_is_saved_is_read_and_holds_no_other_names(tmp_path):
+    save_object(tmp_path / "a.npz", data={"x": [np.zeros(3)]}, fps=np.float32(30))
+    got = read_arrays(tmp_path / "a.npz", ("data", "fps"))
+    np.testing.assert_array_equal(got["data"]["x"][0], np.zeros(3))
+    assert float(got["fps"]) == 30
