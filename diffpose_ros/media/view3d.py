@@ -179,7 +179,7 @@ class _Eye:
 
     def haze(self, depth_m: float) -> float:
         """0 near to 0.45 far: how much of the background covers a thing."""
-        return float(np.clip((depth_m - self.distance) / (2 * self._radius) + 0.2, 0, 0.45))
+        return float(np.clip((depth_m - self.distance) / (2 * self._radius), 0, 0.45))
 
 
 def _mix(colour: Colour, other: Colour, share: float) -> Colour:
