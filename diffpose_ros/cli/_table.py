@@ -1,0 +1,81 @@
+"""The arrays that ``diffpose_ros lift`` writes: a row per person per frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from diffpose_ros.core import H36M17, InputError, People2D, Skeleton
+
+
+class PoseTable:
+    """Collects skeletons frame by frame.
+
+    Attributes:
+        frames: how many frames were added, those with nobody in them included.
+    """
+
+    def __init__(self) -> None:
+        self._stamps: list[float] = []
+        self._frame: list[int] = []
+        self._id: list[int] = []
+        self._keypoints: list[np.ndarray] = []
+        self._skeleton: list[np.ndarray] = []
+        self._covariance: list[np.ndarray] = []
+        self._score: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        return len(self._frame)
+
+    @property
+    def frames(self) -> int:
+        """Frames added."""
+        return len(self._stamps)
+
+    @property
+    def people(self) -> int:
+        """Different identities met."""
+        return len(set(self._id))
+
+    def add(self, stamp_ns: int, people: People2D, skeletons: Sequence[Skeleton]) -> None:
+        """Append one frame; each skeleton meets its keypoints by the track id."""
+        row = {int(t): i for i, t in enumerate(people.track_id)}  # type: ignore[arg-type]
+        for s in skeletons:
+            i = row[s.track_id]
+            self._frame.append(self.frames)
+            self._id.append(s.track_id)
+            self._keypoints.append(
+                np.concatenate([people.xy[i], people.score[i][:, None]], axis=-1)
+            )
+            self._skeleton.append(s.xyz)
+            self._covariance.append(s.covariance)
+            self._score.append(s.score)
+        self._stamps.append(stamp_ns / 1e9)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """``stamps (F,)`` s, ``frame (R,)``, ``track_id (R,)``, ``keypoints (R, 17, 3)`` x, y in
+        pixels and score, ``skeleton (R, 17, 3)`` m, ``covariance (R, 17, 3, 3)`` m^2,
+        ``score (R, 17)``, ``joint_names (17,)``."""
+        return {
+            "stamps": np.array(self._stamps, dtype=np.float64),
+            "frame": np.array(self._frame, dtype=np.int64),
+            "track_id": np.array(self._id, dtype=np.int64),
+            "keypoints": np.array(self._keypoints, dtype=np.float32).reshape(-1, 17, 3),
+            "skeleton": np.array(self._skeleton, dtype=np.float32).reshape(-1, 17, 3),
+            "covariance": np.array(self._covariance, dtype=np.float32).reshape(-1, 17, 3, 3),
+            "score": np.array(self._score, dtype=np.float32).reshape(-1, 17),
+            "joint_names": np.array(H36M17.joints),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the arrays as a compressed ``.npz``.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        try:
+            np.savez_compressed(path, **self.arrays())  # type: ignore[arg-type]
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,128 @@
+"""The command's manners: help with examples, one line for an error, exit codes."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+from diffpose_ros.cli import main as cli
+from diffpose_ros.core import InputError
+
+
+def one_line(err: str) -> bool:
+    return err.count("\n") == 1 and "Traceback" not in err
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Register a command ``fake`` whose ``run`` is given."""
+
+    def register(run):
+        module = types.ModuleType("diffpose_ros.cli.fake")
+        module.add_parser = lambda subparsers: subparsers.add_parser("fake")
+        module.run = run
+        monkeypatch.setitem(sys.modules, "diffpose_ros.cli.fake", module)
+        monkeypatch.setitem(cli.COMMANDS, "fake", ("fake", "for tests"))
+
+    return register
+
+
+def test_help_lists_every_command(call):
+    outcome = call("--help")
+    assert outcome.code == 0
+    for name in cli.COMMANDS:
+        assert name in outcome.out
+
+
+def test_without_a_command_it_shows_its_help_and_fails(call):
+    outcome = call()
+    assert outcome.code == 2
+    assert "COMMAND" in outcome.out
+
+
+@pytest.mark.parametrize("command", ["evaluate", "lift", "demo", "models"])
+def test_every_command_has_examples(call, command):
+    outcome = call(command, "--help")
+    assert outcome.code == 0
+    assert f"examples:\n  diffpose_ros {command}" in outcome.out
+
+
+def test_an_unknown_command_is_a_usage_error(call):
+    outcome = call("levitate")
+    assert outcome.code == 2
+    assert "levitate" in outcome.err
+
+
+def test_the_version_is_shown(call):
+    outcome = call("--version")
+    assert outcome.code == 0
+    assert outcome.out.startswith("diffpose_ros ")
+
+
+def test_an_error_of_ours_is_one_line(call, fake):
+    def run(args):
+        raise InputError("walk.mp4: no such\nfile")
+
+    fake(run)
+    outcome = call("fake")
+    assert outcome.code == 1
+    assert outcome.err == "diffpose_ros fake: error: walk.mp4: no such file\n"
+
+
+def test_a_bug_is_one_line_too_and_debug_shows_where(call, fake):
+    def run(args):
+        return 1 // 0
+
+    fake(run)
+    outcome = call("fake")
+    assert outcome.code == 1
+    assert one_line(outcome.err)
+    assert "unexpected ZeroDivisionError" in outcome.err
+    assert "Traceback" in call("fake", "--debug").err
+
+
+def test_a_missing_package_says_what_to_install(call, fake):
+    def run(args):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    fake(run)
+    outcome = call("fake")
+    assert outcome.code == 1
+    assert one_line(outcome.err)
+    assert "needs the Python package 'torch'" in outcome.err
+    assert "pip install" in outcome.err
+
+
+def test_a_command_whose_module_needs_something_absent_fails_alone(call, monkeypatch):
+    monkeypatch.setitem(cli.COMMANDS, "absent", ("no_such_module", "for tests"))
+    outcome = call("absent")
+    assert outcome.code == 1
+    assert one_line(outcome.err)
+    assert call("--help").code == 0
+
+
+def test_an_interrupt_is_no_traceback(call, fake):
+    def run(args):
+        raise KeyboardInterrupt
+
+    fake(run)
+    outcome = call("fake")
+    assert outcome.code == 130
+    assert outcome.err == "diffpose_ros fake: error: interrupted\n"
+
+
+def test_the_exit_code_of_a_command_is_the_programs(call, fake):
+    fake(lambda args: 0)
+    assert call("fake").code == 0
+
+
+def test_help_needs_neither_torch_nor_ros():
+    """In a fresh interpreter where both are blocked."""
+    code = (
+        "import sys; sys.modules.update({'torch': None, 'rclpy': None});"
+        "from diffpose_ros.cli.main import main;"
+        "sys.exit(max(main([c, '--help']) for c in ('evaluate', 'lift', 'demo', 'models')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
