@@ -162,6 +162,15 @@ class EngineCache:
     def path(self, key: EngineKey) -> Path:
         return self.directory / key.file_name()
 
+    def is_writable(self) -> bool:
+        """Whether engines can be kept here."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.directory):
+                return True
+        except OSError:
+            return False
+
     def load(self, key: EngineKey) -> bytes | None:
         """The verified plan, or ``None``; a file that fails is set aside."""
         path = self.path(key)
