@@ -1,0 +1,1 @@
+"""What every node shares: conversions, parameters, QoS, diagnostics, the lifecycle base."""

@@ -1,0 +1,65 @@
+"""A frame on the body, as REP-155 wants it: origin at the mid-hip, x forward, y left, z up."""
+
+from __future__ import annotations
+
+import string
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffpose_ros.core import H36M17, Skeleton
+
+_DIGITS = string.digits + string.ascii_lowercase
+_LEFT, _RIGHT = H36M17.index("left_hip"), H36M17.index("right_hip")
+_THORAX, _HIP = H36M17.index("thorax"), H36M17.index("hip")
+
+
+def body_rotation(skeleton: Skeleton) -> NDArray[np.float64] | None:
+    """Rotation (3, 3) whose columns are the body's axes in the camera optical frame.
+
+    z runs from the mid-hip to the thorax, y from the right to the left hip, made square to z.
+
+    Returns:
+        ``None`` when the joints do not span a frame or the joint set is another.
+    """
+    if skeleton.joint_set != H36M17.name:
+        return None
+    up = skeleton.xyz[_THORAX] - skeleton.xyz[_HIP]
+    left = skeleton.xyz[_LEFT] - skeleton.xyz[_RIGHT]
+    length = np.linalg.norm(up)
+    if length < 1e-6:
+        return None
+    z = up / length
+    y = left - (left @ z) * z
+    length = np.linalg.norm(y)
+    if length < 1e-6:
+        return None
+    y /= length
+    return np.stack([np.cross(y, z), y, z], axis=1)
+
+
+def quaternion(rotation: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """A (3, 3) rotation as (x, y, z, w), unit length."""
+    r = rotation
+    # Bar-Itzhack: the eigenvector of K is the quaternion, without cases
+    k = np.array(
+        [
+            [r[0, 0] - r[1, 1] - r[2, 2], r[1, 0] + r[0, 1], r[2, 0] + r[0, 2], r[2, 1] - r[1, 2]],
+            [r[1, 0] + r[0, 1], r[1, 1] - r[0, 0] - r[2, 2], r[2, 1] + r[1, 2], r[0, 2] - r[2, 0]],
+            [r[2, 0] + r[0, 2], r[2, 1] + r[1, 2], r[2, 2] - r[0, 0] - r[1, 1], r[1, 0] - r[0, 1]],
+            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], np.trace(r)],
+        ]
+    )
+    q = np.linalg.eigh(k)[1][:, -1]
+    x, y, z, w = (float(v) for v in (q if q[3] >= 0 else -q))
+    return x, y, z, w
+
+
+def body_id(track_id: int) -> str:
+    """Five characters per person, as REP-155's RViz plugins need them: ``body_0000a``."""
+    n = track_id % len(_DIGITS) ** 5
+    out = ""
+    for _ in range(5):
+        n, digit = divmod(n, len(_DIGITS))
+        out = _DIGITS[digit] + out
+    return out

@@ -1,0 +1,111 @@
+"""Image messages to RGB arrays and back; damaged ones are refused with one clear line."""
+
+from __future__ import annotations
+
+import array
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from diffpose_ros.core import InputError
+from diffpose_ros.media.encodings import to_rgb
+
+Image = NDArray[np.uint8]
+
+_CHANNELS = {
+    "rgb8": 3, "bgr8": 3, "8UC3": 3, "mono8": 1, "8UC1": 1, "rgba8": 4, "bgra8": 4, "mono16": 2,
+}  # fmt: skip
+_BRIDGE: Any = None
+_BRIDGE_TRIED = False
+
+
+def image_to_rgb(message: Any) -> Image:
+    """A ``sensor_msgs/Image`` as (H, W, 3) uint8 RGB.
+
+    ``cv_bridge`` converts where it is installed, the package's own conversion where not.
+
+    Raises:
+        InputError: zero size, too little data, unknown encoding.
+    """
+    width, height, step = int(message.width), int(message.height), int(message.step)
+    if width <= 0 or height <= 0:
+        raise InputError(f"image: expected a positive size, got {width}x{height}")
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if data.size < step * height:
+        raise InputError(
+            f"image: expected step x height = {step * height} bytes, got {data.size}"
+        )
+    channels = _CHANNELS.get(message.encoding)
+    if channels is not None and step < channels * width:
+        raise InputError(
+            f"image: expected a step of at least {channels * width} bytes for {width} pixels of "
+            f"{message.encoding}, got {step}"
+        )
+    if message.encoding == "rgb8":
+        # the commonest case needs no conversion, with or without cv_bridge
+        rows = data[: step * height].reshape(height, step)
+        return np.ascontiguousarray(rows[:, : 3 * width]).reshape(height, width, 3)
+    # Bayer stays with our own conversion: cv_bridge's demosaicing depends on OpenCV's version
+    bridge = None if "bayer" in message.encoding else _bridge()
+    if bridge is not None and channels is not None:
+        return np.ascontiguousarray(bridge.imgmsg_to_cv2(message, "rgb8"))
+    return to_rgb(data, message.encoding, width, height, step, bool(message.is_bigendian))
+
+
+def compressed_to_rgb(message: Any) -> Image:
+    """A ``sensor_msgs/CompressedImage`` (JPEG, PNG) as (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: no image that OpenCV can decode.
+    """
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if bgr is None:
+        raise InputError(
+            f"compressed image: expected JPEG or PNG, got {data.size} bytes of format "
+            f"'{message.format}' that cannot be decoded"
+        )
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def rgb_to_image(image: Image, header: Any) -> Any:
+    """An ``rgb8`` ``sensor_msgs/Image`` of an (H, W, 3) uint8 array."""
+    from sensor_msgs.msg import Image as ImageMessage
+
+    height, width = image.shape[:2]
+    # an array('B') is taken as it is; bytes would be checked value by value
+    data = array.array("B")
+    data.frombytes(memoryview(np.ascontiguousarray(image)).cast("B"))
+    return ImageMessage(
+        header=header, height=height, width=width, encoding="rgb8", step=3 * width, data=data
+    )
+
+
+def rgb_to_compressed(image: Image, header: Any, *, quality: int = 90) -> Any:
+    """A JPEG ``sensor_msgs/CompressedImage`` of an (H, W, 3) uint8 array."""
+    from sensor_msgs.msg import CompressedImage
+
+    ok, encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    if not ok:
+        raise InputError(f"image {image.shape}: OpenCV cannot encode it as JPEG")
+    data = array.array("B")
+    data.frombytes(encoded.tobytes())
+    return CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=data)
+
+
+def _bridge() -> Any:
+    """The ``cv_bridge`` converter, or ``None`` where it is not installed."""
+    global _BRIDGE, _BRIDGE_TRIED
+    if not _BRIDGE_TRIED:
+        _BRIDGE_TRIED = True
+        try:
+            from cv_bridge import CvBridge
+
+            _BRIDGE = CvBridge()
+        except ImportError:
+            _BRIDGE = None
+    return _BRIDGE

@@ -1,0 +1,280 @@
+"""The base of all nodes: lifecycle with autostart, logging that is throttled, callbacks that are safe.
+
+rclpy swallows an exception in a transition and lets one in any other callback end ``spin``; here
+both end as one clear log line and a diagnostic. What a node makes in ``setup`` and ``start`` it
+undoes in ``teardown`` and ``stop``, so cycles through the lifecycle leave nothing behind.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
+
+from diffpose_ros.core import DiffposeError
+from diffpose_ros.core.resources import config_path
+from diffpose_ros.ros import diagnostics, qos
+from diffpose_ros.ros.diagnostics import ERROR, WARN, Monitor
+from diffpose_ros.ros.parameters import Check, ParameterSet, Spec, load_defaults
+from diffpose_ros.ros.throttle import Throttle
+
+AUTOSTART = Spec(
+    "autostart",
+    bool,
+    "Configure and activate at start; otherwise wait for a lifecycle manager.",
+    read_only=True,
+)
+DIAGNOSTIC_PERIOD_S = 1.0
+
+
+class PipelineNode(LifecycleNode):
+    """A lifecycle node that stays alive.
+
+    Subclasses give :meth:`setup`, :meth:`start`, :meth:`stop` and :meth:`teardown`. ``stop`` and
+    ``teardown`` must also work after a ``start`` or ``setup`` that failed half-way.
+
+    Args:
+        name: node name, and that of its config YAML.
+        specs: its parameters, without ``autostart``.
+        check: raises ``ConfigError`` when parameter values do not fit together.
+        clock: monotonic seconds, for throttling and diagnostics.
+        **node_kwargs: for ``rclpy.lifecycle.LifecycleNode``: namespace, parameter_overrides...
+
+    Raises:
+        ConfigError: a parameter given at start is wrong.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        specs: Sequence[Spec],
+        *,
+        check: Check | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        **node_kwargs: Any,
+    ) -> None:
+        super().__init__(name, **node_kwargs)
+        self._monotonic = clock
+        self._throttle = Throttle()
+        self.monitor = Monitor(clock)
+        self.hardware_id = ""
+        self._subscriptions_made: list[Any] = []
+        self._publishers_made: list[Any] = []
+        self._timers_made: list[Any] = []
+        try:
+            all_specs = (*specs, AUTOSTART)
+            self.parameters = ParameterSet(
+                self,
+                all_specs,
+                load_defaults(config_path(f"{name}.yaml"), all_specs),
+                check=check,
+                on_change=self.guard(self.parameters_changed),
+            )
+        except DiffposeError:
+            self.destroy_node()
+            raise
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.RESULT)
+        self._diagnostics_timer = self.create_timer(
+            DIAGNOSTIC_PERIOD_S, self.guard(self.publish_diagnostics)
+        )
+
+    # What subclasses fill in
+
+    def setup(self) -> None:
+        """Configure: load models, make publishers."""
+
+    def start(self) -> None:
+        """Activate: start workers, then subscribe."""
+
+    def stop(self) -> None:
+        """Deactivate: stop workers. Subscriptions and timers made by the helpers go by themselves."""
+
+    def teardown(self) -> None:
+        """Clean up: drop models. Publishers made by the helpers go by themselves."""
+
+    def parameters_changed(self, names: set[str]) -> None:
+        """New parameter values are in place."""
+
+    # Helpers for subclasses
+
+    def publisher(self, kind: type, topic: str, profile: QoSProfile) -> Any:
+        """A publisher that lives until clean-up."""
+        made = self.create_publisher(kind, topic, profile)
+        self._publishers_made.append(made)
+        return made
+
+    def subscribe(
+        self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile
+    ) -> Any:
+        """A subscription that lives until deactivation."""
+        made = self.create_subscription(kind, topic, self.guard(callback), profile)
+        self._subscriptions_made.append(made)
+        return made
+
+    def every(self, period_s: float, callback: Callable[[], None]) -> Any:
+        """A timer that lives until deactivation."""
+        made = self.create_timer(period_s, self.guard(callback))
+        self._timers_made.append(made)
+        return made
+
+    def guard(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """``callback``, but what it raises becomes a log line and a diagnostic."""
+
+        @functools.wraps(callback)
+        def safe(*args: Any) -> None:
+            try:
+                callback(*args)
+            except Exception as error:
+                self.failed(error)
+
+        return safe
+
+    def failed(self, error: Exception) -> None:
+        """Report an exception: our own errors as one line, others with their traceback."""
+        if isinstance(error, DiffposeError):
+            self.trouble("input", str(error))
+            return
+        if not self.context.ok():
+            return  # publishing while the process goes down
+        lines = "".join(traceback.format_exception(error)).rstrip()
+        self.trouble("internal error", f"{type(error).__name__}: {error}", ERROR, detail=lines)
+
+    def trouble(
+        self, key: str, text: str, level: int = WARN, *, sticky: bool = False, detail: str = ""
+    ) -> None:
+        """Put trouble into the diagnostics, and into the log at most once in a few seconds.
+
+        Args:
+            key: kind of trouble, from a small fixed set.
+            text: one line: what was expected, what came, what to do.
+            level: ``WARN`` or ``ERROR``.
+            sticky: the diagnostic stays until ``monitor.clear(key)``.
+            detail: more for the log.
+        """
+        self.monitor.problem(key, text, level=level, sticky=sticky)
+        held = self._throttle(key, self._monotonic())
+        if held is None:
+            return
+        line = f"{text} ({held} more like this were not logged)" if held else text
+        line = f"{line}\n{detail}" if detail else line
+        if level == ERROR:
+            self.get_logger().error(line)
+        else:
+            self.get_logger().warning(line)
+
+    def now_ns(self) -> int:
+        """The node's clock (simulated with ``use_sim_time``), nanoseconds."""
+        return int(self.get_clock().now().nanoseconds)
+
+    def publish_diagnostics(self) -> None:
+        """Publish the present diagnostic; a timer does it once a second."""
+        result = diagnostics.report(self.monitor.status(), self._monotonic())
+        self._diagnostics.publish(
+            diagnostics.to_message(
+                result,
+                name=self.get_fully_qualified_name(),
+                hardware_id=self.hardware_id,
+                stamp=self.get_clock().now().to_msg(),
+            )
+        )
+
+    # The lifecycle
+
+    def autostart(self) -> bool:
+        """Configure and activate when the ``autostart`` parameter says so. False on failure."""
+        if not self.parameters["autostart"]:
+            return True
+        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+            return False
+        return self.trigger_activate() == TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """Stop and drop everything, whatever the state; the node is destroyed."""
+        self._undo("stop", self._stop_all)
+        self._undo("teardown", self._teardown_all)
+        self.destroy_node()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Set up; what was half made is dropped again."""
+        self.monitor.reset()
+        return self._forward("configure", self.setup, self._teardown_all, "inactive")
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start; what was half started is stopped again."""
+        return self._forward("activate", self.start, self._stop_all, "active")
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop."""
+        return self._back("deactivate", self._stop_all, "inactive")
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Drop."""
+        return self._back("cleanup", self._teardown_all, "unconfigured")
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and drop."""
+        self._undo("stop", self._stop_all)
+        return self._back("shutdown", self._teardown_all, "finalized")
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured with nothing left over."""
+        self._undo("stop", self._stop_all)
+        self._undo("teardown", self._teardown_all)
+        self.monitor.set_state("unconfigured")
+        return TransitionCallbackReturn.SUCCESS
+
+    def _forward(
+        self, name: str, do: Callable[[], None], undo: Callable[[], None], state: str
+    ) -> TransitionCallbackReturn:
+        try:
+            do()
+        except Exception as error:
+            self._transition_failed(name, error)
+            self._undo(name, undo)
+            return TransitionCallbackReturn.FAILURE
+        self.monitor.clear("transition")
+        self.monitor.set_state(state)
+        return TransitionCallbackReturn.SUCCESS
+
+    def _back(self, name: str, do: Callable[[], None], state: str) -> TransitionCallbackReturn:
+        try:
+            do()
+        except Exception as error:
+            self._transition_failed(name, error)
+            return TransitionCallbackReturn.ERROR
+        self.monitor.set_state(state)
+        return TransitionCallbackReturn.SUCCESS
+
+    def _undo(self, name: str, undo: Callable[[], None]) -> None:
+        try:
+            undo()
+        except Exception as error:
+            self._transition_failed(f"undo {name}", error)
+
+    def _transition_failed(self, name: str, error: Exception) -> None:
+        text = f"{name} failed: {error}"
+        self.monitor.problem("transition", text, level=ERROR, sticky=True)
+        if not isinstance(error, DiffposeError):
+            text += "\n" + "".join(traceback.format_exception(error)).rstrip()
+        self.get_logger().error(text)
+
+    def _stop_all(self) -> None:
+        for made in self._subscriptions_made:
+            self.destroy_subscription(made)
+        for made in self._timers_made:
+            self.destroy_timer(made)
+        self._subscriptions_made.clear()
+        self._timers_made.clear()
+        self.stop()
+
+    def _teardown_all(self) -> None:
+        self.teardown()
+        for made in self._publishers_made:
+            self.destroy_publisher(made)
+        self._publishers_made.clear()

@@ -1,0 +1,30 @@
+"""A line per kind of trouble and period, however often the trouble comes."""
+
+from __future__ import annotations
+
+
+class Throttle:
+    """Lets a key through once a period and counts what it held back.
+
+    Args:
+        period_s: seconds between two lines of one key.
+    """
+
+    def __init__(self, period_s: float = 5.0) -> None:
+        self._period_s = period_s
+        self._last: dict[str, float] = {}
+        self._held: dict[str, int] = {}
+
+    def __call__(self, key: str, now_s: float) -> int | None:
+        """How many were held back since the last line of ``key``, or ``None`` to hold this one.
+
+        Args:
+            key: kind of trouble, from a small fixed set.
+            now_s: monotonic time, seconds.
+        """
+        last = self._last.get(key)
+        if last is not None and now_s - last < self._period_s:
+            self._held[key] = self._held.get(key, 0) + 1
+            return None
+        self._last[key] = now_s
+        return self._held.pop(key, 0)
