@@ -13,12 +13,19 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from diffpose_ros.core import InputError
+import numpy as np
+
+from diffpose_ros.core import Camera, InputError
+from diffpose_ros.media.camera_yaml import write_camera
 
 REQUIREMENT = "sports2d==0.8.34"
 MEMBER = "Sports2D/Demo/demo.mp4"
 CREDIT = "Sports2D's demo video (David Pagnon, BSD-3-Clause)"
 TIMEOUT_S = 300
+FOCAL_PX = 2520.0897
+SIZE = (1768, 994)
+"""The camera, as the calibration beside the clip has it (its author's estimate from a person's
+height and distance)."""
 
 
 def cache_folder() -> Path:
@@ -50,10 +57,22 @@ def demo_clip(folder: Path | None = None) -> Path:
                 for name in archive.namelist():
                     if name.endswith("licenses/LICENSE"):
                         clip.with_suffix(".LICENSE").write_bytes(archive.read(name))
+            write_camera(camera_file(clip), _camera(), name="sports2d_demo")
             part.replace(clip)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{clip}: cannot be made ({error}); give a video: {_ADVICE}") from None
     return clip
+
+
+def camera_file(clip: Path) -> Path:
+    """Where the clip's camera lies."""
+    return clip.with_suffix(".yaml")
+
+
+def _camera() -> Camera:
+    width, height = SIZE
+    matrix = np.array([[FOCAL_PX, 0, width / 2], [0, FOCAL_PX, height / 2], [0, 0, 1]])
+    return Camera(matrix=matrix, width=width, height=height)
 
 
 _ADVICE = "`diffpose_ros demo VIDEO`, or `make demo VIDEO=path`"

@@ -1,0 +1,222 @@
+"""What the demonstration's graph said, kept as it went over the wire, and what to make of it.
+
+While the graph runs, only small serialised messages are kept; images are read again from the video
+afterwards, so that recording does not take the cores it is there to measure.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffpose_ros.core import People2D, Skeleton, TrackState
+from diffpose_ros.media.bag import BagWriter
+from diffpose_ros.media.overlay import Overlay
+from diffpose_ros.media.video import VideoWriter
+
+NS = 1_000_000_000
+HOLD_NS = 300_000_000
+"""How long a picture keeps showing the last result when newer ones are missing."""
+
+
+@dataclass
+class Recording:
+    """Serialised messages in the order they came.
+
+    Attributes:
+        types: topic -> message type.
+        messages: (topic, time of reception in nanoseconds, CDR bytes).
+        image_stamps: stamps of the images that were published, nanoseconds, in order.
+    """
+
+    types: dict[str, str]
+    messages: list[tuple[str, int, bytes]] = field(default_factory=list)
+    image_stamps: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The demonstration in numbers.
+
+    Attributes:
+        frames_in: images published.
+        frames_lifted: images that led to a skeleton message, empty ones included.
+        skeletons: skeletons published.
+        people: different identities.
+        seconds: time between the first image's stamp and the last's.
+        ages_ms: age of each skeleton message when it was published.
+    """
+
+    frames_in: int
+    frames_lifted: int
+    skeletons: int
+    people: int
+    seconds: float
+    ages_ms: NDArray[np.float64]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Names and values for a table."""
+        span = max(self.seconds, 1e-9)
+        share = self.frames_lifted / max(self.frames_in, 1)
+        rows = [
+            ("frames in", f"{self.frames_in}"),
+            ("frames lifted", f"{self.frames_lifted} ({100 * share:.0f} %)"),
+            ("people", f"{self.people}"),
+            ("skeletons", f"{self.skeletons}"),
+            ("rate in", f"{(self.frames_in - 1) / span:.1f} Hz"),
+            ("rate lifted", f"{max(self.frames_lifted - 1, 0) / span:.1f} Hz"),
+        ]
+        if self.ages_ms.size:
+            p50, p99 = np.percentile(self.ages_ms, (50, 99))
+            rows += [("age p50", f"{p50:.0f} ms"), ("age p99", f"{p99:.0f} ms")]
+        return rows
+
+
+class Results:
+    """People and skeletons by the stamp of their image.
+
+    Args:
+        people: stamp in nanoseconds -> people in 2D.
+        skeletons: stamp in nanoseconds -> skeletons.
+    """
+
+    def __init__(
+        self, people: dict[int, People2D], skeletons: dict[int, tuple[Skeleton, ...]]
+    ) -> None:
+        self._people, self._skeletons = people, skeletons
+        self._people_stamps, self._skeleton_stamps = sorted(people), sorted(skeletons)
+
+    def at(self, stamp_ns: int) -> tuple[People2D, tuple[Skeleton, ...]]:
+        """The newest of both that belong to this image or, lately, to one before it."""
+        seen = _newest(self._people_stamps, stamp_ns)
+        lifted = _newest(self._skeleton_stamps, stamp_ns)
+        return (
+            People2D.empty() if seen is None else self._people[seen],
+            () if lifted is None else self._skeletons[lifted],
+        )
+
+
+def read(
+    recording: Recording, keypoints: str, skeletons: str, deserialize: Callable[[bytes, str], Any]
+) -> tuple[Results, Summary]:
+    """Decode a recording.
+
+    Args:
+        recording: what was heard.
+        keypoints: topic of the ``Person2DArray``.
+        skeletons: topic of the ``Skeleton3DArray``.
+        deserialize: CDR bytes and message type to a message.
+    """
+    people: dict[int, People2D] = {}
+    lifted: dict[int, tuple[Skeleton, ...]] = {}
+    ages = []
+    for topic, _, data in recording.messages:
+        if topic == keypoints:
+            message = deserialize(data, recording.types[topic])
+            people[stamp_of(message.header)] = people_from(message)
+        elif topic == skeletons:
+            message = deserialize(data, recording.types[topic])
+            lifted[stamp_of(message.header)] = tuple(map(skeleton_from, message.skeletons))
+            ages.append((message.latency.sec * NS + message.latency.nanosec) / 1e6)
+    stamps = recording.image_stamps
+    summary = Summary(
+        frames_in=len(stamps),
+        frames_lifted=len(lifted),
+        skeletons=sum(map(len, lifted.values())),
+        people=len({s.track_id for group in lifted.values() for s in group}),
+        seconds=(stamps[-1] - stamps[0]) / NS if len(stamps) > 1 else 0.0,
+        ages_ms=np.array(ages),
+    )
+    return Results(people, lifted), summary
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[tuple[NDArray[np.uint8], int]],
+    results: Results,
+    overlay: Overlay,
+    fps: float,
+    advance: Callable[[], None],
+) -> None:
+    """The overlay beside the 3D view, one picture for each image that was published."""
+    start = None
+    with VideoWriter(path, fps, overlay.size) as writer:
+        for image, stamp_ns in frames:
+            start = stamp_ns if start is None else start
+            people, skeletons = results.at(stamp_ns)
+            writer.write(overlay.compose(image, people, skeletons, (stamp_ns - start) / NS))
+            advance()
+
+
+def write_bag(
+    path: Path,
+    recording: Recording,
+    frames: Iterable[tuple[NDArray[np.uint8], int]],
+    image_topic: str,
+    frame_id: str,
+    advance: Callable[[], None],
+) -> None:
+    """A rosbag2 with the messages as they were heard, and the images as JPEG."""
+    types = {**recording.types, image_topic: "sensor_msgs/msg/CompressedImage"}
+    with BagWriter(path, types) as bag:
+        waiting = sorted(recording.messages, key=lambda m: m[1])
+        at = 0
+        for image, stamp_ns in frames:
+            while at < len(waiting) and waiting[at][1] < stamp_ns:
+                bag.write(waiting[at][0], waiting[at][1], waiting[at][2])
+                at += 1
+            bag.write_image(image_topic, stamp_ns, frame_id, image)
+            advance()
+        for topic, received_ns, data in waiting[at:]:
+            bag.write(topic, received_ns, data)
+
+
+def stamp_of(header: Any) -> int:
+    """A header's stamp, nanoseconds."""
+    return int(header.stamp.sec) * NS + int(header.stamp.nanosec)
+
+
+def people_from(message: Any) -> People2D:
+    """The people of a ``Person2DArray``."""
+    people = message.people
+    if not people:
+        return People2D.empty(message.joint_set)
+    points = np.array([[(k.x, k.y, k.score) for k in p.keypoints] for p in people])
+    return People2D(
+        xy=points[..., :2],
+        score=points[..., 2].clip(0, 1),
+        joint_set=message.joint_set,
+        person_score=np.array([p.score for p in people]),
+        track_id=np.array([p.track_id for p in people]),
+        age_s=np.array([p.age.sec + p.age.nanosec / NS for p in people]),
+        state=np.array([p.state for p in people]),
+    )
+
+
+def skeleton_from(message: Any) -> Skeleton:
+    """The skeleton of a ``Skeleton3D``."""
+    joints = message.joints
+    return Skeleton(
+        xyz=np.array([(j.position.x, j.position.y, j.position.z) for j in joints]),
+        covariance=np.array([j.covariance for j in joints]).reshape(-1, 3, 3),
+        score=np.array([j.score for j in joints]),
+        root=np.array([message.root.x, message.root.y, message.root.z]),
+        root_is_metric=bool(message.root_is_metric),
+        track_id=int(message.track_id),
+        age_s=message.age.sec + message.age.nanosec / NS,
+        state=TrackState(message.state),
+        person_score=float(message.score),
+        joint_set=message.joint_set,
+        root_covariance=np.array(message.root_covariance).reshape(3, 3),
+    )
+
+
+def _newest(stamps: list[int], stamp_ns: int) -> int | None:
+    i = bisect.bisect_right(stamps, stamp_ns) - 1
+    return stamps[i] if i >= 0 and stamp_ns - stamps[i] <= HOLD_NS else None

@@ -1,0 +1,184 @@
+"""``diffpose_ros build-engine``: an ONNX lifter model to a TensorRT engine, kept in the cache."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from diffpose_ros.cli._options import bounded, command, writable
+from diffpose_ros.core import BackendError, ConfigError, InputError
+
+if TYPE_CHECKING:
+    from diffpose_ros.runtime.tensorrt_build import GpuInfo, Recipe
+
+EXAMPLES = """
+diffpose_ros build-engine starpose --max-people 10 --fp16
+diffpose_ros build-engine out/model.onnx --max-people 50 --hypotheses 5
+diffpose_ros build-engine starpose --fp16 --output starpose.plan --cache-dir /var/cache/diffpose
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the parser of ``diffpose_ros``."""
+    parser = command(subparsers, "build-engine", "an ONNX model to a TensorRT engine", EXAMPLES)
+    parser.add_argument("model", metavar="MODEL", help="a shipped model's name or an .onnx file")
+    parser.add_argument(
+        "--max-people", type=bounded(int, 1, 1000), default=10, metavar="N",
+        help="most people in one run; smaller numbers get profiles of their own "
+        "(default: %(default)s, as the lifter node's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hypotheses", type=bounded(int, 1, 1000), metavar="N",
+        help="poses sampled per person; fewer can be asked for later (default: the model's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--window", action="append", default=[], metavar="RING=SLOTS", type=_window,
+        help="length of one of the model's rings, e.g. context=81 (default: the model's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fp16", action="store_true", help="run the blocks in half precision (needs onnx)"
+    )
+    parser.add_argument(
+        "--flavour", choices=("tensorrt", "tensorrt_rtx"),
+        help="which TensorRT (default: the installed one that runs on this GPU)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE",
+        help="also write the bare engine here, for trtexec and other tools",
+    )  # fmt: skip
+    parser.add_argument(
+        "--cache-dir", type=Path, metavar="DIR",
+        help="where engines are kept (default: $XDG_CACHE_HOME/diffpose_ros)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--timing-cache", type=Path, metavar="FILE",
+        help="the builder's measurements, read and written (default: a file beside the engine)",
+    )  # fmt: skip
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the engine, or find it in the cache."""
+    from diffpose_ros.runtime.catalog import resolve_model
+    from diffpose_ros.runtime.engine_cache import EngineCache
+    from diffpose_ros.runtime.spec import read_spec
+    from diffpose_ros.runtime.tensorrt_api import find_flavour
+    from diffpose_ros.runtime.tensorrt_build import Recipe, cached_plan
+
+    console = Console(stderr=True, quiet=args.quiet)
+    spec = read_spec(resolve_model(args.model))
+    windows = dict(args.window)
+    if unknown := sorted(windows.keys() - spec.rings.keys()):
+        raise ConfigError(
+            f"--window: expected a ring of {spec.name} ({', '.join(spec.rings) or 'it has none'}), "
+            f"got '{unknown[0]}'"
+        )
+    recipe = Recipe(
+        spec,
+        args.max_people,
+        args.hypotheses or spec.hypotheses,
+        windows,
+        "fp16" if args.fp16 else "fp32",
+    )
+    gpu = _gpu()
+    flavour = find_flavour(None if gpu.sm == "none" else gpu.sm, args.flavour)
+    _announce(console, recipe, f"{flavour.name} {flavour.version}", gpu)
+    started = time.monotonic()
+    with _Bars(console) as bars:
+        plan, path, built = cached_plan(
+            recipe,
+            flavour,
+            gpu,
+            EngineCache(args.cache_dir),
+            progress=bars.show,
+            timing_cache=args.timing_cache,
+        )
+    if args.output is not None:
+        _write(args.output, plan)
+    verb = f"built in {time.monotonic() - started:.1f} s" if built else "found in the cache"
+    console.print(f"{len(plan) / 1e6:.1f} MB, {verb}")
+    for where in (path, args.output):
+        if where is not None and not args.quiet:
+            print(where)
+    return 0 if path is not None or args.output is not None else 1
+
+
+def _window(text: str) -> tuple[str, int]:
+    ring, _, slots = text.partition("=")
+    if not ring or not slots.isdecimal() or int(slots) < 1:
+        raise argparse.ArgumentTypeError(f"expected RING=SLOTS, e.g. context=81, got '{text}'")
+    return ring, int(slots)
+
+
+def _gpu() -> GpuInfo:
+    """The GPU engines are built for; TensorRT-RTX also builds where there is none."""
+    from diffpose_ros.runtime.cuda_driver import Cuda
+    from diffpose_ros.runtime.tensorrt_build import GpuInfo
+
+    try:
+        cuda = Cuda()
+    except BackendError:
+        return GpuInfo()
+    try:
+        return GpuInfo(cuda.name, cuda.sm, cuda.version)
+    finally:
+        cuda.close()
+
+
+def _announce(console: Console, recipe: Recipe, flavour: str, gpu: GpuInfo) -> None:
+    people = ", ".join(map(str, recipe.buckets))
+    console.print(
+        f"{recipe.spec.name} ({recipe.spec.path}), {recipe.precision}, {recipe.spec.steps} steps, "
+        f"{recipe.hypotheses} hypotheses; profiles for {people} people; {flavour}; "
+        f"GPU: {gpu.name}",
+        highlight=False,
+    )
+    if gpu.sm == "none":
+        console.print(
+            "no GPU here: the engine proves that the model builds; a machine with a GPU makes its own"
+        )
+
+
+def _write(path: Path, plan: bytes) -> None:
+    from diffpose_ros.runtime.engine_cache import write_atomically
+
+    try:
+        write_atomically(writable(path), plan)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write the engine ({error.strerror})") from None
+
+
+class _Bars:
+    """TensorRT's build phases as bars, each as long as it lasts."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal or console.quiet,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._progress.stop()
+
+    def show(self, phase: str, done: int, total: int) -> None:
+        """Draw one phase; a finished one goes away."""
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(phase, total=total)
+        self._progress.update(self._tasks[phase], completed=done, total=total)
+        if done >= total:
+            self._progress.remove_task(self._tasks.pop(phase))
