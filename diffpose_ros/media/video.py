@@ -96,7 +96,7 @@ class _Capture(VideoSource):
             else:
                 stamp = round(count / self.fps * NS)
             count += 1
-            yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), stamp
+            yield _rgb(bgr), stamp
         if self._live:
             raise InputError(f"{self.name}: no more images after {count}; was it unplugged?")
         # Headers round: a frame or two less is how healthy files end, a tenth is not.
@@ -147,7 +147,7 @@ def open_source(path: str | int | Path, *, fps: float | None = None) -> VideoSou
     if fps is not None and not 0.1 <= fps <= 1000:
         raise InputError(f"fps: expected 0.1 to 1000, got {fps:g}")
     if isinstance(path, int) or (str(path).isdigit() and not Path(path).exists()):
-        return _open_camera(int(path), fps)
+        return _open_camera(int(str(path)), fps)
     path = Path(path)
     if path.is_dir():
         return _Folder(path, fps or DEFAULT_FPS)
@@ -182,7 +182,11 @@ def _read_image(path: Path) -> Image:
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
         raise InputError(f"{path}: not an image that OpenCV can read, or truncated")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    return _rgb(bgr)
+
+
+def _rgb(bgr: NDArray) -> Image:
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
@@ -196,13 +200,14 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """OpenCV prints its own complaints; ours names the file."""
-    logging_of_cv = getattr(cv2, "setLogLevel", None)
-    if logging_of_cv is None:
+    quiet = getattr(cv2, "setLogLevel", None)
+    level = getattr(cv2, "getLogLevel", None)
+    if quiet is None or level is None:
         yield
         return
-    before = cv2.getLogLevel()
-    cv2.setLogLevel(0)
+    before = level()
+    quiet(0)
     try:
         yield
     finally:
-        cv2.setLogLevel(before)
+        quiet(before)
