@@ -200,14 +200,13 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """OpenCV prints its own complaints; ours names the file."""
-    quiet = getattr(cv2, "setLogLevel", None)
-    level = getattr(cv2, "getLogLevel", None)
-    if quiet is None or level is None:
+    log_of_cv = getattr(getattr(cv2, "utils", None), "logging", None)
+    if log_of_cv is None:
         yield
         return
-    before = level()
-    quiet(0)
+    before = log_of_cv.getLogLevel()
+    log_of_cv.setLogLevel(log_of_cv.LOG_LEVEL_SILENT)
     try:
         yield
     finally:
-        quiet(before)
+        log_of_cv.setLogLevel(before)
