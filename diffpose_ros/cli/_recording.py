@@ -15,10 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import People2D, Skeleton, TrackState
+from diffpose_ros.core import People2D, Skeleton
 from diffpose_ros.media.bag import BagWriter
 from diffpose_ros.media.overlay import Overlay
 from diffpose_ros.media.video import VideoWriter
+from diffpose_ros.ros.conversions import (
+    people_from_message,
+    skeleton_from_message,
+    stamp_to_ns,
+)
 
 NS = 1_000_000_000
 HOLD_NS = 300_000_000
@@ -119,11 +124,11 @@ def read(
     for topic, _, data in recording.messages:
         if topic == keypoints:
             message = deserialize(data, recording.types[topic])
-            people[stamp_of(message.header)] = people_from(message)
+            people[stamp_to_ns(message.header.stamp)] = people_from_message(message)
         elif topic == skeletons:
             message = deserialize(data, recording.types[topic])
-            lifted[stamp_of(message.header)] = tuple(map(skeleton_from, message.skeletons))
-            ages.append((message.latency.sec * NS + message.latency.nanosec) / 1e6)
+            lifted[stamp_to_ns(message.header.stamp)] = tuple(map(skeleton_from_message, message.skeletons))
+            ages.append(stamp_to_ns(message.latency) / 1e6)
     stamps = recording.image_stamps
     summary = Summary(
         frames_in=len(stamps),
@@ -175,46 +180,6 @@ def write_bag(
             advance()
         for topic, received_ns, data in waiting[at:]:
             bag.write(topic, received_ns, data)
-
-
-def stamp_of(header: Any) -> int:
-    """A header's stamp, nanoseconds."""
-    return int(header.stamp.sec) * NS + int(header.stamp.nanosec)
-
-
-def people_from(message: Any) -> People2D:
-    """The people of a ``Person2DArray``."""
-    people = message.people
-    if not people:
-        return People2D.empty(message.joint_set)
-    points = np.array([[(k.x, k.y, k.score) for k in p.keypoints] for p in people])
-    return People2D(
-        xy=points[..., :2],
-        score=points[..., 2].clip(0, 1),
-        joint_set=message.joint_set,
-        person_score=np.array([p.score for p in people]),
-        track_id=np.array([p.track_id for p in people]),
-        age_s=np.array([p.age.sec + p.age.nanosec / NS for p in people]),
-        state=np.array([p.state for p in people]),
-    )
-
-
-def skeleton_from(message: Any) -> Skeleton:
-    """The skeleton of a ``Skeleton3D``."""
-    joints = message.joints
-    return Skeleton(
-        xyz=np.array([(j.position.x, j.position.y, j.position.z) for j in joints]),
-        covariance=np.array([j.covariance for j in joints]).reshape(-1, 3, 3),
-        score=np.array([j.score for j in joints]),
-        root=np.array([message.root.x, message.root.y, message.root.z]),
-        root_is_metric=bool(message.root_is_metric),
-        track_id=int(message.track_id),
-        age_s=message.age.sec + message.age.nanosec / NS,
-        state=TrackState(message.state),
-        person_score=float(message.score),
-        joint_set=message.joint_set,
-        root_covariance=np.array(message.root_covariance).reshape(3, 3),
-    )
 
 
 def _newest(stamps: list[int], stamp_ns: int) -> int | None:
