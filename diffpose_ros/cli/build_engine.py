@@ -89,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
     flavour = find_flavour(None if gpu.sm == "none" else gpu.sm, args.flavour)
     _announce(console, recipe, f"{flavour.name} {flavour.version}", gpu)
     started = time.monotonic()
-    with _Bars(console) as bars:
+    bars = _Bars(console)
+    with bars:
         plan, path, built = cached_plan(
             recipe,
             flavour,
@@ -168,9 +169,8 @@ class _Bars:
         )
         self._tasks: dict[str, Any] = {}
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> None:
         self._progress.start()
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self._progress.stop()

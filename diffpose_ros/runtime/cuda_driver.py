@@ -86,8 +86,8 @@ class Cuda:
         BackendError: no driver, no device, or the device does not start.
     """
 
-    def __init__(self, index: int = 0, library: str = LIBRARY) -> None:
-        self._lib = _load(library)
+    def __init__(self, index: int = 0, library: str | None = None) -> None:
+        self._lib = _load(library or LIBRARY)
         self._call("cuInit", 0)
         version, count, device = c_int(), c_int(), c_int()
         self._call("cuDriverGetVersion", byref(version))
