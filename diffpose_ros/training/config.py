@@ -1,0 +1,134 @@
+"""Training configuration: YAML to checked dataclasses, unknown keys refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from diffpose_ros.core import ConfigError
+from diffpose_ros.data.synthesis import SynthesisConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """How weights are moved.
+
+    Attributes:
+        steps: optimiser steps in all.
+        batch: clips per step.
+        learning_rate: peak of a cosine schedule with linear warm-up.
+        warmup: steps of warm-up.
+        weight_decay: AdamW's.
+        clip: gradient norm bound.
+        ema: decay of the exponential moving average of the weights.
+        precision: ``float32`` or ``bfloat16`` (autocast).
+        threads: CPU threads.
+        compile: use ``torch.compile``.
+        seed: of everything random.
+        save_every: steps between checkpoints.
+    """
+
+    steps: int = 4000
+    batch: int = 24
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.998
+    precision: str = "bfloat16"
+    threads: int = 1
+    compile: bool = True
+    seed: int = 0
+    save_every: int = 250
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("float32", "bfloat16"):
+            raise ConfigError(f"precision: expected float32 or bfloat16, got '{self.precision}'")
+        for name in ("steps", "batch", "threads", "save_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run.
+
+    Attributes:
+        task: ``context``, ``diffpose`` or ``starpose``.
+        data: motion capture file (npz).
+        output: folder for checkpoints and logs.
+        context: checkpoint of the frozen context encoder (not for the ``context`` task).
+        start: checkpoint whose matching weights to start from (optional).
+        model: sizes, passed to the task's own dataclass.
+        loss: weights of the loss terms.
+        optimiser: see :class:`OptimiserConfig`.
+        synthesis: see :class:`~diffpose_ros.data.synthesis.SynthesisConfig`.
+    """
+
+    task: str
+    data: str
+    output: str
+    context: str = ""
+    start: str = ""
+    model: dict[str, Any] = field(default_factory=dict)
+    loss: dict[str, float] = field(default_factory=dict)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+
+
+def from_mapping(cls: type[T], mapping: dict[str, Any], where: str = "") -> T:
+    """Build a (nested) dataclass from a mapping.
+
+    Raises:
+        ConfigError: an unknown key, a missing one, or a value of the wrong type.
+    """
+    hints = typing.get_type_hints(cls)
+    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in mapping:
+        if key not in known:
+            raise ConfigError(
+                f"{where or 'configuration'}: unknown key '{key}', expected: {', '.join(sorted(known))}"
+            )
+    values: dict[str, Any] = {}
+    for key, value in mapping.items():
+        hint = hints[key]
+        if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+            value = from_mapping(hint, value, f"{where}.{key}".lstrip("."))  # type: ignore[arg-type]
+        elif typing.get_origin(hint) is tuple and isinstance(value, list):
+            value = tuple(value)
+        elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+            value = float(value)
+        elif hint in (int, float, str, bool) and type(value) is not hint:
+            raise ConfigError(
+                f"{where}.{key}".lstrip(".")
+                + f": expected {hint.__name__}, got {type(value).__name__} ({value!r})"
+            )
+        values[key] = value
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ConfigError(f"{where or 'configuration'}: {error}") from error
+
+
+def load(path: str | Path) -> TrainingConfig:
+    """Read a training YAML.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or says something that is not understood.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise ConfigError(f"training configuration {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"training configuration {path}: not YAML ({error})") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"training configuration {path}: expected a mapping")
+    return from_mapping(TrainingConfig, content)

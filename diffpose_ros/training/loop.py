@@ -1,0 +1,178 @@
+"""One training loop for every task: resumable to the step, averaged, logged, deterministic.
+
+Batches depend on (seed, step) alone, so a run that was stopped goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from diffpose_ros.core import ModelError
+from diffpose_ros.data.synthesis import Batch, MotionLibrary, SynthesisConfig, make_batch
+from diffpose_ros.training.config import OptimiserConfig
+
+Loss = Callable[[dict[str, Tensor], int], tuple[Tensor, dict[str, float]]]
+
+
+class StepDataset(Dataset[dict[str, Tensor]]):
+    """Batch number ``step``, made from (seed, step) alone."""
+
+    def __init__(
+        self, library: MotionLibrary, batch: int, seed: int, synthesis: SynthesisConfig
+    ) -> None:
+        self.library, self.batch, self.seed, self.synthesis = library, batch, seed, synthesis
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng((self.seed, step))
+        return to_tensors(make_batch(self.library, self.batch, rng, self.synthesis))
+
+
+def to_tensors(batch: Batch) -> dict[str, Tensor]:
+    """A batch as float32 tensors under its field names."""
+    return {k: torch.from_numpy(np.asarray(v, np.float32)) for k, v in vars(batch).items()}
+
+
+def learning_rate(step: int, config: OptimiserConfig) -> float:
+    """Linear warm-up, then half a cosine down to 2 % of the peak."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    part = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
+
+
+@dataclass
+class Progress:
+    """One line of the log."""
+
+    step: int
+    steps: int
+    loss: float
+    parts: dict[str, float]
+    seconds_left: float
+
+
+class Trainer:
+    """Moves the weights of ``module`` to lower ``loss``.
+
+    Args:
+        module: whose trainable parameters move and are averaged.
+        loss: (batch, step) to the loss and its parts.
+        library: motions to learn from.
+        synthesis: how batches are made.
+        config: the optimiser's settings.
+        output: folder for ``state.pt``-free checkpoints (safetensors) and ``log.jsonl``.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        loss: Loss,
+        library: MotionLibrary,
+        synthesis: SynthesisConfig,
+        config: OptimiserConfig,
+        output: Path,
+    ) -> None:
+        self.module, self.loss, self.config, self.output = module, loss, config, output
+        self.dataset = StepDataset(library, config.batch, config.seed, synthesis)
+        self.trainable = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        decay = [p for p in self.trainable.values() if p.dim() > 1]
+        plain = [p for p in self.trainable.values() if p.dim() <= 1]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": decay, "weight_decay": config.weight_decay},
+             {"params": plain, "weight_decay": 0.0}],
+            lr=config.learning_rate, betas=(0.9, 0.99),
+        )  # fmt: skip
+        self.average = {n: p.detach().clone() for n, p in self.trainable.items()}
+        self.step = 0
+        output.mkdir(parents=True, exist_ok=True)
+
+    def resume(self) -> bool:
+        """Go on from the folder's last checkpoint, if there is one."""
+        path = self.output / "resume.safetensors"
+        if not path.exists():
+            return False
+        state = load_file(path)
+        try:
+            for i, (name, parameter) in enumerate(self.trainable.items()):
+                parameter.data.copy_(state[f"weight.{name}"])
+                self.average[name].copy_(state[f"average.{name}"])
+                self.optimiser.state[parameter] = {
+                    "step": state[f"adam.{i}.step"],
+                    "exp_avg": state[f"adam.{i}.first"],
+                    "exp_avg_sq": state[f"adam.{i}.second"],
+                }
+        except KeyError as error:
+            raise ModelError(f"{path}: made for another network ({error} is missing)") from error
+        self.step = int(state["step"])
+        return True
+
+    def save(self) -> None:
+        """Write ``model.safetensors`` (averaged) and ``resume.safetensors``, each atomically."""
+        state: dict[str, Tensor] = {"step": torch.tensor(self.step)}
+        for i, (name, parameter) in enumerate(self.trainable.items()):
+            state[f"weight.{name}"] = parameter.detach()
+            state[f"average.{name}"] = self.average[name]
+            adam = self.optimiser.state.get(parameter)
+            if adam:
+                state[f"adam.{i}.step"] = adam["step"]
+                state[f"adam.{i}.first"] = adam["exp_avg"]
+                state[f"adam.{i}.second"] = adam["exp_avg_sq"]
+        weights = {n: t.detach().clone() for n, t in self.module.state_dict().items()}
+        weights.update(self.average)
+        for name, content in (("resume", state), ("model", weights)):
+            path = self.output / f"{name}.safetensors"
+            part = path.with_suffix(".part")
+            save_file({k: v.contiguous() for k, v in content.items()}, part)
+            part.replace(path)
+
+    def run(self, stop_after_s: float | None = None) -> Iterator[Progress]:
+        """Train to the last step, yielding progress; stops early, saved, after ``stop_after_s``."""
+        begin, began_at = time.monotonic(), self.step
+        loader = DataLoader(
+            self.dataset, batch_size=None, sampler=range(self.step, self.config.steps),
+            num_workers=1, prefetch_factor=4,
+        )  # fmt: skip
+        log = (self.output / "log.jsonl").open("a")
+        with log:
+            for batch in loader:
+                for group in self.optimiser.param_groups:
+                    group["lr"] = learning_rate(self.step, self.config)
+                torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+                total, parts = self.loss(batch, self.step)
+                self.optimiser.zero_grad(set_to_none=True)
+                total.backward()
+                norm = nn.utils.clip_grad_norm_(self.trainable.values(), self.config.clip)
+                if torch.isfinite(norm):
+                    self.optimiser.step()
+                self.step += 1
+                self._average()
+                spent = time.monotonic() - begin
+                left = spent / (self.step - began_at) * (self.config.steps - self.step)
+                progress = Progress(self.step, self.config.steps, float(total.detach()), parts, left)
+                log.write(json.dumps({"step": self.step, "loss": progress.loss, **parts,
+                                      "seconds": round(spent, 1)}) + "\n")  # fmt: skip
+                last = stop_after_s is not None and spent > stop_after_s
+                if self.step % self.config.save_every == 0 or last:
+                    log.flush()
+                    self.save()
+                yield progress
+                if last:
+                    return
+        self.save()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for name, parameter in self.trainable.items():
+            self.average[name].lerp_(parameter.detach(), 1 - keep)
