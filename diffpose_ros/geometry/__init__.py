@@ -1,1 +1,16 @@
 """Cameras and bodies as geometry: undistortion, normalisation, projection, root translation."""
+
+from diffpose_ros.geometry.procrustes import procrustes_align
+from diffpose_ros.geometry.projection import distort, project
+from diffpose_ros.geometry.root import root_translation, scale_to_height, stature
+from diffpose_ros.geometry.undistort import undistort
+
+__all__ = [
+    "distort",
+    "procrustes_align",
+    "project",
+    "root_translation",
+    "scale_to_height",
+    "stature",
+    "undistort",
+]

@@ -1,0 +1,204 @@
+"""MoveNet MultiPose Lightning on ONNX Runtime: the detector in the box.
+
+Up to six people, 17 COCO keypoints each. The whole image goes in at once, so the cost does not
+depend on the number of people; what it cannot resolve at ``input_size`` it cannot find.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffpose_ros.core import COCO17, BackendError, ConfigError, ModelError, People2D
+from diffpose_ros.detection._suppress import suppress_doubles
+from diffpose_ros.detection.letterbox import Letterbox
+from diffpose_ros.detection.protocol import check_image
+
+_JOINTS = len(COCO17)
+_ROW = 3 * _JOINTS + 5
+
+
+@dataclass(frozen=True)
+class MoveNetConfig:
+    """Settings of :class:`MoveNet`.
+
+    Attributes:
+        model: ONNX file; empty takes the one in the package.
+        input_size: longer side of the network's input, pixels: a multiple of 32, 128 to 1024.
+            256 / 384 / 512 find a person that is about 1/4 / 1/6 / 1/8 of the image high or more.
+        person_threshold: people with a lower score are dropped.
+        keypoint_threshold: keypoints with a lower score are masked (score 0).
+        min_keypoints: people with fewer keypoints left are dropped.
+        nms_threshold: OKS from which two people are the same one; 1 switches it off.
+        max_people: the best ones are kept; the network itself finds no more than six.
+        threads: intra-op threads of ONNX Runtime; beside busy processes one is fastest.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    model: str = ""
+    input_size: int = 384
+    person_threshold: float = 0.2
+    keypoint_threshold: float = 0.1
+    min_keypoints: int = 5
+    nms_threshold: float = 0.7
+    max_people: int = 6
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if not 128 <= self.input_size <= 1024 or self.input_size % 32:
+            raise ConfigError(
+                f"movenet input_size: expected a multiple of 32 in 128 to 1024, "
+                f"got {self.input_size}"
+            )
+        for name in ("person_threshold", "keypoint_threshold", "nms_threshold"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ConfigError(f"movenet {name}: expected 0 to 1, got {value:g}")
+        for name, low, high in (("min_keypoints", 1, 17), ("max_people", 1, 6), ("threads", 1, 64)):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"movenet {name}: expected {low} to {high}, got {value}")
+
+
+class MoveNet:
+    """The bundled detector.
+
+    Raises:
+        ModelError: the file is missing, is not ONNX, or is another network.
+        BackendError: onnxruntime is not installed.
+    """
+
+    name = "movenet"
+    joint_set = "coco17"
+
+    def __init__(self, config: MoveNetConfig | None = None) -> None:
+        self.config = config or MoveNetConfig()
+        path = Path(self.config.model).expanduser() if self.config.model else bundled_model()
+        self._session: Any = _open(path, self.config.threads)
+        self._path = path
+
+    def detect(self, rgb: NDArray[np.uint8]) -> People2D:
+        """People in an image (H, W, 3) uint8 RGB; keypoints in its pixels, best person first.
+
+        Raises:
+            InputError: not such an image.
+            BackendError: the network failed, or the detector was closed.
+        """
+        check_image(rgb)
+        if self._session is None:
+            raise BackendError("movenet: the detector was closed; make a new one")
+        box = Letterbox.fit(rgb.shape[1], rgb.shape[0], self.config.input_size)
+        tensor = box.apply(rgb)[None].astype(np.int32)
+        try:
+            (rows,) = self._session.run(None, {self._session.get_inputs()[0].name: tensor})
+        except Exception as error:
+            raise BackendError(f"movenet: inference failed: {_first_line(error)}") from error
+        return decode(rows, box, (rgb.shape[1], rgb.shape[0]), self.config)
+
+    def close(self) -> None:
+        """Let go of the network."""
+        self._session = None
+
+
+def decode(
+    rows: NDArray[np.float32], box: Letterbox, size: tuple[int, int], config: MoveNetConfig
+) -> People2D:
+    """The network's output as people in image pixels.
+
+    Args:
+        rows: (1, 6, 56): 17 x (y, x, score) relative to the padded input, the box, the score.
+        box: how the image was fitted into the input.
+        size: image width and height, pixels.
+        config: thresholds.
+
+    Returns:
+        People by falling score. Keypoints that fall outside the image (into the padding) are
+        masked: the detector cannot have seen them there.
+    """
+    people = np.asarray(rows, dtype=np.float64)[0]
+    people = people[np.isfinite(people).all(axis=1)]
+    keypoints = people[:, : 3 * _JOINTS].reshape(-1, _JOINTS, 3)
+    # MoveNet's coordinates count from the input's corner: 0 is the left edge of its first pixel.
+    grid = keypoints[..., [1, 0]] * (box.width, box.height) - 0.5
+    xy = box.to_image(grid)
+    score = np.clip(keypoints[..., 2], 0.0, 1.0)
+    inside = ((xy > -0.5) & (xy < np.array(size) - 0.5)).all(axis=-1)
+    score = np.where(inside & (score >= config.keypoint_threshold), score, 0.0)
+    person = np.clip(people[:, -1], 0.0, 1.0)
+    good = (person >= config.person_threshold) & ((score > 0).sum(1) >= config.min_keypoints)
+    xy, score, person = xy[good], score[good], person[good]
+    keep = np.argsort(-person, kind="stable")
+    if config.nms_threshold < 1:
+        keep = suppress_doubles(
+            xy, score, person,
+            threshold=config.nms_threshold, visible_above=max(config.keypoint_threshold, 1e-6),
+        )  # fmt: skip
+    keep = keep[: config.max_people]
+    xy, score = xy[keep], score[keep]
+    return People2D(xy=np.where(score[..., None] > 0, xy, 0.0), score=score, person_score=person[keep])
+
+
+def bundled_model() -> Path:
+    """Path of the ONNX file in the package."""
+    root = resources.files("diffpose_ros").joinpath("weights", "movenet")
+    return Path(str(root.joinpath("movenet_multipose_lightning.onnx")))
+
+
+def _open(path: Path, threads: int) -> Any:
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise BackendError(
+            "movenet needs onnxruntime, which is not installed: pip install onnxruntime"
+        ) from error
+    if not path.is_file():
+        raise ModelError(f"movenet: no model file at {path}")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise ModelError(
+            f"movenet: {path} is not a complete ONNX model ({_first_line(error)})"
+        ) from error
+    _check_network(session, path)
+    return session
+
+
+def _check_network(session: Any, path: Path) -> None:
+    ins, outs = session.get_inputs(), session.get_outputs()
+    shape_in = ins[0].shape if len(ins) == 1 else []
+    shape_out = outs[0].shape if len(outs) == 1 else []
+    right = (
+        len(shape_in) == 4
+        and shape_in[3] == 3
+        and ins[0].type == "tensor(int32)"
+        and len(shape_out) == 3
+        and shape_out[2] == _ROW
+    )
+    if not right:
+        got = ", ".join(f"{i.name} {i.type} {i.shape}" for i in [*ins, *outs])
+        raise ModelError(
+            f"movenet: {path} is another network: expected int32 (1, H, W, 3) in and "
+            f"float (1, 6, {_ROW}) out, got {got}"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    with contextlib.suppress(IndexError):
+        text = text.splitlines()[0]
+    return text[:200]

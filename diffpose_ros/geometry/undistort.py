@@ -1,0 +1,116 @@
+"""From pixels of a real lens to ideal viewing rays.
+
+The inverse of a lens model has no closed form. OpenCV's own inverse iterates a fixed point, which
+diverges on strong lenses and returns NaN or a point of the wrong branch beyond the fold of the
+polynomial. Here Newton's method runs on OpenCV's forward model instead, stays where the lens map
+is one-to-one, and, for pixels no ray can reach, ends at the nearest ray it found.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from diffpose_ros.core import Camera, InputError
+
+MAX_ANGLE_RAD = np.deg2rad(89.0)
+"""Rays farther from the axis have no useful tangent; fisheye pixels beyond are held here."""
+
+_ITERATIONS = 30
+_TOLERANCE = 1e-10
+
+
+def undistort(xy: ArrayLike, camera: Camera) -> NDArray[np.float64]:
+    """Viewing rays of pixels in the raw image.
+
+    Args:
+        xy: (..., 2) pixels in the raw (distorted) image.
+        camera: intrinsics of any of the known distortion models; skew and fx != fy count.
+
+    Returns:
+        (..., 2) tangents (x/z, y/z), always finite. Pixels outside the region that the lens model
+        can explain give the nearest ray found.
+
+    Raises:
+        InputError: ``xy`` is not (..., 2) or holds NaN or infinity.
+    """
+    pixels = np.asarray(xy, dtype=np.float64)
+    if pixels.ndim < 1 or pixels.shape[-1] != 2:
+        raise InputError(f"pixels to undistort: expected shape (..., 2), got {pixels.shape}")
+    if not np.isfinite(pixels).all():
+        raise InputError("pixels to undistort: expected finite numbers, got NaN or infinity")
+    flat = pixels.reshape(-1, 2)
+    k = camera.matrix
+    bent = np.linalg.solve(k[:2, :2], (flat - k[:2, 2]).T).T
+    d = camera.distortion
+    if len(flat) and camera.model != "none" and d.any():
+        bent = _fisheye(bent, d) if camera.model == "equidistant" else _newton(bent, d)
+    return bent.reshape(pixels.shape)
+
+
+def _fisheye(bent: NDArray[np.float64], d: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Solve theta (1 + k1 theta^2 + ... + k4 theta^8) = r for theta, then r = tan(theta).
+
+    Bisection on the rising part of the polynomial: it cannot leave it, whatever the lens.
+    """
+    radius = np.linalg.norm(bent, axis=1)
+    even = np.array([*d[::-1], 1.0])  # in theta^2, highest power first
+    slope = even * np.arange(2 * len(even) - 1, 0, -2)
+    grid = np.linspace(0.0, MAX_ANGLE_RAD, 512)
+    falling = np.flatnonzero(np.polyval(slope, grid**2) <= 0)
+    limit = grid[max(falling[0] - 1, 1)] if len(falling) else MAX_ANGLE_RAD
+    low, high = np.zeros_like(radius), np.full_like(radius, limit)
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        below = middle * np.polyval(even, middle**2) < radius
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    ratio = np.divide(
+        np.tan(0.5 * (low + high)), radius, out=np.ones_like(radius), where=radius > 1e-12
+    )
+    return bent * ratio[:, None]
+
+
+def _newton(bent: NDArray[np.float64], d: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Newton with step halving, kept inside the region where the lens map is one-to-one."""
+    x = bent.copy()
+    value, jacobian = _forward(x, d)
+    for _ in range(_ITERATIONS):  # a start beyond the fold moves towards the axis
+        folded = ~_one_to_one(jacobian)
+        if not folded.any():
+            break
+        x[folded] *= 0.7
+        value, jacobian = _forward(x, d)
+    error = np.linalg.norm(value - bent, axis=1)
+    damping = np.ones(len(x))
+    for _ in range(_ITERATIONS):
+        active = (error > _TOLERANCE) & (damping > 1e-6)
+        if not active.any():
+            break
+        step = np.linalg.solve(jacobian[active], (bent - value)[active][..., None])[..., 0]
+        trial = x[active] + damping[active, None] * step
+        new_value, new_jacobian = _forward(trial, d)
+        new_error = np.linalg.norm(new_value - bent[active], axis=1)
+        better = (new_error < error[active]) & _one_to_one(new_jacobian)
+        index = np.flatnonzero(active)
+        damping[index] = np.where(better, np.minimum(1.0, 2 * damping[index]), damping[index] / 2)
+        good = index[better]
+        x[good], value[good], error[good] = trial[better], new_value[better], new_error[better]
+        jacobian[good] = new_jacobian[better]
+    return x
+
+
+def _forward(
+    x: NDArray[np.float64], d: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """OpenCV's lens model: distorted tangents (N, 2) and their Jacobian (N, 2, 2)."""
+    zero = np.zeros(3)
+    rays = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+    value, jacobian = cv2.projectPoints(rays, zero, zero, np.eye(3), d)
+    # Columns 3 and 4: derivatives by a shift in x and y, which at depth 1 is a shift of the tangent.
+    return value.reshape(-1, 2), jacobian[:, 3:5].reshape(-1, 2, 2)
+
+
+def _one_to_one(jacobian: NDArray[np.float64]) -> NDArray[np.bool_]:
+    trace = jacobian[:, 0, 0] + jacobian[:, 1, 1]
+    return np.isfinite(trace) & (trace > 0) & (np.linalg.det(jacobian) > 1e-4)
