@@ -46,6 +46,12 @@ class PipelineNode(LifecycleNode):
         clock: monotonic seconds, for throttling and diagnostics.
         **node_kwargs: for ``rclpy.lifecycle.LifecycleNode``: namespace, parameter_overrides...
 
+    Attributes:
+        monitor: what the node tells about itself.
+        parameters: its parameters.
+        hardware_id: what its diagnostic is about, e.g. the camera's frame.
+        stuck: a worker thread did not end when it was told to.
+
     Raises:
         ConfigError: a parameter given at start is wrong.
     """
@@ -64,6 +70,7 @@ class PipelineNode(LifecycleNode):
         self._throttle = Throttle()
         self.monitor = Monitor(clock)
         self.hardware_id = ""
+        self.stuck = False
         self._subscriptions_made: list[Any] = []
         self._publishers_made: list[Any] = []
         self._timers_made: list[Any] = []
@@ -194,11 +201,16 @@ class PipelineNode(LifecycleNode):
             return False
         return self.trigger_activate() == TransitionCallbackReturn.SUCCESS
 
-    def close(self) -> None:
-        """Stop and drop everything, whatever the state; the node is destroyed."""
+    def close(self) -> bool:
+        """Stop and drop everything, whatever the state; the node is destroyed.
+
+        Returns:
+            False when a worker thread did not end in time.
+        """
         self._undo("stop", self._stop_all)
         self._undo("teardown", self._teardown_all)
         self.destroy_node()
+        return not self.stuck
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Set up; what was half made is dropped again."""

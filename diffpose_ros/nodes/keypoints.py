@@ -1,0 +1,196 @@
+"""Finds people and their keypoints in images and keeps their identities: ``image_raw`` -> ``keypoints``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sensor_msgs.msg import CompressedImage, Image
+
+from diffpose_ros.core import ConfigError, People2D
+from diffpose_ros.detection import Detector, make_detector
+from diffpose_ros.media.drawing import draw_people
+from diffpose_ros.msg import Person2DArray
+from diffpose_ros.nodes.graph import run_node
+from diffpose_ros.ros import conversions, images, qos
+from diffpose_ros.ros.lifecycle import PipelineNode
+from diffpose_ros.ros.parameters import Spec
+from diffpose_ros.ros.stamps import StampGate, Verdict
+from diffpose_ros.ros.worker import NewestWorker
+from diffpose_ros.tracking import Tracker, TrackerConfig
+
+SPECS = (
+    Spec("detector", str, "2D detector.", choices=("movenet", "ultralytics"), read_only=True),
+    Spec("model", str, "Weight file of the detector; empty: the detector's own default.",
+         read_only=True),
+    Spec("device", str, "Device of the ultralytics detector, e.g. cuda:0; empty: it chooses.",
+         read_only=True),
+    Spec("batch", int, "Images per call of the ultralytics detector.", 1, 256, read_only=True),
+    Spec("threads", int, "Threads of the movenet detector.", 1, 64, read_only=True),
+    Spec("transport", str, "Read image_raw (raw) or image_raw/compressed (compressed).",
+         choices=("raw", "compressed"), read_only=True),
+    Spec("input_size", int, "Longer side of what the network sees, pixels; a multiple of 32.",
+         128, 1024),
+    Spec("person_threshold", float, "People with a lower score are dropped.", 0.0, 1.0),
+    Spec("keypoint_threshold", float, "Keypoints with a lower score are masked.", 0.0, 1.0),
+    Spec("max_people", int, "Most people per image, the best ones; movenet itself finds six.",
+         1, 100),
+    Spec("occlusion_s", float, "Seconds for which an unseen person keeps the identity.", 0.1, 30.0),
+)  # fmt: skip
+DETECTOR_PARAMETERS = {"input_size", "person_threshold", "keypoint_threshold", "max_people"}
+MOVENET_PEOPLE = 6
+
+
+def detector_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of ``make_detector`` from the node's parameters."""
+    common = {"keypoint_threshold": values["keypoint_threshold"]}
+    if values["model"]:
+        common["model"] = values["model"]
+    if values["detector"] == "movenet":
+        return common | {
+            "input_size": values["input_size"],
+            "person_threshold": values["person_threshold"],
+            "max_people": min(values["max_people"], MOVENET_PEOPLE),
+            "threads": values["threads"],
+        }
+    return common | {
+        "imgsz": values["input_size"],
+        "conf": values["person_threshold"],
+        "max_people": values["max_people"],
+        "device": values["device"],
+        "batch": values["batch"],
+    }
+
+
+def check(values: Mapping[str, Any]) -> None:
+    """Raise ConfigError when the values do not fit together."""
+    if values["input_size"] % 32:
+        raise ConfigError(
+            f"parameter 'input_size': expected a multiple of 32, got {values['input_size']}"
+        )
+
+
+class KeypointsNode(PipelineNode):
+    """The node."""
+
+    def __init__(
+        self,
+        *,
+        make_detector: Callable[..., Detector] = make_detector,
+        make_tracker: Callable[[TrackerConfig], Any] = Tracker,
+        **node_kwargs: Any,
+    ) -> None:
+        super().__init__("keypoints", SPECS, check=check, **node_kwargs)
+        self._make_detector = make_detector
+        self._make_tracker = make_tracker
+        self._detector: Detector | None = None
+        self._tracker: Any = None
+        self._worker: NewestWorker[Any] | None = None
+        self._stale = False
+        self._size: tuple[int, int] | None = None
+
+    def setup(self) -> None:
+        """Load the detector."""
+        self._detector = self._load()
+        self._tracker = self._make_tracker(
+            TrackerConfig(max_occlusion_s=self.parameters["occlusion_s"])
+        )
+        self._people = self.publisher(Person2DArray, "keypoints", qos.RESULT)
+        self._annotated = self.publisher(Image, "annotated", qos.IMAGE_OUT)
+
+    def start(self) -> None:
+        """Listen to images."""
+        self._gate = StampGate()
+        self._size = None
+        self._worker = NewestWorker(self._work, on_error=self.failed, name="keypoints")
+        if self.parameters["transport"] == "raw":
+            self.subscribe(Image, "image_raw", self._image_came, qos.IMAGE_IN)
+        else:
+            self.subscribe(
+                CompressedImage, "image_raw/compressed", self._image_came, qos.IMAGE_IN
+            )
+
+    def stop(self) -> None:
+        """End the worker."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            self.stuck |= not worker.close()
+
+    def teardown(self) -> None:
+        """Drop the detector; the tracker stays, so that identities are never used twice."""
+        detector, self._detector = self._detector, None
+        # a worker stuck in the network still holds it; closing would pull it away
+        if detector is not None and not self.stuck:
+            detector.close()
+
+    def parameters_changed(self, names: set[str]) -> None:
+        """The worker loads the detector anew before its next image."""
+        if names & DETECTOR_PARAMETERS:
+            self._stale = True
+
+    def _load(self) -> Detector:
+        self._stale = False
+        values = self.parameters.values
+        detector = self._make_detector(values["detector"], **detector_options(values))
+        self.monitor.value("detector", f"{detector.name} at {values['input_size']} px")
+        return detector
+
+    def _image_came(self, message: Any) -> None:
+        self.monitor.count("images")
+        if self._worker is not None and self._worker.offer(message):
+            self.monitor.count("skipped: a newer image came")
+
+    def _work(self, message: Any) -> None:
+        detector = self._detector
+        if detector is None:
+            return
+        if self._stale:
+            old, detector = detector, self._load()
+            self._detector = detector
+            old.close()
+        if not self._in_order(conversions.stamp_to_ns(message.header.stamp)):
+            return
+        if isinstance(message, CompressedImage):
+            rgb = images.compressed_to_rgb(message)
+        else:
+            rgb = images.image_to_rgb(message)
+        stamp_ns = conversions.stamp_to_ns(message.header.stamp)
+        height, width = rgb.shape[:2]
+        if self._size not in (None, (width, height)):
+            self.trouble(
+                "image size",
+                f"image size changed from {self._size[0]}x{self._size[1]} "  # type: ignore[index]
+                f"to {width}x{height}: tracks start anew",
+            )
+            self._tracker.reset()
+        self._size = (width, height)
+        people: People2D = self._tracker.update(detector.detect(rgb), stamp_ns)
+        self._publish(message.header, rgb, people, detector.name)
+
+    def _in_order(self, stamp_ns: int) -> bool:
+        verdict = self._gate(stamp_ns)
+        if verdict is Verdict.JUMPED_BACK:
+            self.trouble("stamps", "image stamps jumped back: tracks start anew")
+            self._tracker.reset()
+        elif verdict is not Verdict.TAKE:
+            self.trouble("stamps", f"dropped an image whose stamp is {verdict.value}")
+            self.monitor.count(f"dropped: stamp {verdict.value}")
+            return False
+        return True
+
+    def _publish(self, header: Any, rgb: images.Image, people: People2D, name: str) -> None:
+        height, width = rgb.shape[:2]
+        message = conversions.people_to_message(
+            people, header, width=width, height=height, detector=name
+        )
+        self._people.publish(message)
+        self.monitor.published((self.now_ns() - conversions.stamp_to_ns(header.stamp)) / 1e9)
+        self.monitor.value("people", str(len(people)))
+        self.hardware_id = header.frame_id
+        if self._annotated.get_subscription_count():
+            self._annotated.publish(images.rgb_to_image(draw_people(rgb, people), header))
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node."""
+    return run_node(KeypointsNode, args)

@@ -1,0 +1,101 @@
+"""Shows skeletons: ``skeletons`` -> ``markers`` and ``/tf``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from visualization_msgs.msg import MarkerArray
+
+from diffpose_ros.core import InputError, Skeleton, TrackState
+from diffpose_ros.msg import Skeleton3DArray
+from diffpose_ros.nodes.graph import run_node
+from diffpose_ros.ros import conversions, qos
+from diffpose_ros.ros.body_frame import body_id, body_rotation
+from diffpose_ros.ros.drawing import MarkerStyle, SkeletonMarkers
+from diffpose_ros.ros.lifecycle import PipelineNode
+from diffpose_ros.ros.parameters import Spec
+from diffpose_ros.ros.transforms import TransformSender
+
+SPECS = (
+    Spec("lifetime_s", float, "Seconds for which a marker stays when nothing renews it.", 0.05,
+         60.0),
+    Spec("joint_diameter", float, "Diameter of a joint's sphere, m.", 0.001, 1.0),
+    Spec("bone_width", float, "Width of a bone's line, m.", 0.001, 1.0),
+    Spec("label_height", float, "Height of the label above a person, m; 0: no label.", 0.0, 1.0),
+    Spec("ellipsoids", bool, "Show each joint's uncertainty as an ellipsoid."),
+    Spec("ellipsoid_sigma", float, "Size of the ellipsoids in standard deviations.", 0.1, 5.0),
+    Spec("transforms", bool, "Send a body_<id> frame per person to /tf."),
+)  # fmt: skip
+
+
+class MarkersNode(PipelineNode):
+    """The node."""
+
+    def __init__(self, **node_kwargs: Any) -> None:
+        super().__init__("markers", SPECS, **node_kwargs)
+        self._transforms: TransformSender | None = None
+
+    def setup(self) -> None:
+        """Make the publishers."""
+        self._drawing = SkeletonMarkers(self._style())
+        self._markers = self.publisher(MarkerArray, "markers", qos.RESULT)
+        self._transforms = TransformSender(self)
+        if self._transforms.missing:
+            self.trouble("tf", self._transforms.missing)
+
+    def start(self) -> None:
+        """Listen to skeletons."""
+        self.subscribe(Skeleton3DArray, "skeletons", self._skeletons_came, qos.RESULT)
+
+    def teardown(self) -> None:
+        """Drop the transform publisher."""
+        transforms, self._transforms = self._transforms, None
+        if transforms is not None:
+            transforms.close()
+
+    def parameters_changed(self, names: set[str]) -> None:
+        """Draw with the new sizes from the next frame on."""
+        if self._transforms is not None:
+            self._drawing.restyle(self._style())
+
+    def _style(self) -> MarkerStyle:
+        p = self.parameters
+        return MarkerStyle(
+            lifetime_s=p["lifetime_s"],
+            joint_diameter=p["joint_diameter"],
+            bone_width=p["bone_width"],
+            label_height=p["label_height"],
+            ellipsoid_sigma=p["ellipsoid_sigma"] if p["ellipsoids"] else 0.0,
+        )
+
+    def _skeletons_came(self, message: Skeleton3DArray) -> None:
+        skeletons = []
+        for one in message.skeletons:
+            try:
+                skeletons.append(conversions.skeleton_from_message(one))
+            except InputError as error:
+                self.monitor.count("dropped: bad skeleton")
+                self.trouble("skeletons", str(error))
+        if self._markers.get_subscription_count():
+            self._markers.publish(self._drawing.draw(skeletons, message.header))
+        if self.parameters["transforms"]:
+            self._send_transforms(message.header, skeletons)
+        self.hardware_id = message.header.frame_id
+        stamp_ns = conversions.stamp_to_ns(message.header.stamp)
+        self.monitor.published((self.now_ns() - stamp_ns) / 1e9)
+
+    def _send_transforms(self, header: Any, skeletons: list[Skeleton]) -> None:
+        frames = []
+        for skeleton in skeletons:
+            rotation = body_rotation(skeleton)
+            # an unseen person's frame is not renewed: it ages out of tf buffers by itself
+            if rotation is not None and skeleton.state != TrackState.OCCLUDED:
+                name = f"body_{body_id(skeleton.track_id)}"
+                frames.append((name, skeleton.root, rotation))
+        if self._transforms is not None:
+            self._transforms.send(header, frames)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node."""
+    return run_node(MarkersNode, args)

@@ -1,0 +1,181 @@
+"""Publishes a video file, a folder of images or a webcam as ``image_raw`` and ``camera_info``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from diffpose_ros.core import Camera, InputError
+from diffpose_ros.media.camera_yaml import read_camera
+from diffpose_ros.media.video import VideoSource, open_source
+from diffpose_ros.nodes.graph import run_node
+from diffpose_ros.ros import conversions, images, qos
+from diffpose_ros.ros.lifecycle import PipelineNode
+from diffpose_ros.ros.parameters import Spec
+
+SPECS = (
+    Spec("source", str, "Video file, image folder, or index of a webcam.", read_only=True),
+    Spec("camera_file", str, "camera_info YAML of the camera; empty: guess from diagonal_fov_deg.",
+         read_only=True),
+    Spec("diagonal_fov_deg", float, "Diagonal field of view of a camera without camera_file, deg.",
+         10.0, 170.0, read_only=True),
+    Spec("frame_id", str, "Optical frame of the camera.", read_only=True),
+    Spec("rate_scale", float, "Speed of playing; 1 is the source's own rate.", 0.01, 100.0),
+    Spec("fps", float, "Frames per second of a folder or webcam, Hz; 0: what the source says.",
+         0.0, 1000.0, read_only=True),
+    Spec("loop", bool, "Begin again at the end; otherwise stop there."),
+    Spec("raw", bool, "Publish image_raw.", read_only=True),
+    Spec("compressed", bool, "Publish image_raw/compressed.", read_only=True),
+    Spec("jpeg_quality", int, "JPEG quality of image_raw/compressed.", 1, 100),
+)  # fmt: skip
+
+
+class VideoSourceNode(PipelineNode):
+    """The node.
+
+    Attributes:
+        finished: set when a source that does not loop has ended.
+        published_frames: frames published since activation.
+    """
+
+    def __init__(
+        self, *, open_source: Callable[..., VideoSource] = open_source, **node_kwargs: Any
+    ) -> None:
+        super().__init__("video_source", SPECS, **node_kwargs)
+        self._open = open_source
+        self.finished = threading.Event()
+        self.published_frames = 0
+        self._halt = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._source: VideoSource | None = None
+        self._calibration: Camera | None = None
+        self._camera: Camera | None = None
+
+    def setup(self) -> None:
+        """Open the source and the calibration."""
+        p = self.parameters
+        if not p["source"]:
+            raise InputError("parameter 'source': expected a video file, a folder or a webcam")
+        source = self._open(p["source"], fps=p["fps"] or None)
+        self._source = source
+        self.hardware_id = source.name
+        if p["camera_file"]:
+            camera = read_camera(p["camera_file"], frame_id=p["frame_id"])
+            if (camera.width, camera.height) != (source.width, source.height):
+                raise InputError(
+                    f"{p['camera_file']}: calibrates {camera.width}x{camera.height}, "
+                    f"the images of {source.name} are {source.width}x{source.height}"
+                )
+            self._calibration = camera
+        else:
+            self.trouble(
+                "camera guess",
+                f"no camera_file: camera_info is a guess of {p['diagonal_fov_deg']:g} degrees "
+                "diagonal field of view, so distances are not metric",
+                sticky=True,
+            )
+        self._images = self.publisher(Image, "image_raw", qos.IMAGE_OUT) if p["raw"] else None
+        self._compressed = (
+            self.publisher(CompressedImage, "image_raw/compressed", qos.IMAGE_OUT)
+            if p["compressed"]
+            else None
+        )
+        self._infos = self.publisher(CameraInfo, "camera_info", qos.IMAGE_OUT)
+        self.monitor.value("source", f"{source.name} {source.width}x{source.height}")
+
+    def start(self) -> None:
+        """Read and publish on a thread."""
+        self._halt = threading.Event()
+        self.finished.clear()
+        self.published_frames = 0
+        self._thread = threading.Thread(
+            target=self._run, args=(self._halt,), name="video", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop reading."""
+        self._halt.set()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join(1.5)
+            self.stuck |= thread.is_alive()
+
+    def teardown(self) -> None:
+        """Close the source."""
+        source, self._source = self._source, None
+        self._calibration = self._camera = None
+        if source is not None:
+            source.close()
+
+    def _run(self, halt: threading.Event) -> None:
+        source = self._source
+        assert source is not None
+        try:
+            while not halt.is_set():
+                before = self.published_frames
+                self._play(source, halt)
+                if halt.is_set() or not self.parameters["loop"]:
+                    break
+                if self.published_frames == before:
+                    raise InputError(f"{source.name}: holds no frames")
+        except Exception as error:
+            self.failed(error)
+        if not halt.is_set():
+            self.monitor.value("source", f"{source.name}: ended")
+            self.finished.set()
+
+    def _play(self, source: VideoSource, halt: threading.Event) -> None:
+        due = time.monotonic()
+        last_ns: int | None = None
+        for image, t_ns in source:
+            if last_ns is not None:
+                due += (t_ns - last_ns) / 1e9 / self.parameters["rate_scale"]
+            last_ns = t_ns
+            wait = due - time.monotonic()
+            if wait > 0:
+                halt.wait(wait)
+            elif wait < -0.5:
+                # too slow to catch up: play on from here instead of in a burst
+                due = time.monotonic()
+                self.monitor.count("late")
+            if halt.is_set():
+                return
+            self._publish(image)
+
+    def _publish(self, image: images.Image) -> None:
+        camera = self._camera_for(image)
+        header = Header(
+            stamp=conversions.ns_to_stamp(self.now_ns()), frame_id=self.parameters["frame_id"]
+        )
+        self._infos.publish(conversions.camera_to_info(camera, header))
+        if self._images is not None and self._images.get_subscription_count():
+            self._images.publish(images.rgb_to_image(image, header))
+        if self._compressed is not None and self._compressed.get_subscription_count():
+            quality = self.parameters["jpeg_quality"]
+            self._compressed.publish(images.rgb_to_compressed(image, header, quality=quality))
+        self.published_frames += 1
+        self.monitor.published(self.now_ns() / 1e9 - conversions.stamp_to_ns(header.stamp) / 1e9)
+
+    def _camera_for(self, image: images.Image) -> Camera:
+        if self._calibration is not None:
+            return self._calibration
+        height, width = image.shape[:2]
+        if self._camera is None or (self._camera.width, self._camera.height) != (width, height):
+            self._camera = Camera.from_fov(
+                width,
+                height,
+                diagonal_fov_deg=self.parameters["diagonal_fov_deg"],
+                frame_id=self.parameters["frame_id"],
+            )
+        return self._camera
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node."""
+    return run_node(VideoSourceNode, args)
