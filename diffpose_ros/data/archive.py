@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
 
@@ -33,10 +34,10 @@ def _encode(text: str, encoding: str) -> bytes:
 
 
 def _globals() -> dict[tuple[str, str], Any]:
-    reconstruct, arguments = np.zeros(0).__reduce__()[:2]
-    scalar = np.float64(0).__reduce__()[0]
-    frombuffer = np.zeros(1).__reduce_ex__(5)[0]
-    assert arguments[0] is np.ndarray
+    # Asked of numpy itself: where its constructors live changed between versions 1 and 2.
+    reconstruct = np.zeros(0).__reduce__()[0]  # type: ignore[misc]
+    scalar = np.float64(0).__reduce__()[0]  # type: ignore[misc]
+    frombuffer = np.zeros(1).__reduce_ex__(5)[0]  # type: ignore[misc]
     allowed: dict[tuple[str, str], Any] = {
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
@@ -106,8 +107,7 @@ def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, Any]:
             "lists and tuples are read"
         ) from None
     except _BROKEN as error:
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: not a readable .npz archive ({first})") from None
+        raise InputError(f"{path}: not a readable .npz archive ({_first_line(error)})") from None
 
 
 def _read_npy(raw: bytes) -> Any:
@@ -141,4 +141,52 @@ def save_object(path: str | Path, **values: Any) -> None:
         else:
             packed[name] = np.empty((), dtype=object)
             packed[name][()] = value
-    np.savez_compressed(path, **packed)
+    np.savez_compressed(path, **packed)  # type: ignore[arg-type]
+
+
+def read_plain(path: str | Path, what: str, required: tuple[str, ...]) -> dict[str, NDArray]:
+    """Read an ``.npz`` that must hold no objects at all.
+
+    Args:
+        path: the file.
+        what: what it should be, for the error's text, e.g. ``"a benchmark"``.
+        required: arrays that must be there.
+
+    Raises:
+        InputError: the file is missing, no ``.npz``, damaged, holds objects, or lacks an array.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected {what} in .npz format")
+    try:
+        opened = np.load(path, allow_pickle=False)
+        if not isinstance(opened, np.lib.npyio.NpzFile):
+            raise InputError(f"{path}: expected an .npz archive, got a single array")
+        with opened:
+            arrays = {name: np.asarray(opened[name]) for name in opened.files}
+    except InputError:
+        raise
+    except _BROKEN as error:
+        raise InputError(f"{path}: not a readable .npz archive ({_first_line(error)})") from None
+    missing = [n for n in required if n not in arrays]
+    if missing:
+        raise InputError(
+            f"{path}: missing {', '.join(missing)}; {what} file holds {', '.join(required)}"
+        )
+    return arrays
+
+
+def labels(path: Path, name: str, arrays: dict[str, NDArray], count: int) -> list[str]:
+    """The text array ``name`` (count,), empty strings where the file has none.
+
+    Raises:
+        InputError: it has another shape.
+    """
+    value = arrays.get(name, np.full(count, ""))
+    if value.shape != (count,):
+        raise InputError(f"{path}: {name}: expected shape {(count,)}, got {value.shape}")
+    return [str(v) for v in value]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

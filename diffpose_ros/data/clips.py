@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,25 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import COCO17, H36M17, InputError, _check
+from diffpose_ros.core import InputError, _check
+from diffpose_ros.data import archive
+from diffpose_ros.data.face import coco_from_h36m
 from diffpose_ros.data.resampling import resample
 from diffpose_ros.geometry.mapping import FACE
 
 UP_AXES = ("y", "z")
 REQUIRED = ("names", "offsets", "h36m17", "fps")
 
-# Face points relative to the nose, metres, as (left, up, forward) in the head's own frame: the
-# head of an average adult (biocular and bitragion breadth, tragion to subnasale).
-_FACE_OFFSETS = {
-    "left_eye": (0.032, 0.035, -0.015),
-    "right_eye": (-0.032, 0.035, -0.015),
-    "left_ear": (0.075, 0.010, -0.110),
-    "right_ear": (-0.075, 0.010, -0.110),
-}
-_HEAD_LENGTH = 0.27
-"""Thorax to top of head of the body those offsets belong to, metres."""
-
-_BODY = tuple((COCO17.index(n), H36M17.index(n)) for n in COCO17.joints if n in H36M17.joints)
 _UP_TURN = {
     ("y", "z"): np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
     ("z", "y"): np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
@@ -82,7 +71,9 @@ class Clip:
 
     def with_coco(self) -> Clip:
         """The same clip with ``coco17``, made by :func:`coco_from_h36m` where it is absent."""
-        return self if self.coco17 is not None else replace(self, coco17=coco_from_h36m(self.h36m17))
+        if self.coco17 is not None:
+            return self
+        return replace(self, coco17=coco_from_h36m(self.h36m17))
 
     def with_up(self, axis: str) -> Clip:
         """The same clip in a world whose up axis is ``"y"`` or ``"z"``."""
@@ -108,49 +99,6 @@ class Clip:
         )
 
 
-def coco_from_h36m(h36m17: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Name the body as COCO does, and put eyes and ears on the head.
-
-    The head's up axis runs from thorax to top of head; forward is where the nose lies off that
-    axis, or, for a nose on the axis, where the shoulders face. Eyes and ears lie at fixed offsets
-    from the nose in that frame, scaled with the head's length.
-
-    Args:
-        h36m17: (..., 17, 3), metres, any right-handed frame.
-
-    Returns:
-        (..., 17, 3) float32 in the same frame.
-    """
-    body = np.asarray(h36m17, dtype=np.float64)
-    thorax, nose, top = (body[..., H36M17.index(n), :] for n in ("thorax", "nose", "head_top"))
-    shoulders = (
-        body[..., H36M17.index("left_shoulder"), :] - body[..., H36M17.index("right_shoulder"), :]
-    )
-    length = np.linalg.norm(top - thorax, axis=-1, keepdims=True)
-    up = _unit(top - thorax, np.array([0.0, 1.0, 0.0]))
-    ahead = _off_axis(nose - thorax, up)
-    faced = _off_axis(np.cross(shoulders, up), up)
-    clear = np.linalg.norm(ahead, axis=-1, keepdims=True) > 0.1 * length
-    forward = _unit(np.where(clear, ahead, faced), np.array([0.0, 0.0, 1.0]))
-    left = np.cross(up, forward)
-    size = np.clip(length / _HEAD_LENGTH, 0.5, 1.5)
-    out = np.empty((*body.shape[:-2], 17, 3))
-    for coco, h36m in _BODY:
-        out[..., coco, :] = body[..., h36m, :]
-    for name, (x, y, z) in _FACE_OFFSETS.items():
-        out[..., COCO17.index(name), :] = nose + size * (x * left + y * up + z * forward)
-    return out.astype(np.float32)
-
-
-def _off_axis(vector: NDArray, axis: NDArray) -> NDArray:
-    return vector - (vector * axis).sum(-1, keepdims=True) * axis
-
-
-def _unit(vector: NDArray, otherwise: NDArray) -> NDArray:
-    norm = np.linalg.norm(vector, axis=-1, keepdims=True)
-    return np.where(norm > 1e-6, vector / np.maximum(norm, 1e-6), otherwise)
-
-
 def load_clips(path: str | Path) -> list[Clip]:
     """Read a motion capture archive.
 
@@ -164,20 +112,7 @@ def load_clips(path: str | Path) -> list[Clip]:
             the message names the file and the array.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected motion capture in .npz format")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {n: archive[n] for n in archive.files}
-    except (AttributeError, EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: not a readable .npz archive ({first})") from None
-    missing = [n for n in REQUIRED if n not in arrays]
-    if missing:
-        raise InputError(
-            f"{path}: missing {', '.join(missing)}; a motion capture file holds "
-            f"{', '.join(REQUIRED)}"
-        )
+    arrays = archive.read_plain(path, "a motion capture", REQUIRED)
     body, coco = arrays["h36m17"], arrays.get("coco17")
     offsets = arrays["offsets"]
     count = len(arrays["names"]) if arrays["names"].ndim == 1 else 0
@@ -186,7 +121,8 @@ def load_clips(path: str | Path) -> list[Clip]:
             f"{path}: offsets: expected one integer more than there are names ({count}), got "
             f"{offsets.dtype} {offsets.shape}"
         )
-    if offsets[0] != 0 or (np.diff(offsets.astype(np.int64)) <= 0).any() or offsets[-1] != len(body):
+    steps = np.diff(offsets.astype(np.int64))
+    if offsets[0] != 0 or (steps <= 0).any() or offsets[-1] != len(body):
         raise InputError(
             f"{path}: offsets: expected to rise from 0 to the {len(body)} frames of h36m17"
         )
@@ -194,7 +130,7 @@ def load_clips(path: str | Path) -> list[Clip]:
         raise InputError(f"{path}: coco17: expected shape {body.shape}, got {coco.shape}")
     if arrays["fps"].size != 1:
         raise InputError(f"{path}: fps: expected one number, got shape {arrays['fps'].shape}")
-    text = {n: _labels(path, n, arrays, count) for n in ("names", "subject", "action")}
+    text = {n: archive.labels(path, n, arrays, count) for n in ("names", "subject", "action")}
     up = str(arrays.get("up_axis", "y"))
     clips = []
     for i in range(count):
@@ -213,13 +149,6 @@ def load_clips(path: str | Path) -> list[Clip]:
             raise InputError(f"{path}: {error}") from None
         clips.append(clip)
     return clips
-
-
-def _labels(path: Path, name: str, arrays: dict[str, NDArray], count: int) -> list[str]:
-    value = arrays.get(name, np.full(count, ""))
-    if value.shape != (count,):
-        raise InputError(f"{path}: {name}: expected shape {(count,)}, got {value.shape}")
-    return [str(v) for v in value]
 
 
 def save_clips(path: str | Path, clips: Sequence[Clip]) -> None:
@@ -250,7 +179,7 @@ def save_clips(path: str | Path, clips: Sequence[Clip]) -> None:
 def stack(
     clips: Iterable[Clip],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """All clips one after the other, Y up: ``h36m17`` and ``coco17`` (F, 17, 3), ``offsets`` (C+1,).
+    """All clips in a row, Y up: ``h36m17`` and ``coco17`` (F, 17, 3), ``offsets`` (C + 1,).
 
     Raises:
         InputError: there are no clips, or their frame rates differ.
@@ -266,6 +195,6 @@ def stack(
 
 
 def bodies(clips: Iterable[Clip]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The clips as :class:`synthesis.MotionLibrary` takes them: (F, 21, 3) and ``offsets`` (C+1,)."""
+    """What :class:`synthesis.MotionLibrary` is made of: (F, 21, 3) and ``offsets`` (C + 1,)."""
     body, coco, offsets = stack(clips)
     return np.concatenate([body, coco[:, list(FACE)]], axis=1), offsets

@@ -50,7 +50,9 @@ def test_dictionaries_of_arrays_come_back_as_they_went_in(tmp_path):
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
 def test_every_pickle_protocol_is_read(tmp_path, protocol):
     holder = np.empty((), dtype=object)
-    holder[()] = {"a": np.array([1.5, 2.5]), "s": np.float32(3), "raw": b"\x00\xff", "o": [None, True]}
+    holder[()] = {
+        "a": np.array([1.5, 2.5]), "s": np.float32(3), "raw": b"\x00\xff", "o": [None, True]
+    }  # fmt: skip
     write_member(tmp_path / "a.npz", pickle.dumps(holder, protocol=protocol))
     got = read_arrays(tmp_path / "a.npz", ("data",))["data"]
     np.testing.assert_array_equal(got["a"], [1.5, 2.5])

@@ -7,7 +7,8 @@ import pytest
 
 from diffpose_ros.core import COCO17, H36M17, InputError
 from diffpose_ros.data import clips
-from diffpose_ros.data.clips import Clip, coco_from_h36m, load_clips, save_clips
+from diffpose_ros.data.clips import Clip, load_clips, save_clips
+from diffpose_ros.data.face import coco_from_h36m
 
 
 def standing() -> np.ndarray:
@@ -17,7 +18,8 @@ def standing() -> np.ndarray:
         "right_knee": (-0.13, 0.5, 0.02), "left_knee": (0.13, 0.5, 0.02),
         "right_ankle": (-0.13, 0.08, 0), "left_ankle": (0.13, 0.08, 0),
         "spine": (0, 1.2, 0), "thorax": (0, 1.45, 0), "nose": (0, 1.6, 0.1),
-        "head_top": (0, 1.72, 0), "left_shoulder": (0.18, 1.4, 0), "right_shoulder": (-0.18, 1.4, 0),
+        "head_top": (0, 1.72, 0), "left_shoulder": (0.18, 1.4, 0),
+        "right_shoulder": (-0.18, 1.4, 0),
         "left_elbow": (0.2, 1.1, 0), "right_elbow": (-0.2, 1.1, 0),
         "left_wrist": (0.2, 0.85, 0.05), "right_wrist": (-0.2, 0.85, 0.05),
     }  # fmt: skip
@@ -26,7 +28,8 @@ def standing() -> np.ndarray:
 
 def clip(frames: int = 5, **changes) -> Clip:
     body = standing()[None] + np.linspace(0, 1, frames)[:, None, None] * [1.0, 0, 0]
-    return Clip(**{"name": "walk", "subject": "s1", "action": "", "fps": 30.0, "h36m17": body} | changes)
+    given = {"name": "walk", "subject": "s1", "action": "", "fps": 30.0, "h36m17": body}
+    return Clip(**given | changes)
 
 
 def named(coco: np.ndarray, joint: str) -> np.ndarray:
@@ -37,7 +40,8 @@ def test_body_joints_keep_their_place_under_cocos_names():
     coco = coco_from_h36m(standing())
     for joint in COCO17.joints:
         if joint in H36M17.joints:
-            np.testing.assert_allclose(named(coco, joint), standing()[H36M17.index(joint)], atol=1e-6)
+            want = standing()[H36M17.index(joint)]
+            np.testing.assert_allclose(named(coco, joint), want, atol=1e-6)
 
 
 def test_eyes_and_ears_lie_where_a_face_has_them():
@@ -50,8 +54,8 @@ def test_eyes_and_ears_lie_where_a_face_has_them():
 
 
 def test_the_face_turns_with_the_head():
-    angle = 0.7
-    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    c, s = np.cos(0.7), np.sin(0.7)
+    turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
     before = standing()
     after = before.copy()
     head = [H36M17.index("nose"), H36M17.index("head_top")]
@@ -161,7 +165,8 @@ def test_bodies_feed_the_training_library():
     body, offsets = clips.bodies([clip(), clip(frames=7).with_up("z")])
     assert body.shape == (12, 21, 3) and offsets.tolist() == [0, 5, 12]
     np.testing.assert_allclose(body[0, :17], standing(), atol=1e-6)
-    np.testing.assert_allclose(body[5, 18], named(coco_from_h36m(standing()), "right_eye"), atol=1e-5)
+    eye = named(coco_from_h36m(standing()), "right_eye")
+    np.testing.assert_allclose(body[5, 18], eye, atol=1e-5)
 
 
 def arrays(**changes):
@@ -190,7 +195,7 @@ def test_labels_and_coco_may_be_left_out(tmp_path):
         ({"offsets": np.array([0.0, 2, 6])}, "offsets: expected one integer more .* got float64"),
         ({"offsets": np.array([0, 2, 7])}, "offsets: expected to rise from 0 to the 6 frames"),
         ({"offsets": np.array([0, 6, 6])}, "offsets: expected to rise"),
-        ({"coco17": np.zeros((5, 17, 3))}, r"coco17: expected shape \(6, 17, 3\), got \(5, 17, 3\)"),
+        ({"coco17": np.zeros((5, 17, 3))}, r"coco17: expected shape \(6, 17, 3\), got"),
         ({"subject": np.array(["a"])}, r"subject: expected shape \(2,\)"),
         ({"fps": np.array([30.0, 30])}, "fps: expected one number"),
         ({"fps": np.array(0.0)}, "clip 'a': fps: expected above 0"),

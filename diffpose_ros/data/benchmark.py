@@ -1,0 +1,163 @@
+"""Benchmark files: 2D keypoints, cameras and true 3D skeletons of many short sequences.
+
+The one format in which a lifter is judged, wherever the motion came from. An ``.npz`` holds
+
+=================  ==========================================================================
+``keypoints``      (F, 17, 3) float32, COCO-17 x, y in pixels and score, all sequences in a row
+``skeleton``       (F, 17, 3) float32, H36M-17 in metres, camera optical frame, absolute
+``offsets``        (S + 1,) int64; sequence ``i`` is rows ``offsets[i]:offsets[i + 1]``
+``camera_matrix``  (S, 3, 3), or (3, 3) for all; pixels are undistorted
+``image_size``     (2,) width and height for all, or (S, 2)
+``fps``            a scalar, or (S,)
+``names``          (S,) and ``subject``, ``action``: text, may be left out
+``valid``          (F,) bool, may be left out: which frames count
+=================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffpose_ros.core import Camera, InputError
+from diffpose_ros.data import archive
+from diffpose_ros.data.sequence import Sequence, from_clip
+
+__all__ = ["REQUIRED", "Sequence", "from_clip", "load", "to_benchmark"]
+
+REQUIRED = ("offsets", "keypoints", "skeleton", "camera_matrix", "image_size", "fps")
+
+
+def to_benchmark(
+    path: str | Path, sequences: Iterable[Sequence], *, rate_hz: float | None = None
+) -> int:
+    """Write sequences as one benchmark file.
+
+    Args:
+        path: the ``.npz`` file to write.
+        sequences: at least one.
+        rate_hz: thin faster sequences to this rate; slower ones stay as they are.
+
+    Returns:
+        The number of frames written.
+
+    Raises:
+        InputError: there are no sequences, or the file cannot be written.
+    """
+    kept = [s.thinned(rate_hz) if rate_hz and s.fps > rate_hz else s for s in sequences]
+    if not kept:
+        raise InputError(f"{path}: expected at least one sequence to write, got none")
+    sizes = np.array([(s.camera.width, s.camera.height) for s in kept], dtype=np.int64)
+    fps = np.array([s.fps for s in kept], dtype=np.float32)
+    arrays = {
+        "names": np.array([s.name for s in kept]),
+        "subject": np.array([s.subject for s in kept]),
+        "action": np.array([s.action for s in kept]),
+        "offsets": np.cumsum([0] + [len(s) for s in kept]).astype(np.int64),
+        "keypoints": np.concatenate([s.keypoints for s in kept]).astype(np.float32),
+        "skeleton": np.concatenate([s.skeleton for s in kept]).astype(np.float32),
+        "camera_matrix": np.stack([s.camera.matrix for s in kept]),
+        "image_size": sizes[0] if (sizes == sizes[0]).all() else sizes,
+        "fps": fps[0] if (fps == fps[0]).all() else fps,
+    }
+    if any(s.valid is not None for s in kept):
+        arrays["valid"] = np.concatenate(
+            [np.ones(len(s), bool) if s.valid is None else s.valid for s in kept]
+        )
+    try:
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    return int(arrays["offsets"][-1])
+
+
+def load(path: str | Path) -> tuple[Sequence, ...]:
+    """Read and check a benchmark file.
+
+    Args:
+        path: an ``.npz`` file as the module describes it.
+
+    Raises:
+        InputError: the file is missing, is no such archive, lacks an array, or an array has a
+            wrong shape or holds NaN; the message names the file and the array.
+    """
+    path = Path(path)
+    arrays = archive.read_plain(path, "a benchmark", REQUIRED)
+    offsets = _offsets(path, arrays["offsets"])
+    count, frames = len(offsets) - 1, int(offsets[-1])
+    keypoints = _array(path, "keypoints", arrays["keypoints"], ((frames, 17, 3),))
+    skeleton = _array(path, "skeleton", arrays["skeleton"], ((frames, 17, 3),))
+    matrix = _array(path, "camera_matrix", arrays["camera_matrix"], ((count, 3, 3), (3, 3)))
+    size = _array(path, "image_size", arrays["image_size"], ((2,), (count, 2)))
+    fps = _array(path, "fps", arrays["fps"], ((), (1,), (count,)))
+    if (fps <= 0).any():
+        raise InputError(f"{path}: fps: expected above 0, got {fps.min():g}")
+    scores = keypoints[..., 2]
+    if scores.min() < 0 or scores.max() > 1 + 1e-3:
+        raise InputError(
+            f"{path}: keypoints: expected scores of 0 to 1, got {scores.min():g} to "
+            f"{scores.max():g}"
+        )
+    keypoints[..., 2] = scores.clip(0, 1)
+    valid = arrays.get("valid")
+    if valid is not None and (valid.shape != (frames,) or valid.dtype.kind not in "biu"):
+        raise InputError(
+            f"{path}: valid: expected {frames} booleans, got {valid.dtype} {valid.shape}"
+        )
+    matrix = np.broadcast_to(matrix, (count, 3, 3))
+    size = np.broadcast_to(size, (count, 2))
+    fps = np.broadcast_to(fps.reshape(-1), (count,))
+    text = {n: archive.labels(path, n, arrays, count) for n in ("names", "subject", "action")}
+    out = []
+    for i in range(count):
+        rows = slice(int(offsets[i]), int(offsets[i + 1]))
+        try:
+            camera = Camera(matrix=matrix[i], width=int(size[i, 0]), height=int(size[i, 1]))
+        except InputError as error:
+            raise InputError(f"{path}: sequence {i}: {error}") from None
+        out.append(
+            Sequence(
+                name=text["names"][i] or f"sequence {i}",
+                subject=text["subject"][i],
+                action=text["action"][i],
+                camera=camera,
+                fps=float(fps[i]),
+                keypoints=keypoints[rows],
+                skeleton=skeleton[rows],
+                valid=None if valid is None else valid[rows].astype(bool),
+            )
+        )
+    return tuple(out)
+
+
+def _offsets(path: Path, value: NDArray) -> NDArray[np.int64]:
+    if value.ndim != 1 or value.size < 2 or value.dtype.kind not in "iu":
+        raise InputError(
+            f"{path}: offsets: expected at least two integers, got {value.dtype} {value.shape}"
+        )
+    offsets = value.astype(np.int64)
+    if offsets[0] != 0 or (np.diff(offsets) <= 0).any():
+        raise InputError(f"{path}: offsets: expected to start at 0 and to rise strictly")
+    return offsets
+
+
+def _array(
+    path: Path, name: str, value: NDArray, shapes: tuple[tuple[int, ...], ...]
+) -> NDArray[np.float64]:
+    if value.dtype.kind not in "fiu":
+        raise InputError(f"{path}: {name}: expected numbers, got {value.dtype}")
+    if value.shape not in shapes:
+        want = " or ".join(map(str, shapes))
+        raise InputError(f"{path}: {name}: expected shape {want}, got {value.shape}")
+    bad = ~np.isfinite(value)
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"{path}: {name}: expected finite numbers, got {int(bad.sum())} NaN or infinite, "
+            f"the first at {where}"
+        )
+    return np.array(value, dtype=np.float64)
