@@ -1,0 +1,55 @@
+"""Settings of the tracker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diffpose_ros.core import ConfigError
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """Settings of :class:`diffpose_ros.tracking.Tracker`.
+
+    Attributes:
+        max_occlusion_s: how long an unseen person is remembered, seconds.
+        min_hits: frames in a row a person must be seen in before being published; 1 publishes at
+            once, and one-frame false detections with it.
+        high_score: people with this score or more may start a track.
+        low_score: people between ``low_score`` and ``high_score`` only continue one; below, they
+            are ignored.
+        min_similarity: least OKS (widened for motion) between prediction and detection.
+        keypoint_score: keypoints with a lower score do not take part in the comparison.
+        include_occluded: also return people who are remembered but unseen, at their predicted
+            place, with all scores 0 and the state OCCLUDED.
+
+    Raises:
+        ConfigError: a value is out of range, or ``low_score`` exceeds ``high_score``.
+    """
+
+    max_occlusion_s: float = 1.5
+    min_hits: int = 3
+    high_score: float = 0.3
+    low_score: float = 0.15
+    min_similarity: float = 0.15
+    keypoint_score: float = 0.1
+    include_occluded: bool = False
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "max_occlusion_s": (0.0, 60.0),
+            "min_hits": (1, 100),
+            "high_score": (0.0, 1.0),
+            "low_score": (0.0, 1.0),
+            "min_similarity": (0.01, 0.99),
+            "keypoint_score": (0.0, 1.0),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:  # also refuses NaN
+                raise ConfigError(f"tracker {name}: expected {low:g} to {high:g}, got {value:g}")
+        if self.low_score > self.high_score:
+            raise ConfigError(
+                f"tracker low_score: expected at most high_score ({self.high_score:g}), "
+                f"got {self.low_score:g}"
+            )

@@ -1,0 +1,174 @@
+"""Identities of people across frames.
+
+Written here because no kept library fits: supervision and trackers associate boxes only, boxmot
+needs torch and is AGPL, and norfair counts occlusion in frames where a robot needs seconds.
+
+Each frame: predict everyone, compare predictions with detections by OKS (a keypoint measure tells
+two overlapping people apart where boxes cannot), assign in three rounds: confirmed tracks with
+confident detections, those left over with faint ones (as ByteTrack does: an occluded person's
+score falls before it vanishes), then unconfirmed tracks with what confident detections remain.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from diffpose_ros.core import ConfigError, People2D, TrackState, joint_set
+from diffpose_ros.core.oks import oks_matrix
+from diffpose_ros.tracking._track import Track
+from diffpose_ros.tracking.config import TrackerConfig
+
+_SPREAD = 2.0
+"""COCO's sigmas say how annotators differ; motion between frames needs about twice that."""
+
+_SPREAD_GROWTH_PER_S = 3.0
+"""How fast the place of an unseen person becomes uncertain."""
+
+_FAINT_MAX_UNSEEN_S = 0.5
+"""Faint detections continue only people who were there a moment ago."""
+
+
+class Tracker:
+    """Gives people identities that last.
+
+    Identities count up from 0 and are never used twice in the life of a tracker, not even across
+    :meth:`reset`.
+    """
+
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        self.config = config or TrackerConfig()
+        self._tracks: list[Track] = []
+        self._next_id = 0
+        self._stamp_ns: int | None = None
+        self._joint_set: str | None = None
+
+    def reset(self) -> None:
+        """Forget everyone; the next people get new identities."""
+        self._tracks.clear()
+        self._stamp_ns = None
+
+    def update(self, people: People2D, stamp_ns: int) -> People2D:
+        """Identify the people of one frame.
+
+        Args:
+            people: what the detector saw; identities in it are ignored.
+            stamp_ns: the image's stamp. One that lies before the last one (a bag's loop, a
+                clock's jump) resets the tracker.
+
+        Returns:
+            The confirmed people seen in this frame, by rising identity, keypoints and scores as
+            they came in. The state is NEW in the first frame a person is published in, TRACKED
+            after. With ``include_occluded``, unseen people follow as OCCLUDED.
+
+        Raises:
+            ConfigError: the joint set changed without a reset.
+        """
+        if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
+            self.reset()
+        if self._tracks and people.joint_set != self._joint_set:
+            raise ConfigError(
+                f"tracker: the joint set changed from '{self._joint_set}' to "
+                f"'{people.joint_set}'; reset the tracker first"
+            )
+        self._joint_set, self._stamp_ns = people.joint_set, stamp_ns
+        self._forget(stamp_ns)
+
+        matched = self._associate(people, stamp_ns)
+        taken = {id(track) for track in matched.values()}
+        # An unconfirmed person who is missed once was nobody.
+        self._tracks = [t for t in self._tracks if t.track_id >= 0 or id(t) in taken]
+        visible = self._visible(people)
+        fresh: set[int] = set()
+        for row, track in matched.items():
+            track.update(people.xy[row], visible[row], stamp_ns)
+            track.hits += track.track_id < 0
+        for row in self._rows(people, high=True):
+            if row not in matched and visible[row].sum() >= 3:
+                matched[row] = Track.start(people.xy[row], visible[row], stamp_ns)
+                self._tracks.append(matched[row])
+        for _, track in sorted(matched.items()):
+            if track.track_id < 0 and track.hits >= self.config.min_hits:
+                track.track_id = self._next_id
+                self._next_id += 1
+                fresh.add(track.track_id)
+        return self._publish(people, matched, fresh, stamp_ns)
+
+    def _forget(self, stamp_ns: int) -> None:
+        limit = self.config.max_occlusion_s
+        self._tracks = [t for t in self._tracks if t.unseen_s(stamp_ns) <= limit or t.track_id < 0]
+
+    def _visible(self, people: People2D) -> NDArray[np.bool_]:
+        return people.score > max(self.config.keypoint_score, 1e-9)
+
+    def _rows(self, people: People2D, *, high: bool) -> list[int]:
+        score, c = people.person_score, self.config
+        assert score is not None  # filled in when People2D is made
+        mask = score >= c.high_score if high else (score >= c.low_score) & (score < c.high_score)
+        return [int(i) for i in np.flatnonzero(mask)]
+
+    def _associate(self, people: People2D, stamp_ns: int) -> dict[int, Track]:
+        """Detection row -> track."""
+        confirmed = [t for t in self._tracks if t.track_id >= 0]
+        unconfirmed = [t for t in self._tracks if t.track_id < 0]
+        high, low = self._rows(people, high=True), self._rows(people, high=False)
+        found = self._assign(people, high, confirmed, stamp_ns)
+        taken = {id(t) for t in found.values()}
+        recent = [
+            t
+            for t in confirmed
+            if id(t) not in taken and t.unseen_s(stamp_ns) <= _FAINT_MAX_UNSEEN_S
+        ]
+        found |= self._assign(people, low, recent, stamp_ns)
+        left = [row for row in high if row not in found]
+        return found | self._assign(people, left, unconfirmed, stamp_ns)
+
+    def _assign(
+        self, people: People2D, rows: list[int], tracks: list[Track], stamp_ns: int
+    ) -> dict[int, Track]:
+        if not rows or not tracks:
+            return {}
+        unseen = np.array([t.unseen_s(stamp_ns) for t in tracks])
+        spread = _SPREAD * (1 + _SPREAD_GROWTH_PER_S * unseen)
+        size = np.array([t.size for t in tracks])
+        similarity = oks_matrix(
+            np.stack([t.predict(stamp_ns) for t in tracks]),
+            np.stack([t.visible for t in tracks]),
+            people.xy[rows],
+            self._visible(people)[rows],
+            (size * spread)[:, None],
+        )
+        # Pairs below the gate cost as much as staying alone, so they never push out a good one.
+        gated = np.where(similarity >= self.config.min_similarity, similarity, 0.0)
+        a, b = linear_sum_assignment(-gated)
+        return {rows[j]: tracks[i] for i, j in zip(a, b, strict=True) if gated[i, j] > 0}
+
+    def _publish(
+        self, people: People2D, matched: dict[int, Track], fresh: set[int], stamp_ns: int
+    ) -> People2D:
+        seen = sorted(
+            ((t, row) for row, t in matched.items() if t.track_id >= 0),
+            key=lambda pair: pair[0].track_id,
+        )
+        known = {id(t) for t, _ in seen}
+        hidden: list[Track] = []
+        if self.config.include_occluded:
+            hidden = [t for t in self._tracks if t.track_id >= 0 and id(t) not in known]
+        hidden.sort(key=lambda t: t.track_id)
+        rows = [row for _, row in seen]
+        tracks = [t for t, _ in seen] + hidden
+        joints = len(joint_set(people.joint_set))
+        blank = np.zeros((len(hidden), joints))
+        place = np.array([t.predict(stamp_ns) for t in hidden]).reshape(-1, joints, 2)
+        state = [TrackState.NEW if t.track_id in fresh else TrackState.TRACKED for t, _ in seen]
+        assert people.person_score is not None
+        return People2D(
+            xy=np.concatenate([people.xy[rows].reshape(-1, joints, 2), place]),
+            score=np.concatenate([people.score[rows].reshape(-1, joints), blank]),
+            joint_set=people.joint_set,
+            person_score=np.concatenate([people.person_score[rows], np.zeros(len(hidden))]),
+            track_id=np.array([t.track_id for t in tracks], dtype=np.int64),
+            age_s=np.array([(stamp_ns - t.first_ns) * 1e-9 for t in tracks]),
+            state=np.array([*state, *[TrackState.OCCLUDED] * len(hidden)], dtype=np.int64),
+        )
