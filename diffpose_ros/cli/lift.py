@@ -63,9 +63,19 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
         help="2D detector: movenet or ultralytics (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--detector-size", type=bounded(int, 128, 1280), default=384, metavar="PX",
-        help="longer side of what the detector sees (default: %(default)s)",
+        "--detector-size", type=bounded(int, 128, 1280), metavar="PX",
+        help="longer side of what the detector sees, a multiple of 32 (default: 384 for movenet)",
     )  # fmt: skip
+    group.add_argument(
+        "--detector-model", metavar="PATH", help="its weights (default: the detector's own)"
+    )
+
+
+def detector_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What :func:`add_detector_options` gave, under the detector's own names."""
+    size = "imgsz" if args.detector == "ultralytics" else "input_size"
+    options = {size: args.detector_size, "model": args.detector_model}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_source(args.video, fps=args.fps))
         camera = camera_for(args.camera, args.fov, source, console)
-        detector = make_detector(args.detector, input_size=args.detector_size)
+        detector = make_detector(args.detector, **detector_options(args))
         tracker, lifter = Tracker(TrackerConfig()), make_lifter(args)
         table = PoseTable()
         overlay = writer = None

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,6 +18,9 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from diffpose_ros.core import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 PACKAGE = "diffpose_ros"
 NS = 1_000_000_000
@@ -130,7 +133,7 @@ class BagWriter:
         """Finish the file and write ``metadata.yaml``."""
         self._writer.close()
 
-    def __enter__(self) -> BagWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

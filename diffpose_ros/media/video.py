@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
 from diffpose_ros.media.writer import VideoWriter
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["VideoSource", "VideoWriter", "open_source"]
 
@@ -45,7 +49,7 @@ class VideoSource:
         self.width, self.height = size
         self.frames = frames
 
-    def __enter__(self) -> VideoSource:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

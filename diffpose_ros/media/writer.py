@@ -5,13 +5,16 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Image = NDArray[np.uint8]
 
@@ -60,7 +63,7 @@ class VideoWriter:
         self._sink.close()
         self._part.replace(self.path)
 
-    def __enter__(self) -> VideoWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

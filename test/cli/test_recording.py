@@ -8,8 +8,6 @@ pytest.importorskip("rosbags", reason="needs the rosbags package")
 from rosbags.rosbag2 import Reader
 
 from diffpose_ros.cli import _recording
-from diffpose_ros.core import COCO17, H36M17
-from diffpose_ros.media.bag import typestore
 from diffpose_ros.media.overlay import Overlay
 from diffpose_ros.media.video import open_source
 
@@ -19,64 +17,9 @@ START = 1_700_000_000 * NS
 STEP = 33_333_333
 
 
-@pytest.fixture(scope="module")
-def store():
-    return typestore()
-
-
-class Wire:
-    """Makes messages of this package."""
-
-    def __init__(self, store):
-        self.types = store.types
-
-    def __call__(self, name, /, **fields):
-        return self.types[name](**fields)
-
-    def header(self, stamp_ns):
-        time = self("builtin_interfaces/msg/Time", sec=stamp_ns // NS, nanosec=stamp_ns % NS)
-        return self("std_msgs/msg/Header", stamp=time, frame_id="cam")
-
-    def duration(self, ns=0):
-        return self("builtin_interfaces/msg/Duration", sec=ns // NS, nanosec=ns % NS)
-
-    def keypoints(self, stamp_ns, ids):
-        points = [
-            self("diffpose_ros/msg/Keypoint2D", name=n, x=float(i), y=2.0 * i, score=0.5)
-            for i, n in enumerate(COCO17.joints)
-        ]
-        people = [
-            self("diffpose_ros/msg/Person2D", track_id=i, age=self.duration(NS // 2), state=1,
-                 score=0.75, keypoints=points)
-            for i in ids
-        ]  # fmt: skip
-        return self("diffpose_ros/msg/Person2DArray", header=self.header(stamp_ns),
-                    image_width=64, image_height=48, joint_set="coco17", detector="movenet",
-                    people=people)  # fmt: skip
-
-    def skeletons(self, stamp_ns, ids, latency_ns):
-        point = self("geometry_msgs/msg/Point", x=1.0, y=0.0, z=4.0)
-        joints = [
-            self("diffpose_ros/msg/Joint3D", name=n, covariance=np.arange(9.0) * 1e-4, score=0.5,
-                 position=self("geometry_msgs/msg/Point", x=1.0, y=0.1 * i, z=4.0))
-            for i, n in enumerate(H36M17.joints)
-        ]  # fmt: skip
-        people = [
-            self("diffpose_ros/msg/Skeleton3D", header=self.header(stamp_ns), image_width=64,
-                 image_height=48, joint_set="h36m17", track_id=i, age=self.duration(), state=2,
-                 score=0.9, joints=joints, root=point, root_covariance=np.eye(3).reshape(-1),
-                 root_is_metric=True)
-            for i in ids
-        ]  # fmt: skip
-        return self("diffpose_ros/msg/Skeleton3DArray", header=self.header(stamp_ns),
-                    image_width=64, image_height=48, joint_set="h36m17", model="starpose",
-                    hypotheses=5, steps=5, latency=self.duration(latency_ns), skeletons=people)  # fmt: skip
-
-
 @pytest.fixture
-def recording(store):
+def recording(store, wire):
     """Five images; the second and the fourth were not lifted; two people, one of them once."""
-    wire = Wire(store)
     out = _recording.Recording(
         {KEYPOINTS: "diffpose_ros/msg/Person2DArray", SKELETONS: "diffpose_ros/msg/Skeleton3DArray"}
     )
@@ -90,8 +33,7 @@ def recording(store):
                 (KEYPOINTS, wire.keypoints(stamp, ids)),
                 (SKELETONS, wire.skeletons(stamp, ids, age)),
             ):
-                data = bytes(store.serialize_cdr(message, out.types[topic]))
-                out.messages.append((topic, stamp + age, data))
+                out.messages.append((topic, stamp + age, wire.pack(message)))
     return out
 
 

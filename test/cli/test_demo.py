@@ -1,0 +1,165 @@
+"""``demo`` with a graph that is only acted: what it asks of the nodes, writes, and says."""
+
+import sys
+import types
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rosbags", reason="needs the rosbags package")
+
+from rosbags.rosbag2 import Reader
+
+from diffpose_ros.cli import _clip, demo
+from diffpose_ros.cli._recording import Recording
+from diffpose_ros.core import ConfigError
+from diffpose_ros.media.video import open_source
+
+KEYPOINTS, SKELETONS = "/diffpose/keypoints", "/diffpose/skeletons"
+START, STEP, FRAMES = 1_700_000_000 * 10**9, 40_000_000, 6
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "walk.avi"
+    out = cv2.VideoWriter(
+        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48)
+    )
+    for _ in range(FRAMES):
+        out.write(np.full((48, 64, 3), 120, np.uint8))
+    out.release()
+    return path
+
+
+@pytest.fixture
+def stage(monkeypatch, wire):
+    """Acts the graph; ``stage.people`` are the ids it sees, ``stage.error`` is raised instead."""
+    state = types.SimpleNamespace(people=[1, 2], error=None, parameters=None, stamps=FRAMES)
+
+    class Acted:
+        finished = True
+        frames_in = frames_lifted = FRAMES
+
+        def __init__(self, parameters):
+            state.parameters = parameters
+            if state.error is not None:
+                raise state.error
+            self.recording = Recording(
+                {
+                    KEYPOINTS: "diffpose_ros/msg/Person2DArray",
+                    SKELETONS: "diffpose_ros/msg/Skeleton3DArray",
+                }
+            )
+            for i in range(state.stamps):
+                stamp = START + i * STEP
+                self.recording.image_stamps.append(stamp)
+                for topic, message in (
+                    (KEYPOINTS, wire.keypoints(stamp, state.people)),
+                    (SKELETONS, wire.skeletons(stamp, state.people, 30_000_000)),
+                ):
+                    data = wire.pack(message)
+                    self.recording.messages.append((topic, stamp + 30_000_000, data))
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            state.closed = True
+
+    module = types.ModuleType("diffpose_ros.cli._graph")
+    module.Demonstration, module.KEYPOINTS, module.SKELETONS = Acted, KEYPOINTS, SKELETONS
+    module.IMAGES, module.FRAME_ID = "/diffpose/image_raw/compressed", "cam"
+    monkeypatch.setitem(sys.modules, "diffpose_ros.cli._graph", module)
+    import diffpose_ros.cli as package
+
+    monkeypatch.setattr(package, "_graph", module, raising=False)
+    monkeypatch.setattr(demo, "SETTLE_S", 0.0)
+    return state
+
+
+def test_it_leaves_a_video_a_bag_and_a_table(call, video, stage, tmp_path):
+    outcome = call("demo", video, "--output", tmp_path / "out" / "demo")
+    assert outcome.code == 0, outcome.err
+    with open_source(tmp_path / "out" / "demo.mp4") as source:
+        assert sum(1 for _ in source) == FRAMES
+    with Reader(tmp_path / "out" / "demo") as reader:
+        topics = {c.topic: c.msgcount for c in reader.connections}
+    assert topics == {KEYPOINTS: 6, SKELETONS: 6, "/diffpose/image_raw/compressed": 6}
+    for text in ("frames in", "frames lifted", "people", "rate lifted", "age p50", "age p99"):
+        assert text in outcome.out
+    assert stage.closed
+
+
+def test_the_nodes_get_what_was_asked_for_and_nothing_else(call, video, stage, tmp_path):
+    (tmp_path / "camera.yaml").write_text("")
+    outcome = call(
+        "demo", video, "--output", tmp_path / "o", "--camera", tmp_path / "camera.yaml",
+        "--speed", 2, "--model", "diffpose", "--detector-size", 512,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert stage.parameters == {
+        "video_source": {
+            "source": str(video), "loop": False, "rate_scale": 2.0,
+            "camera_file": str(tmp_path / "camera.yaml"),
+        },
+        "keypoints": {"input_size": 512},
+        "lifter": {"model": "diffpose"},
+    }  # fmt: skip
+
+
+def test_without_a_video_the_clip_and_its_camera_are_taken(
+    call, video, stage, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_clip, "demo_clip", lambda: video)
+    outcome = call("demo", "--output", tmp_path / "o")
+    assert outcome.code == 0, outcome.err
+    assert "Sports2D" in outcome.out
+    assert stage.parameters["video_source"]["camera_file"] == str(video.with_suffix(".yaml"))
+
+
+def test_either_output_can_be_left_out(call, video, stage, tmp_path):
+    out = tmp_path / "o"
+    assert call("demo", video, "--output", out, "--no-bag", "--no-overlay").code == 0
+    assert not out.exists()
+    assert not out.with_suffix(".mp4").exists()
+
+
+def test_lost_stamps_do_not_shift_the_pictures(video):
+    with open_source(video) as source:
+        stamps = [START + i * STEP for i in (0, 1, 3, 5)]
+        pairs = list(demo._paired(source, stamps, 1.0))
+    assert [s for _, s in pairs] == stamps
+
+
+def test_a_video_with_nobody_in_it_is_said_to_be_one(call, video, stage, tmp_path):
+    stage.people = []
+    outcome = call("demo", video, "--output", tmp_path / "o")
+    assert outcome.code == 1
+    assert "nobody was lifted" in outcome.err
+    assert (tmp_path / "o.mp4").exists()
+
+
+def test_a_node_that_does_not_start_is_one_line(call, video, stage, tmp_path):
+    stage.error = ConfigError("lifter: model 'unicorn' not found")
+    outcome = call("demo", video, "--output", tmp_path / "o", "--model", "unicorn")
+    assert outcome.code == 1
+    assert outcome.err == "diffpose_ros demo: error: lifter: model 'unicorn' not found\n"
+
+
+def test_a_missing_video_is_found_before_the_nodes_start(call, stage, tmp_path):
+    outcome = call("demo", tmp_path / "none.mp4", "--output", tmp_path / "o")
+    assert outcome.code == 1
+    assert "none.mp4: no such file" in outcome.err
+    assert stage.parameters is None
+
+
+def test_without_ros_it_says_what_to_do(call, video, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "rclpy", None)
+    for name in [n for n in sys.modules if n.startswith(("rclpy.", "diffpose_ros.nodes"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "diffpose_ros.cli._graph", raising=False)
+    outcome = call("demo", video, "--output", tmp_path / "o")
+    assert outcome.code == 1
+    assert "needs the Python package 'rclpy'" in outcome.err
+    assert "make setup" in outcome.err
