@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy

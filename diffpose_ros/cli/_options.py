@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt", "torch")
 
 
-def command(
-    subparsers: Any, name: str, text: str, examples: str
-) -> argparse.ArgumentParser:
+def command(subparsers: Any, name: str, text: str, examples: str) -> argparse.ArgumentParser:
     """Add a command whose help ends with examples."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
@@ -38,9 +36,7 @@ def command(
     return parser
 
 
-def bounded(
-    kind: Callable[[str], Any], low: float, high: float = math.inf
-) -> Callable[[str], Any]:
+def bounded(kind: Callable[[str], Any], low: float, high: float = math.inf) -> Callable[[str], Any]:
     """An argparse type: a number of ``kind`` from ``low`` to ``high``, both included."""
     span = f"{low:g} or more" if math.isinf(high) else f"{low:g} to {high:g}"
 

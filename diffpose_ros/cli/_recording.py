@@ -127,7 +127,9 @@ def read(
             people[stamp_to_ns(message.header.stamp)] = people_from_message(message)
         elif topic == skeletons:
             message = deserialize(data, recording.types[topic])
-            lifted[stamp_to_ns(message.header.stamp)] = tuple(map(skeleton_from_message, message.skeletons))
+            lifted[stamp_to_ns(message.header.stamp)] = tuple(
+                map(skeleton_from_message, message.skeletons)
+            )
             ages.append(stamp_to_ns(message.latency) / 1e6)
     stamps = recording.image_stamps
     summary = Summary(

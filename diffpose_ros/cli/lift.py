@@ -48,9 +48,7 @@ def add_parser(subparsers: Any) -> None:
         "--fps", type=bounded(float, 0.1, 1000), metavar="HZ",
         help="frames per second (default: what the file says; 30 for a folder)",
     )  # fmt: skip
-    parser.add_argument(
-        "--frames", type=bounded(int, 1), metavar="N", help="stop after N frames"
-    )
+    parser.add_argument("--frames", type=bounded(int, 1), metavar="N", help="stop after N frames")
     add_detector_options(parser)
     add_lifter_options(parser)
 

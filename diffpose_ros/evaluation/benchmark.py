@@ -142,8 +142,7 @@ def _offsets(path: Path, value: NDArray) -> NDArray[np.int64]:
     offsets = np.asarray(value)
     if offsets.ndim != 1 or offsets.size < 2 or offsets.dtype.kind not in "iu":
         raise InputError(
-            f"{path}: offsets: expected at least two integers, got {offsets.dtype} "
-            f"{offsets.shape}"
+            f"{path}: offsets: expected at least two integers, got {offsets.dtype} {offsets.shape}"
         )
     offsets = offsets.astype(np.int64)
     if offsets[0] != 0 or (np.diff(offsets) <= 0).any():

@@ -154,9 +154,7 @@ def inside_sigma(predicted: Array, covariance: Array, true: Array, sigmas: float
     predicted, true = _pair(predicted, true)
     covariance = np.asarray(covariance, np.float64)
     if covariance.shape != (*predicted.shape, 3):
-        raise InputError(
-            f"covariance: expected {(*predicted.shape, 3)}, got {covariance.shape}"
-        )
+        raise InputError(f"covariance: expected {(*predicted.shape, 3)}, got {covariance.shape}")
     error = np.abs(relative(predicted) - relative(true))
     deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=-2, axis2=-1), 0.0))
     inside: NDArray = np.delete(error <= sigmas * deviation, ROOT, axis=1)
@@ -183,7 +181,9 @@ def _difference_error(predicted: Array, true: Array, order: int) -> Array:
 def _pair(predicted: Array, true: Array) -> tuple[Array, Array]:
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if predicted.shape != true.shape:
-        raise InputError(f"poses: expected the shape of the truth {true.shape}, got {predicted.shape}")
+        raise InputError(
+            f"poses: expected the shape of the truth {true.shape}, got {predicted.shape}"
+        )
     if true.ndim != 3 or true.shape[-1] != 3:
         raise InputError(f"poses: expected (F, J, 3), got {true.shape}")
     return predicted, true

@@ -80,9 +80,7 @@ def score(predictions: Sequence[Prediction]) -> Scores:
     )
 
 
-def by(
-    predictions: Sequence[Prediction], key: Callable[[Prediction], str]
-) -> dict[str, Scores]:
+def by(predictions: Sequence[Prediction], key: Callable[[Prediction], str]) -> dict[str, Scores]:
     """Scores of groups of sequences, for instance per action or per subject."""
     groups: dict[str, list[Prediction]] = {}
     for prediction in predictions:

@@ -193,7 +193,10 @@ def test_root_error_is_absolute():
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: metrics.mpjpe(np.zeros((2, 17, 3)), np.zeros((3, 17, 3))), r"\(3, 17, 3\), got \(2"),
+        (
+            lambda: metrics.mpjpe(np.zeros((2, 17, 3)), np.zeros((3, 17, 3))),
+            r"\(3, 17, 3\), got \(2",
+        ),
         (lambda: metrics.mpjpe(np.zeros((17, 3)), np.zeros((17, 3))), r"expected \(F, J, 3\)"),
         (lambda: metrics.min_of_n_mpjpe(np.zeros((2, 17, 3)), np.zeros((2, 17, 3))), "N, J, 3"),
         (

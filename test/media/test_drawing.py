@@ -74,7 +74,11 @@ def test_people_outside_the_image_do_no_harm():
 
 @pytest.mark.parametrize(
     ("a", "b", "side"),
-    [("hip", "left_hip", "left"), ("thorax", "spine", "middle"), ("right_knee", "right_hip", "right")],
+    [
+        ("hip", "left_hip", "left"),
+        ("thorax", "spine", "middle"),
+        ("right_knee", "right_hip", "right"),
+    ],
 )
 def test_the_side_of_a_bone(a, b, side):
     assert drawing.bone_side("h36m17", H36M17.index(a), H36M17.index(b)) == side
