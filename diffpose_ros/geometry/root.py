@@ -14,7 +14,7 @@ TANGENT_NOISE = 0.004
 
 HUBER = 1.5
 FOOT_AND_CROWN = 1.03
-"""Stature over the summed bones: the foot is added, and standing bones are not quite collinear.
+"""Stature over the summed bones: the foot is added, and standing bones are not quite collinear."""
 
 
 def root_translation(
