@@ -64,14 +64,14 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build the engine, or find it in the cache."""
-    from diffpose_ros.runtime.catalog import resolve_model
+    from diffpose_ros.runtime.catalog import find_model
     from diffpose_ros.runtime.engine_cache import EngineCache
     from diffpose_ros.runtime.spec import read_spec
     from diffpose_ros.runtime.tensorrt_api import find_flavour
     from diffpose_ros.runtime.tensorrt_build import Recipe, cached_plan
 
     console = Console(stderr=True, quiet=args.quiet)
-    spec = read_spec(resolve_model(args.model))
+    spec = read_spec(find_model(args.model))
     windows = dict(args.window)
     if unknown := sorted(windows.keys() - spec.rings.keys()):
         raise ConfigError(
@@ -138,10 +138,12 @@ def _announce(console: Console, recipe: Recipe, flavour: str, gpu: GpuInfo) -> N
         f"{recipe.hypotheses} hypotheses; profiles for {people} people; {flavour}; "
         f"GPU: {gpu.name}",
         highlight=False,
+        soft_wrap=True,
     )
     if gpu.sm == "none":
         console.print(
-            "no GPU here: the engine proves that the model builds; a machine with a GPU makes its own"
+            "no GPU here: the engine proves that the model builds; a machine with a GPU makes its own",
+            soft_wrap=True,
         )
 
 

@@ -176,7 +176,7 @@ class EngineCache:
         path = self.path(key)
         try:
             data = path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             log.warning("cannot read the engine %s (%s); building it again", path, error)

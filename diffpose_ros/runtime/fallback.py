@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import BackendError, DiffposeError, ModelError
-from diffpose_ros.runtime.protocol import Backend, Feeds, ModelSpec
+from diffpose_ros.runtime.protocol import Backend, Feeds
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class FallbackBackend:
             clock: monotonic seconds.
             first_retry_s: pause before the first new attempt.
         """
+        self.spec, self.name, self.device = fallback.spec, fallback.name, fallback.device
         self._fallback, self._prepare, self._name = fallback, prepare, name
         self._clock, self._first_retry_s = clock, first_retry_s
         self._lock = threading.Lock()  # guards _ready and _problem, shared with the thread
@@ -68,11 +69,8 @@ class FallbackBackend:
         self._cancelled = threading.Event()
         self._thread: threading.Thread | None = None
         self._state = f"until {name} is ready"
+        self._remark = ""
         self._begin()
-
-    @property
-    def spec(self) -> ModelSpec:
-        return self._fallback.spec
 
     @property
     def serving(self) -> Backend:
@@ -80,17 +78,15 @@ class FallbackBackend:
         return self._fast or self._fallback
 
     @property
-    def name(self) -> str:
-        return self.serving.name
-
-    @property
-    def device(self) -> str:
-        return self.serving.device
-
-    @property
     def reason(self) -> str:
         """What serves and why."""
-        return self._fast.reason if self._fast else f"{self._fallback.reason}; {self._state}"
+        serving = self._fast.reason if self._fast else f"{self._fallback.reason}; {self._state}"
+        return serving + self._remark
+
+    @reason.setter
+    def reason(self, text: str) -> None:
+        """Add a remark (``load_backend`` says why it chose this one); it outlives a switch."""
+        self._remark = text.removeprefix(self.reason.removesuffix(self._remark))
 
     def rows(self, people: int) -> int:
         return self.serving.rows(people)
@@ -134,6 +130,7 @@ class FallbackBackend:
             if backend is not None:
                 backend.close()
         self._fast = None
+        self.name, self.device = self._fallback.name, self._fallback.device
 
     def _begin(self) -> None:
         self._next_try = None
@@ -170,6 +167,7 @@ class FallbackBackend:
             problem, self._problem = self._problem, None
         if ready is not None:
             self._fast, self._switched_at = ready, self._clock()
+            self.name, self.device = ready.name, ready.device
             log.info("switched from %s to %s", self._fallback.name, ready.reason)
         elif isinstance(problem, ModelError):
             self._state = f"{self._name} cannot run this model: {problem}"
@@ -183,6 +181,7 @@ class FallbackBackend:
     def _give_up(self, error: BackendError) -> None:
         """The fast backend failed in the middle of a frame."""
         fast, self._fast = self._fast, None
+        self.name, self.device = self._fallback.name, self._fallback.device
         if self._clock() - self._switched_at > LAST_RETRY_S:
             self._pause = self._first_retry_s  # it ran long enough for this to be a new story
         self._retry_later(f"{self._name} failed: {error}")

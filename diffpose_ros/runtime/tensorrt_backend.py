@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import BackendError, InputError, ModelError
+from diffpose_ros.runtime.checks import check_feeds
 from diffpose_ros.runtime.cuda_driver import Cuda, CudaError
 from diffpose_ros.runtime.engine_cache import EngineCache
 from diffpose_ros.runtime.fallback import FallbackBackend
@@ -28,8 +29,11 @@ log = logging.getLogger(__name__)
 NAME = "tensorrt"
 
 
-def probe(spec: ModelSpec) -> Capabilities:
-    """Whether a GPU with its driver and a TensorRT that supports it are here."""
+def probe(spec: ModelSpec | None = None) -> Capabilities:
+    """Whether a GPU with its driver and a TensorRT that supports it are here.
+
+    Whether the model builds is found out by building it: nothing less tells.
+    """
     try:
         cuda = Cuda()
     except BackendError as error:
@@ -79,8 +83,23 @@ class TensorRTBackend:
 
     name = NAME
 
-    def __init__(self, plan: bytes, recipe: Recipe, flavour: Flavour, cuda: Cuda) -> None:
+    def __init__(
+        self,
+        plan: bytes,
+        recipe: Recipe,
+        flavour: Flavour,
+        cuda: Cuda,
+        *,
+        use_graphs: bool = True,
+    ) -> None:
         """Deserialise a plan.
+
+        Args:
+            plan: the engine's bytes.
+            recipe: what it was built from.
+            flavour: the TensorRT that built it.
+            cuda: the device; owned from here on.
+            use_graphs: replay CUDA graphs; without, each run queues its calls one by one.
 
         Raises:
             EngineRefused: TensorRT does not take the plan.
@@ -89,6 +108,7 @@ class TensorRTBackend:
         self.spec, self.device = recipe.spec, cuda.name
         self.reason = f"{_describe(flavour, cuda)}, {recipe.precision}"
         self._recipe, self._flavour, self._cuda = recipe, flavour, cuda
+        self._use_graphs = use_graphs
         self._lock = threading.RLock()
         self._buckets: dict[tuple[int, int], Bucket] = {}
         self._logger = make_logger(flavour.trt)
@@ -100,7 +120,9 @@ class TensorRTBackend:
         self._check_tensors()
 
     @classmethod
-    def start(cls, spec: ModelSpec, options: BackendOptions) -> TensorRTBackend:
+    def start(
+        cls, spec: ModelSpec, options: BackendOptions, *, use_graphs: bool = True
+    ) -> TensorRTBackend:
         """Find the GPU and the engine (built where there is none), and start.
 
         Raises:
@@ -114,7 +136,7 @@ class TensorRTBackend:
             cache = EngineCache(options.cache_dir)
             plan, path, built = cached_plan(recipe, flavour, gpu, cache)
             try:
-                return cls(plan, recipe, flavour, cuda)
+                return cls(plan, recipe, flavour, cuda, use_graphs=use_graphs)
             except EngineRefused as refused:
                 # A fresh engine that is refused will not get better by building it again.
                 if built or path is None:
@@ -122,7 +144,7 @@ class TensorRTBackend:
                 cache.reject(recipe.key(flavour, gpu), f"TensorRT refuses it: {refused}")
             plan, _, _ = cached_plan(recipe, flavour, gpu, cache)
             try:
-                return cls(plan, recipe, flavour, cuda)
+                return cls(plan, recipe, flavour, cuda, use_graphs=use_graphs)
             except EngineRefused as refused:
                 raise BackendError(f"the rebuilt engine does not start: {refused}") from refused
         except BaseException:
@@ -188,27 +210,25 @@ class TensorRTBackend:
                 self._cuda, self._flavour, self._engine, self._logger, self.spec,
                 profile=self._recipe.buckets.index(size),
                 shapes=self._recipe.shapes(size, hypotheses),
+                use_graph=self._use_graphs,
             )  # fmt: skip
             self._buckets[size, hypotheses] = found
         return found
 
     def _check(self, feeds: Feeds) -> tuple[int, int]:
         """Rows and hypotheses of a run."""
-        missing = [n for n in self.spec.inputs if n not in feeds]
-        if missing:
-            raise InputError(f"inputs missing: {', '.join(missing)}")
-        rows, noise = feeds["points"].shape[0], feeds["noise"]
-        hypotheses = noise.shape[1] if noise.ndim == 4 else 0
+        rows = check_feeds(self.spec, feeds)
+        hypotheses = feeds["noise"].shape[1]
         if not 1 <= hypotheses <= self._recipe.hypotheses:
             raise InputError(
                 f"input 'noise': expected 1 to {self._recipe.hypotheses} hypotheses, for which "
-                f"this engine was built, got shape {noise.shape}"
+                f"this engine was built, got {hypotheses}"
             )
         for name, shape in self._recipe.shapes(rows, hypotheses).items():
             if feeds[name].shape != shape or feeds[name].dtype != np.float32:
                 raise InputError(
-                    f"input '{name}': expected float32 {shape}, got {feeds[name].dtype} "
-                    f"{feeds[name].shape}"
+                    f"input '{name}': expected float32 {shape}, for which this engine was built, "
+                    f"got {feeds[name].dtype} {feeds[name].shape}"
                 )
         return rows, hypotheses
 

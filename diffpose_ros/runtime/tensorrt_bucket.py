@@ -74,6 +74,7 @@ class Bucket:
         *,
         profile: int,
         shapes: dict[str, tuple[int, ...]],
+        use_graph: bool = True,
     ) -> None:
         """Allocate, bind, run and capture.
 
@@ -85,6 +86,7 @@ class Bucket:
             spec: the model.
             profile: index of the optimisation profile.
             shapes: input name -> shape of this bucket.
+            use_graph: replay a CUDA graph rather than queue call by call.
 
         Raises:
             BackendError: device memory does not suffice, or TensorRT refuses a shape.
@@ -102,7 +104,8 @@ class Bucket:
             for _ in range(_WARM_RUNS):
                 self._enqueue()
                 cuda.wait()
-            self._capture(flavour)
+            if use_graph:
+                self._capture(flavour)
         except BaseException:
             self.close()
             raise

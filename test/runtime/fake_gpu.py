@@ -266,16 +266,18 @@ class _Engine:
         return _Context(self)
 
 
-class _Context:
-    _all: list[_Context] = []
+_CONTEXTS: list[Any] = []
+"""Every context made; a recorded run knows its own by index."""
 
+
+class _Context:
     def __init__(self, engine: _Engine) -> None:
         self.engine = engine
         self.profile: dict[str, list] | None = None
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.addresses: dict[str, int] = {}
-        self.id = len(self._all)
-        self._all.append(self)
+        self.id = len(_CONTEXTS)
+        _CONTEXTS.append(self)
 
     def set_optimization_profile_async(self, index: int, stream: int) -> bool:
         self.profile = self.engine.profiles[index]
@@ -319,4 +321,4 @@ def _at(address: int, shape: tuple[int, ...]) -> np.ndarray:
 
 @CALLBACK
 def _COMPUTE(index: int) -> None:
-    _Context._all[index].compute()
+    _CONTEXTS[index].compute()

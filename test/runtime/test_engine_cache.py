@@ -1,0 +1,174 @@
+"""The engine cache: found by key, whole or not at all, shared by processes, never in the way."""
+
+import logging
+import multiprocessing
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from diffpose_ros.runtime import engine_cache
+from diffpose_ros.runtime.engine_cache import (
+    EngineCache,
+    EngineFileError,
+    EngineKey,
+    default_cache_dir,
+    pack,
+    unpack,
+    write_atomically,
+)
+
+KEY = EngineKey(
+    model_sha256="ab" * 32, precision="fp16", flavour="tensorrt", tensorrt="11.4.1.0",
+    gpu="NVIDIA GeForce RTX 4070", sm="8.9", cuda="13.0", profiles=("people=1 noise[1, 5, 17, 3]",),
+)  # fmt: skip
+PLAN = bytes(range(256)) * 4
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return EngineCache(tmp_path / "cache")
+
+
+def must_not_build() -> bytes:
+    raise AssertionError("the engine is there: nothing is to be built")
+
+
+def test_what_was_built_is_found_again(cache):
+    plan, path, built = cache.get_or_build(KEY, lambda: PLAN)
+    assert (plan, path, built) == (PLAN, cache.path(KEY), True)
+    assert cache.get_or_build(KEY, must_not_build) == (PLAN, path, False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model_sha256": "cd" * 32}, {"precision": "fp32"}, {"flavour": "tensorrt_rtx"},
+     {"tensorrt": "11.4.1.1"}, {"gpu": "NVIDIA L4"}, {"sm": "9.0"}, {"cuda": "13.1"},
+     {"profiles": ()}, {"flags": ("X",)}, {"system": "Linux-aarch64"}],
+    ids=lambda c: next(iter(c)),
+)  # fmt: skip
+def test_every_field_of_the_key_makes_another_engine(cache, change):
+    cache.store(KEY, PLAN)
+    assert cache.load(replace(KEY, **change)) is None
+    assert cache.load(KEY) == PLAN
+
+
+@pytest.mark.parametrize("size", [*range(40), 100, 300, 600, 900])
+def test_a_file_cut_off_at_any_byte_is_refused(size):
+    with pytest.raises(EngineFileError, match="truncated|not an engine|damaged"):
+        unpack(KEY, pack(KEY, PLAN)[:size])
+
+
+def test_a_file_cut_off_at_really_any_byte_is_refused():
+    data = pack(KEY, PLAN)
+    for size in range(len(data)):
+        with pytest.raises(EngineFileError):
+            unpack(KEY, data[:size])
+    assert unpack(KEY, data) == PLAN
+
+
+@pytest.mark.parametrize("place", [0, 5, 12, 17, 40, 200, -1, -500])
+def test_a_flipped_byte_is_refused(place):
+    data = bytearray(pack(KEY, PLAN))
+    data[place] ^= 0x40
+    with pytest.raises(EngineFileError):
+        unpack(KEY, bytes(data))
+
+
+def test_more_than_the_plan_is_refused():
+    with pytest.raises(EngineFileError, match="expected 1024 bytes of engine, got 1025"):
+        unpack(KEY, pack(KEY, PLAN) + b"x")
+
+
+def test_an_engine_of_another_machine_is_named():
+    other = replace(KEY, gpu="NVIDIA L4", tensorrt="10.13.0.35")
+    with pytest.raises(EngineFileError, match="gpu 'NVIDIA L4', tensorrt '10.13.0.35'"):
+        unpack(KEY, pack(other, PLAN))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"", "not an engine file"), (pack(KEY, PLAN)[:-7], "truncated"),
+     (pack(replace(KEY, sm="9.0"), PLAN), "built for something else"),
+     (pack(KEY, PLAN)[:-1] + b"?", "checksum")],
+    ids=["empty", "truncated", "foreign", "damaged"],
+)  # fmt: skip
+def test_a_bad_file_is_set_aside_and_rebuilt(cache, caplog, content, why):
+    cache.directory.mkdir()
+    cache.path(KEY).write_bytes(content)
+    assert cache.get_or_build(KEY, lambda: PLAN) == (PLAN, cache.path(KEY), True)
+    aside = cache.path(KEY).with_name(cache.path(KEY).name + ".rejected")
+    assert aside.read_bytes() == content
+    assert cache.load(KEY) == PLAN
+    (line,) = [r.message for r in caplog.records if r.levelno >= logging.WARNING]
+    assert why in line
+    assert aside.name in line
+
+
+def test_a_folder_that_cannot_be_written_costs_one_line_and_the_engine_serves(tmp_path, caplog):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    cache = EngineCache(blocked / "cache")
+    assert not cache.is_writable()
+    assert cache.get_or_build(KEY, lambda: PLAN) == (PLAN, None, True)
+    (record,) = caplog.records
+    assert "cannot keep the engine" in record.message
+    assert "set cache_dir to a folder that can be written" in record.message
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "engine"
+    path.write_bytes(b"old")
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(engine_cache.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_build_is_told_and_keeps_nothing(cache):
+    def build():
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        cache.get_or_build(KEY, build)
+    assert cache.get_or_build(KEY, lambda: PLAN)[2]
+
+
+def _build_slowly(folder: str, marks: str) -> None:
+    """In another process: build if nobody did, leaving a mark."""
+
+    def build() -> bytes:
+        with Path(marks).open("a") as file:
+            file.write("built\n")
+        time.sleep(0.3)
+        return PLAN
+
+    plan, path, _ = EngineCache(Path(folder)).get_or_build(KEY, build)
+    assert plan == PLAN and path is not None
+
+
+def test_two_processes_that_want_the_same_engine_build_it_once(tmp_path):
+    marks = tmp_path / "marks"
+    spawn = multiprocessing.get_context("spawn")
+    arguments = (str(tmp_path / "cache"), str(marks))
+    processes = [spawn.Process(target=_build_slowly, args=arguments) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [p.exitcode for p in processes] == [0, 0, 0]
+    assert marks.read_text() == "built\n"
+
+
+def test_the_default_folder_follows_xdg(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_cache_dir() == tmp_path / "diffpose_ros"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert default_cache_dir() == Path("/home/someone/.cache/diffpose_ros")

@@ -1,0 +1,314 @@
+"""Building engines: for real with TensorRT-RTX (no GPU needed), error paths on a stand-in."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="needs the Python package onnx to make a test graph")
+
+from engine_graph import make_feeds, make_graph, save_graph
+from fake_gpu import FakeTensorRT
+
+from diffpose_ros.cli.main import main
+from diffpose_ros.core import BackendError, ConfigError, ModelError
+from diffpose_ros.runtime.catalog import WEIGHTS
+from diffpose_ros.runtime.engine_cache import EngineCache
+from diffpose_ros.runtime.fp16 import half_share, to_half_blocks
+from diffpose_ros.runtime.protocol import BackendOptions, example_feeds, read_spec
+from diffpose_ros.runtime.tensorrt_api import Flavour, find_flavour
+from diffpose_ros.runtime.tensorrt_build import (
+    GpuInfo,
+    Recipe,
+    buckets_for,
+    build_plan,
+    cached_plan,
+    timing_file_name,
+)
+
+GPU = GpuInfo("NVIDIA L4", "8.9", "13.0")
+
+
+def shipped_models() -> list:
+    """The models in the box, those with the fewest steps: they build fastest."""
+    folders = sorted(
+        {p.parent for p in WEIGHTS.glob("*/model*.onnx") if p.parent.name != "movenet"}
+    )
+    paths = [min(f.glob("model*.onnx"), key=lambda p: p.stat().st_size) for f in folders]
+    missing = pytest.mark.skip(reason=f"no lifter weights under {WEIGHTS}")
+    return [pytest.param(p, id=p.parent.name) for p in paths] or [
+        pytest.param(Path(), id="none", marks=missing)
+    ]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return read_spec(save_graph(tmp_path_factory.mktemp("model") / "tiny.onnx"))
+
+
+@pytest.fixture
+def rtx():
+    pytest.importorskip(
+        "tensorrt_rtx", reason="needs the Python package tensorrt-rtx-cu13 (or -cu12)"
+    )
+    return find_flavour(name="tensorrt_rtx")
+
+
+@pytest.fixture
+def fake():
+    trt = FakeTensorRT(driver=None)
+    return Flavour("tensorrt", trt, trt.__version__)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_rtx_builds_a_real_engine_without_a_gpu(model, rtx, precision):
+    recipe = Recipe(model, max_people=2, hypotheses=5, precision=precision)
+    assert len(build_plan(recipe, rtx)) > 100_000
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("path", shipped_models())
+def test_rtx_builds_a_real_engine_from_the_shipped_graph(path, rtx, precision):
+    spec = read_spec(path)
+    recipe = Recipe(spec, max_people=1, hypotheses=spec.hypotheses, precision=precision)
+    assert len(build_plan(recipe, rtx)) > 100_000
+
+
+@pytest.mark.parametrize("path", shipped_models())
+def test_half_precision_moves_shipped_skeletons_by_less_than_a_millimetre(path):
+    spec = read_spec(path)
+    feeds = example_feeds(spec, 3)
+    full, half = (
+        _run(graph, feeds)
+        for graph in (path.read_bytes(), _bytes(to_half_blocks(path.read_bytes())))
+    )
+    moved = np.linalg.norm(full["mean"] - half["mean"], axis=-1)
+    assert moved.mean() < 1e-3
+
+
+def test_half_precision_moves_the_skeleton_by_less_than_a_millimetre():
+    graph = make_graph()
+    for people in (1, 3):
+        feeds = make_feeds(people)
+        full, half = _run(_bytes(graph), feeds), _run(_bytes(to_half_blocks(graph)), feeds)
+        assert full.keys() == half.keys()
+        moved = np.linalg.norm(full["mean"] - half["mean"], axis=-1)
+        assert 0 < moved.mean() < 1e-3
+
+
+def test_half_graphs_keep_names_types_and_metadata():
+    graph = make_graph()
+    half = to_half_blocks(graph)
+    for side in ("input", "output"):
+        assert [str(v) for v in getattr(half.graph, side)] == [
+            str(v) for v in getattr(graph.graph, side)
+        ]
+    assert half.metadata_props == graph.metadata_props
+
+
+def test_half_graphs_hold_most_products_in_half_and_half_the_bytes():
+    graph = make_graph()
+    half = to_half_blocks(graph)
+    assert half_share(graph) == 0
+    assert half_share(half) > 0.6
+    assert half.ByteSize() < 0.6 * graph.ByteSize()
+
+
+def test_layers_to_and_from_coordinates_and_norms_stay_in_full_precision():
+    half = onnx.shape_inference.infer_shapes(to_half_blocks(make_graph()))
+    types = {v.name: v.type.tensor_type.elem_type for v in half.graph.value_info}
+    types |= {t.name: t.data_type for t in half.graph.initializer}
+    widths = {t.name: t.dims for t in half.graph.initializer}
+    for node in half.graph.node:
+        if node.op_type in ("Softmax", "LayerNormalization", "ReduceMean"):
+            assert types.get(node.input[0], 1) == onnx.TensorProto.FLOAT, node.op_type
+        if node.op_type == "MatMul" and 3 in widths.get(node.input[1], ()):
+            assert types[node.input[1]] == onnx.TensorProto.FLOAT
+
+
+def test_a_mask_that_half_cannot_hold_does_no_harm():
+    """The graph masks with -1e9; a row whose ring is empty must not become NaN."""
+    feeds = make_feeds(2)
+    feeds["age"][:] = -1.0
+    assert np.isfinite(_run(_bytes(to_half_blocks(make_graph())), feeds)["mean"]).all()
+
+
+def test_a_graph_without_blocks_is_refused():
+    value = onnx.helper.make_tensor_value_info("x", 1, [2])
+    other = onnx.helper.make_tensor_value_info("y", 1, [2])
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Neg", ["x"], ["y"])], "g", [value], [other]
+    )
+    with pytest.raises(ModelError, match="no block to convert to FP16"):
+        to_half_blocks(onnx.helper.make_model(graph))
+
+
+def test_bytes_that_are_no_graph_are_refused():
+    with pytest.raises(ModelError, match="cannot read the graph to convert"):
+        to_half_blocks(b"\x08not onnx")
+
+
+def _bytes(graph) -> bytes:
+    return graph.SerializeToString()
+
+
+def _run(graph: bytes, feeds: dict) -> dict:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    names = [o.name for o in session.get_outputs()]
+    return dict(zip(names, session.run(names, feeds), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("most", "buckets"),
+    [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (10, (1, 2, 5, 10)), (50, (1, 2, 5, 10, 20, 50)),
+     (64, (1, 2, 5, 10, 20, 50, 64))],
+)  # fmt: skip
+def test_profiles_end_at_the_most_people(most, buckets):
+    assert buckets_for(most) == buckets
+
+
+def test_no_people_is_refused():
+    with pytest.raises(ConfigError, match="max_people: expected at least 1, got 0"):
+        buckets_for(0)
+
+
+@pytest.mark.parametrize(
+    ("version", "flags"), [("10.13.0.35", 2), ("11.0.0.1", 0)], ids=["TensorRT 10", "TensorRT 11"]
+)
+def test_networks_are_strongly_typed_in_the_way_of_each_version(model, version, flags):
+    trt = FakeTensorRT(driver=None, version=version)
+    build_plan(Recipe(model, 1, 5), Flavour("tensorrt", trt, version))
+    assert trt.network_flags == [flags]
+
+
+def test_a_graph_that_the_parser_refuses_is_told_with_its_node(model, fake):
+    fake.trt.parse_error = "unsupported\n operator"
+    with pytest.raises(
+        BackendError, match=r"does not take tiny.onnx: unsupported operator \(node 7"
+    ):
+        build_plan(Recipe(model, 1, 5), fake)
+
+
+def test_a_build_that_fails_is_told_with_tensorrts_reason(model, fake):
+    fake.trt.build_error = "could not find any implementation"
+    with pytest.raises(BackendError, match=r"cannot build tiny.onnx as fp32: could not find any"):
+        build_plan(Recipe(model, 1, 5), fake)
+
+
+def test_progress_is_told_and_an_interrupt_stops_the_build(model, fake):
+    seen = []
+    build_plan(Recipe(model, 1, 5), fake, progress=lambda *step: seen.append(step))
+    assert seen == [("Building engine", 0, 2), ("Building engine", 1, 2), ("Building engine", 2, 2)]
+
+    def stop(*step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_plan(Recipe(model, 1, 5), fake, progress=stop)
+
+
+def test_rtx_progress_ends_where_it_should(model, rtx):
+    last = {}
+    build_plan(
+        Recipe(model, 1, 5),
+        rtx,
+        progress=lambda phase, done, total: last.update({phase: (done, total)}),
+    )
+    assert last
+    assert all(done == total for done, total in last.values())
+
+
+def test_the_timing_cache_is_kept_and_given_to_the_next_build(model, fake, tmp_path):
+    cache = EngineCache(tmp_path)
+    cached_plan(Recipe(model, 1, 5), fake, GPU, cache)
+    assert (tmp_path / timing_file_name(fake, GPU)).read_bytes() == b"timings:+"
+    cached_plan(Recipe(model, 2, 5), fake, GPU, cache)
+    assert fake.trt.timings == [b"timings:", b"timings:+"]
+
+
+def test_a_timing_cache_that_does_not_fit_is_started_anew(model, fake, tmp_path, caplog):
+    path = tmp_path / "timing"
+    path.write_bytes(b"of another version")
+    build_plan(Recipe(model, 1, 5), fake, timing_cache=path)
+    assert "does not fit this TensorRT" in caplog.text
+    assert path.read_bytes() == b"timings:+"
+
+
+def test_without_any_tensorrt_the_error_says_what_to_install(monkeypatch):
+    for module in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(BackendError, match="TensorRT is not installed: pip install tensorrt"):
+        find_flavour()
+
+
+@pytest.mark.parametrize(
+    ("sm", "works"),
+    [("7.2", False), ("8.0", True), ("8.6", True), ("8.7", False), ("8.9", True), ("9.0", False),
+     ("10.0", False), ("12.0", True), ("12.1", True)],
+)  # fmt: skip
+def test_rtx_knows_its_gpus(rtx, sm, works):
+    assert rtx.supports(sm) is works
+
+
+def test_a_gpu_that_only_tensorrt_proper_supports_is_told(rtx, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(BackendError, match="does not run on compute capability 9.0; install Tens"):
+        find_flavour("9.0")
+
+
+class TestCommand:
+    """``diffpose_ros build-engine``."""
+
+    def test_builds_then_finds(self, model, rtx, tmp_path, capsys):
+        words = ["build-engine", str(model.path), "--max-people", "1", "--cache-dir", str(tmp_path)]
+        assert main(words) == 0
+        first = capsys.readouterr()
+        assert "built in" in first.err
+        assert main(words) == 0
+        second = capsys.readouterr()
+        assert "found in the cache" in second.err
+        assert first.out == second.out == f"{next(tmp_path.glob('*.engine'))}\n"
+
+    def test_writes_the_bare_engine(self, model, rtx, tmp_path, capsys):
+        plan = tmp_path / "out" / "tiny.plan"
+        words = ["build-engine", str(model.path), "--max-people", "1", "--fp16", "--quiet"]
+        assert main([*words, "--cache-dir", str(tmp_path), "--output", str(plan)]) == 0
+        assert next(tmp_path.glob("*.engine")).read_bytes().endswith(plan.read_bytes())
+        assert capsys.readouterr() == ("", "")
+
+    def test_options_of_the_backend_name_the_same_engine(self, model, rtx, tmp_path):
+        """What a node asks for in the background is what it then looks for."""
+        from diffpose_ros.cli.build_engine import _gpu
+        from diffpose_ros.runtime.background_build import command
+
+        cache = EngineCache(tmp_path)
+        options = BackendOptions(max_people=2, hypotheses=3, windows={"context": 5})
+        subprocess.run(command(model, options, cache), check=True, timeout=120, cwd=_root())
+        assert cache.load(Recipe.of(model, options).key(rtx, _gpu())) is not None
+
+    @pytest.mark.parametrize(
+        ("words", "text"),
+        [(["nowhere.onnx"], "no such model file"),
+         (["{model}", "--window", "future=3"], "expected a ring of tiny (context), got 'future'"),
+         (["{model}", "--flavour", "tensorrt"], "tensorrt is not installed: pip install"),
+         (["{junk}"], "not an ONNX file")],
+        ids=["no model", "unknown ring", "no TensorRT", "not ONNX"],
+    )  # fmt: skip
+    def test_errors_are_one_line(self, model, tmp_path, monkeypatch, capsys, words, text):
+        monkeypatch.setitem(sys.modules, "tensorrt", None)
+        junk = tmp_path / "junk.onnx"
+        junk.write_bytes(b"\xff" * 100)
+        words = [w.format(model=model.path, junk=junk) for w in words]
+        assert main(["build-engine", *words]) == 1
+        error = capsys.readouterr().err.strip()
+        assert text in error
+        assert error.count("\n") == 0
+        assert error.startswith("diffpose_ros build-engine: error: ")
+
+
+def _root() -> Path:
+    return Path(__file__).resolve().parents[2]
