@@ -1,0 +1,60 @@
+"""What one call of the lifter hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from diffpose_ros.core import Hypotheses, Skeleton
+
+
+@dataclass(frozen=True)
+class LiftReport:
+    """How one frame went.
+
+    Attributes:
+        stage_s: seconds spent in ``undistort``, ``window``, ``graph``, ``root`` and ``total``.
+        backend: name of the backend that ran.
+        hypotheses: N used.
+        steps: denoising steps used.
+        people: people that came in.
+        lifted: skeletons that go out.
+        waiting: track ids whose turn did not come in this frame.
+        unseen: track ids with too few usable keypoints.
+        failed: track ids dropped because the network's output was not finite; they start anew.
+        unplaced: track ids whose rays allow no position in front of the camera.
+        left_out: people beyond ``max_tracks``.
+        refused: why the whole frame was not taken, or ``None``.
+        degraded: what the deadline took away in this frame; empty when nothing.
+        messages: events worth a log line: resets, changes of camera, changes of backend.
+    """
+
+    stage_s: dict[str, float] = field(default_factory=dict)
+    backend: str = ""
+    hypotheses: int = 0
+    steps: int = 0
+    people: int = 0
+    lifted: int = 0
+    waiting: tuple[int, ...] = ()
+    unseen: tuple[int, ...] = ()
+    failed: tuple[int, ...] = ()
+    unplaced: tuple[int, ...] = ()
+    left_out: int = 0
+    refused: str | None = None
+    degraded: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LiftResult:
+    """Skeletons of one frame, in the order of its people.
+
+    Attributes:
+        skeletons: absolute, in the camera's optical frame.
+        report: how it went.
+        hypotheses: one for each skeleton, root-relative, in the camera's optical frame; ``None``
+            unless ``keep_hypotheses`` is set.
+    """
+
+    skeletons: tuple[Skeleton, ...]
+    report: LiftReport
+    hypotheses: tuple[Hypotheses, ...] | None = None

@@ -1,0 +1,50 @@
+"""Where model files are: names of the shipped ones, paths of others, variants with fewer steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from diffpose_ros.core import ModelError
+
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+
+
+def model_names() -> list[str]:
+    """Names of the shipped models."""
+    return sorted(p.parent.name for p in WEIGHTS.glob("*/model.onnx"))
+
+
+def find_model(model: str | Path) -> Path:
+    """The ONNX file of a model given by name, folder or path.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    path = Path(model).expanduser()
+    named = WEIGHTS / str(model) / "model.onnx"
+    if path.suffix != ".onnx" and named.is_file():
+        return named
+    if path.is_dir():
+        path = path / "model.onnx"
+    if path.is_file():
+        return path
+    if path.suffix == ".onnx" or len(path.parts) > 1:
+        raise ModelError(f"{path}: no such model file")
+    known = ", ".join(model_names()) or "none is installed"
+    raise ModelError(f"unknown model '{model}': expected one of {known}, or a path to an .onnx file")
+
+
+def with_steps(path: Path, steps: int) -> Path | None:
+    """The variant of ``path`` with that many DDIM steps (``model_2.onnx``), if there is one."""
+    variant = path.with_name(f"{path.stem}_{steps}{path.suffix}")
+    return variant if variant.is_file() else None
+
+
+def step_variants(path: Path) -> dict[int, Path]:
+    """Steps -> file, for the variants beside ``path``; ``path`` itself is not among them."""
+    found = {}
+    for file in path.parent.glob(f"{path.stem}_*{path.suffix}"):
+        number = file.stem[len(path.stem) + 1 :]
+        if number.isdigit():
+            found[int(number)] = file
+    return dict(sorted(found.items(), reverse=True))

@@ -1,0 +1,161 @@
+"""OpenVINO: one static model per bucket of people.
+
+A dynamic model pays 10 to 25 ms at every change of its batch size, a static one nothing. People
+beyond a bucket's size are padded up to the next bucket; buckets are compiled when first needed, or
+by :meth:`OpenVinoBackend.warm_up`.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffpose_ros.core import BackendError, ModelError
+from diffpose_ros.runtime.checks import check_feeds
+from diffpose_ros.runtime.protocol import (
+    BackendOptions,
+    Capabilities,
+    Feeds,
+    ModelSpec,
+    example_feeds,
+)
+
+NAME = "openvino"
+INSTALL = "pip install openvino"
+BUCKETS = (1, 2, 5, 10, 20, 50)
+
+Key = tuple[int, int, tuple[tuple[str, int], ...]]
+"""Rows, hypotheses, slots of each age input."""
+
+
+def probe(spec: ModelSpec | None = None) -> Capabilities:
+    """Whether OpenVINO is here."""
+    if find_spec("openvino") is None:
+        return Capabilities(NAME, False, f"openvino is not installed ({INSTALL})")
+    from openvino import get_version
+
+    return Capabilities(NAME, True, f"openvino {get_version()} on cpu")
+
+
+def create(spec: ModelSpec, options: BackendOptions) -> OpenVinoBackend:
+    """Read the model.
+
+    Raises:
+        BackendError: OpenVINO is not here.
+        ModelError: OpenVINO cannot read the file.
+    """
+    return OpenVinoBackend(spec, options)
+
+
+class OpenVinoBackend:
+    """Runs static models; see :class:`~diffpose_ros.runtime.protocol.Backend`."""
+
+    name = NAME
+    device = "cpu"
+
+    def __init__(self, spec: ModelSpec, options: BackendOptions) -> None:
+        try:
+            import openvino as ov
+        except ImportError as e:
+            raise BackendError(f"backend openvino: not installed ({INSTALL})") from e
+        self._ov = ov
+        self._core: Any = ov.Core()
+        if options.cache_dir is not None:
+            self._core.set_property({"CACHE_DIR": str(options.cache_dir / "openvino")})
+        try:
+            self._core.read_model(str(spec.path))
+        except Exception as e:  # a bare RuntimeError with a page of text
+            raise ModelError(f"{spec.path}: OpenVINO cannot read it: {_line(e)}") from e
+        self.spec = spec
+        self.reason = f"openvino {ov.get_version()}, static buckets, {options.threads} thread(s)"
+        self._options = options
+        self._compiled: dict[Key, Any] = {}
+        self._padded: dict[Key, dict[str, NDArray[np.float32]]] = {}
+
+    def rows(self, people: int) -> int:
+        """The smallest bucket that holds them; beyond the last one, their own number."""
+        return next((b for b in BUCKETS if b >= people), people)
+
+    def run(self, feeds: Feeds) -> dict[str, NDArray[np.float32]]:
+        """Run one step; see :meth:`Backend.run`. Rows that fill no bucket are padded by copying."""
+        if self._core is None:
+            raise BackendError("backend openvino: used after close()")
+        rows = check_feeds(self.spec, feeds)
+        key = self._key(feeds, self.rows(rows))
+        bound = dict(feeds) if key[0] == rows else self._pad(key, feeds, rows)
+        request = self._request(key)
+        try:
+            for name in self.spec.inputs:
+                # The tensor shares the caller's memory for the time of the run.
+                request.set_tensor(name, self._ov.Tensor(bound[name], shared_memory=True))
+            request.infer()
+        except Exception as e:
+            raise BackendError(f"backend openvino: the run failed: {_line(e)}") from e
+        # Its output buffers are overwritten by the next run: hand out copies.
+        return {n: request.get_tensor(n).data[:rows].copy() for n in self.spec.outputs}
+
+    def warm_up(self, people: int) -> None:
+        """Compile and run every bucket up to the one that holds ``people``."""
+        for size in sorted({self.rows(p) for p in range(1, people + 1)}):
+            self.run(example_feeds(self.spec, size, self._options))
+
+    def close(self) -> None:
+        """Drop the compiled models."""
+        self._compiled.clear()
+        self._padded.clear()
+        self._core = None
+
+    def _key(self, feeds: Feeds, rows: int) -> Key:
+        slots = tuple((n, feeds[n].shape[1]) for n in sorted(self.spec.age_inputs))
+        return rows, feeds["noise"].shape[1], slots
+
+    def _request(self, key: Key) -> Any:
+        if key not in self._compiled:
+            rows, hypotheses, slots = key
+            windows = {self.spec.age_inputs[n]: w for n, w in slots}
+            try:
+                model = self._core.read_model(str(self.spec.path))
+                model.reshape(
+                    {
+                        n: list(self.spec.input_shape(n, rows, hypotheses, windows))
+                        for n in self.spec.inputs
+                    }
+                )
+                compiled = self._core.compile_model(
+                    model,
+                    "CPU",
+                    {
+                        "PERFORMANCE_HINT": "LATENCY",
+                        "INFERENCE_PRECISION_HINT": "f32",
+                        "INFERENCE_NUM_THREADS": self._options.threads,
+                    },
+                )
+                self._compiled[key] = compiled.create_infer_request()
+            except Exception as e:
+                raise BackendError(
+                    f"backend openvino: {self.spec.path} does not compile for {rows} rows: "
+                    f"{_line(e)}"
+                ) from e
+        return self._compiled[key]
+
+    def _pad(self, key: Key, feeds: Feeds, rows: int) -> dict[str, NDArray[np.float32]]:
+        if key not in self._padded:
+            self._padded[key] = {
+                n: np.zeros(
+                    feeds[n].shape if n == "guidance" else (key[0], *feeds[n].shape[1:]),
+                    dtype=np.float32,
+                )
+                for n in self.spec.inputs
+            }
+        padded = self._padded[key]
+        for name, buffer in padded.items():
+            buffer[: len(feeds[name]) if name == "guidance" else rows] = feeds[name]
+        return padded
+
+
+def _line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[-1] if text else type(error).__name__
