@@ -13,6 +13,7 @@ import json
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -68,6 +69,23 @@ class FakeDriver:
     @property
     def launches(self) -> int:
         return self.lib.fake_launches()
+
+
+def install(monkeypatch: pytest.MonkeyPatch, library: Path) -> FakeTensorRT:
+    """Give this test a machine with the stand-in GPU and TensorRT.
+
+    Args:
+        monkeypatch: takes everything back after the test.
+        library: what `build_driver` built.
+    """
+    from diffpose_ros.runtime import cuda_driver
+
+    monkeypatch.setattr(cuda_driver, "LIBRARY", str(library))
+    driver = FakeDriver(library)
+    driver.reset()
+    trt = FakeTensorRT(driver)
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)
+    return trt
 
 
 class _Severity(enum.IntEnum):

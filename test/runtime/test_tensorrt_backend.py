@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("onnx", reason="needs the Python package onnx to make a test graph")
 
 from engine_graph import HYPOTHESES, make_feeds, save_graph
-from fake_gpu import FakeDriver, FakeTensorRT, build_driver
+from fake_gpu import build_driver, install
 
 from diffpose_ros.core import BackendError, InputError
 from diffpose_ros.runtime import cuda_driver, tensorrt_backend
@@ -30,18 +30,13 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def driver(library, monkeypatch):
-    monkeypatch.setattr(cuda_driver, "LIBRARY", str(library))
-    driver = FakeDriver(library)
-    driver.reset()
-    return driver
+def trt(library, monkeypatch):
+    return install(monkeypatch, library)
 
 
 @pytest.fixture
-def trt(driver, monkeypatch):
-    fake = FakeTensorRT(driver)
-    monkeypatch.setitem(sys.modules, "tensorrt", fake)
-    return fake
+def driver(trt):
+    return trt.driver
 
 
 @pytest.fixture
