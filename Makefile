@@ -1,0 +1,47 @@
+# Everything here works on a fresh machine with Python 3.10 to 3.13, gcc, g++, cmake and make.
+# PYTHON=/path/to/python3.x chooses the Python; ARGS="..." goes to the command or to pytest.
+
+SHELL := /bin/bash
+RUN := . .venv/env.sh &&
+# One thread per library: on a busy machine two are slower than one.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+# Tests talk to this machine alone, and not to whatever else runs on it.
+ISOLATED = ROS_DOMAIN_ID=$$((RANDOM % 100 + 1)) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev setup-train demo bench test lint clean
+
+help:
+	@echo "make demo         people in a video -> 3D skeletons on ROS topics, a bag and out/demo.mp4"
+	@echo "make test         all tests"
+	@echo "make bench        how long each stage takes, per frame"
+	@echo "make lint         ruff and mypy"
+	@echo "make setup        .venv with ROS 2, the dependencies and the built package"
+	@echo "make setup-train  the same, with PyTorch, to train and export models"
+	@echo "make clean        remove .venv and caches"
+
+setup:
+	@PYTHON="$(PYTHON)" tools/setup.sh
+
+setup-dev:
+	@PYTHON="$(PYTHON)" tools/setup.sh dev
+
+setup-train:
+	@PYTHON="$(PYTHON)" tools/setup.sh training
+
+demo: setup
+	@$(RUN) $(ISOLATED) $(ONE_THREAD) diffpose_ros demo $(ARGS)
+
+bench: setup-train
+	@$(RUN) $(ONE_THREAD) diffpose_ros bench $(ARGS)
+
+test: setup-dev
+	@$(RUN) $(ISOLATED) $(ONE_THREAD) pytest $(ARGS)
+
+lint: setup-dev
+	@$(RUN) ruff check .
+	@$(RUN) mypy
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
