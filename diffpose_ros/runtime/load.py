@@ -10,7 +10,13 @@ from types import ModuleType
 
 from diffpose_ros.core import BackendError, ConfigError, ModelError
 from diffpose_ros.runtime.catalog import find_model
-from diffpose_ros.runtime.protocol import Backend, BackendOptions, Capabilities, ModelSpec, read_spec
+from diffpose_ros.runtime.protocol import (
+    Backend,
+    BackendOptions,
+    Capabilities,
+    ModelSpec,
+    read_spec,
+)
 
 log = logging.getLogger(__name__)
 
