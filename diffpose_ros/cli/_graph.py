@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rosidl_runtime_py.utilities import get_message
 
 from diffpose_ros.cli._recording import Recording
 from diffpose_ros.nodes.graph import NAMESPACE, Graph, make_nodes, ros_context
@@ -37,16 +37,30 @@ TOPICS = {
 QUEUE = QoSProfile(depth=500, reliability=ReliabilityPolicy.RELIABLE)
 
 
+def message_class(name: str) -> type | None:
+    """The Python class of a message type such as ``std_msgs/msg/Header``; ``None`` if absent."""
+    package, _, kind = name.split("/")
+    try:
+        found: type = getattr(importlib.import_module(f"{package}.msg"), kind)
+    except ModuleNotFoundError:
+        return None
+    return found
+
+
 class Recorder(Node):
     """Keeps the messages of :data:`TOPICS` as they come over the wire."""
 
     def __init__(self, context: Any) -> None:
         super().__init__("demo_recorder", context=context, use_global_arguments=False)
-        self.recording = Recording(dict(TOPICS))
+        self.recording = Recording({})
         self.counts = dict.fromkeys(TOPICS, 0)
-        for topic, kind in TOPICS.items():
+        for topic, name in TOPICS.items():
+            kind = message_class(name)
+            if kind is None:
+                continue  # an installation without tf2 has no /tf to record
+            self.recording.types[topic] = name
             self.create_subscription(
-                get_message(kind), topic, self._keeper(topic), QUEUE, raw=topic != CAMERA
+                kind, topic, self._keeper(topic), QUEUE, raw=topic != CAMERA
             )
 
     def _keeper(self, topic: str) -> Any:
