@@ -35,7 +35,10 @@ SPECS = (
     Spec("keypoint_threshold", float, "Keypoints with a lower score are masked.", 0.0, 1.0),
     Spec("max_people", int, "Most people per image, the best ones; movenet itself finds six.",
          1, 100),
-    Spec("occlusion_s", float, "Seconds for which an unseen person keeps the identity.", 0.1, 30.0),
+    Spec("occlusion_s", float, "Seconds for which an unseen person keeps the identity.", 0.1, 30.0,
+         read_only=True),
+    Spec("min_hits", int, "Frames in a row a person is seen in before being published.", 1, 100,
+         read_only=True),
 )  # fmt: skip
 DETECTOR_PARAMETERS = {"input_size", "person_threshold", "keypoint_threshold", "max_people"}
 MOVENET_PEOPLE = 6
@@ -82,9 +85,14 @@ class KeypointsNode(PipelineNode):
     ) -> None:
         super().__init__("keypoints", SPECS, check=check, **node_kwargs)
         self._make_detector = make_detector
-        self._make_tracker = make_tracker
         self._detector: Detector | None = None
-        self._tracker: Any = None
+        # one tracker for the node's life, so that no identity is ever used twice
+        self._tracker = make_tracker(
+            TrackerConfig(
+                max_occlusion_s=self.parameters["occlusion_s"],
+                min_hits=self.parameters["min_hits"],
+            )
+        )
         self._worker: NewestWorker[Any] | None = None
         self._stale = False
         self._size: tuple[int, int] | None = None
@@ -92,9 +100,7 @@ class KeypointsNode(PipelineNode):
     def setup(self) -> None:
         """Load the detector."""
         self._detector = self._load()
-        self._tracker = self._make_tracker(
-            TrackerConfig(max_occlusion_s=self.parameters["occlusion_s"])
-        )
+        self._tracker.reset()
         self._people = self.publisher(Person2DArray, "keypoints", qos.RESULT)
         self._annotated = self.publisher(Image, "annotated", qos.IMAGE_OUT)
 
@@ -117,7 +123,7 @@ class KeypointsNode(PipelineNode):
             self.stuck |= not worker.close()
 
     def teardown(self) -> None:
-        """Drop the detector; the tracker stays, so that identities are never used twice."""
+        """Drop the detector."""
         detector, self._detector = self._detector, None
         # a worker stuck in the network still holds it; closing would pull it away
         if detector is not None and not self.stuck:

@@ -7,15 +7,14 @@ from typing import Any
 
 from sensor_msgs.msg import CameraInfo
 
-from diffpose_ros.core import Camera, InputError, People2D
-from diffpose_ros.lifting import Lifter, LifterConfig
+from diffpose_ros.core import Camera, InputError
+from diffpose_ros.lifting import Lifter, LifterConfig, LiftReport, LiftResult
 from diffpose_ros.msg import Person2DArray, Skeleton3D, Skeleton3DArray
 from diffpose_ros.nodes.graph import run_node
 from diffpose_ros.ros import conversions, qos
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec
 from diffpose_ros.ros.primary import PrimaryPerson
-from diffpose_ros.ros.stamps import StampGate, Verdict
 from diffpose_ros.ros.worker import NewestWorker
 
 SPECS = (
@@ -30,15 +29,28 @@ SPECS = (
     Spec("steps", int, "Denoising steps; 0: what the model was made for.", 0, 50, read_only=True),
     Spec("guidance", bool, "Guide the sampler by reprojection, symmetry and bone lengths (STPG).",
          read_only=True),
-    Spec("max_people", int, "Most people lifted per frame; the surest ones are kept.", 1, 100,
+    Spec("provider", str, "Execution provider of ONNX Runtime.",
+         choices=("cpu", "cuda", "tensorrt"), read_only=True),
+    Spec("precision", str, "Arithmetic of accelerators.", choices=("fp32", "fp16"),
+         read_only=True),
+    Spec("window", int, "Frames of context per person; 0: what the model was made for.", 0, 243,
+         read_only=True),
+    Spec("max_people", int, "Most people lifted per frame; more take turns.", 1, 100,
+         read_only=True),
+    Spec("max_tracks", int, "Most people remembered; more are left out, best scores first.", 1,
+         1000, read_only=True),
+    Spec("max_gap_s", float, "A person unseen for longer starts anew, s.", 0.05, 60.0,
          read_only=True),
     Spec("person_height", float,
-         "Body height of the people, m; makes the root metric. 0: from the body prior.", 0.0, 2.5,
-         read_only=True),
+         "Body height of the people, m, 0.4 to 2.8; makes the root metric. 0: the body prior.",
+         0.0, 2.8, read_only=True),
     Spec("deadline_ms", float,
          "Time for lifting one frame, ms: hypotheses, then steps, then people are cut. 0: none.",
          0.0, 1000.0),
 )  # fmt: skip
+
+
+NO_DEADLINE_S = 60.0
 
 
 def lifter_config(values: Mapping[str, Any]) -> LifterConfig:
@@ -50,9 +62,20 @@ def lifter_config(values: Mapping[str, Any]) -> LifterConfig:
         hypotheses=values["hypotheses"] or None,
         steps=values["steps"] or None,
         guidance=values["guidance"],
+        provider=values["provider"],
+        precision=values["precision"],
+        window=values["window"] or None,
         max_people=values["max_people"],
+        max_tracks=values["max_tracks"],
+        max_gap_s=values["max_gap_s"],
         person_height=values["person_height"] or None,
+        deadline_s=values["deadline_ms"] / 1e3 or None,
     )
+
+
+def check(values: Mapping[str, Any]) -> None:
+    """Raise ConfigError when the values do not fit together."""
+    lifter_config(values)
 
 
 class LifterNode(PipelineNode):
@@ -61,7 +84,7 @@ class LifterNode(PipelineNode):
     def __init__(
         self, *, make_lifter: Callable[[LifterConfig], Any] = Lifter, **node_kwargs: Any
     ) -> None:
-        super().__init__("lifter", SPECS, **node_kwargs)
+        super().__init__("lifter", SPECS, check=check, **node_kwargs)
         self._make_lifter = make_lifter
         self._lifter: Any = None
         self._worker: NewestWorker[Any] | None = None
@@ -77,10 +100,8 @@ class LifterNode(PipelineNode):
 
     def start(self) -> None:
         """Listen to keypoints and camera_info."""
-        self._gate = StampGate()
         self._primary = PrimaryPerson()
         self._camera = self._info = None
-        self._used_camera: Camera | None = None
         self._camera_error = ""
         self._lifter.reset()
         self._worker = NewestWorker(self._work, on_error=self.failed, name="lifter")
@@ -124,21 +145,21 @@ class LifterNode(PipelineNode):
         if camera is None:
             self.monitor.count("dropped: no camera")
             return
-        stamp_ns = conversions.stamp_to_ns(message.header.stamp)
         try:
             people = conversions.people_from_message(message)
         except InputError as error:
             self.monitor.count("dropped: bad keypoints")
             self.trouble("keypoints", str(error))
             return
-        if not self._in_order(stamp_ns):
-            return
-        deadline = self.parameters["deadline_ms"]
-        result = self._lifter.lift(
-            people, camera, stamp_ns, deadline_s=deadline / 1e3 if deadline else None
+        result: LiftResult = self._lifter.lift(
+            people,
+            camera,
+            conversions.stamp_to_ns(message.header.stamp),
+            deadline_s=self.parameters["deadline_ms"] / 1e3 or NO_DEADLINE_S,
         )
-        self._publish(message, result)
-        self._tell(people, result.report)
+        if result.report.refused is None:
+            self._publish(message, result)
+        self._tell(result.report)
 
     def _camera_for(self, message: Person2DArray) -> Camera | None:
         """The camera of these keypoints, or ``None`` after saying why there is none."""
@@ -159,29 +180,7 @@ class LifterNode(PipelineNode):
                 f"the keypoints' image is {size[0]}x{size[1]}: calibrate for this size",
             )
             return None
-        used = self._used_camera
-        if used is not None and not used.same_as(camera):
-            self.trouble(
-                "camera change",
-                f"camera changed (from {used.width}x{used.height} to {size[0]}x{size[1]}, frame "
-                f"'{camera.frame_id}'): everyone's history starts anew",
-            )
-            self._lifter.reset()
-            self._primary.reset()
-        self._used_camera = camera
         return camera
-
-    def _in_order(self, stamp_ns: int) -> bool:
-        verdict = self._gate(stamp_ns)
-        if verdict is Verdict.JUMPED_BACK:
-            self.trouble("stamps", "keypoint stamps jumped back: everyone's history starts anew")
-            self._lifter.reset()
-            self._primary.reset()
-        elif verdict is not Verdict.TAKE:
-            self.trouble("stamps", f"dropped keypoints whose stamp is {verdict.value}")
-            self.monitor.count(f"dropped: stamp {verdict.value}")
-            return False
-        return True
 
     def _publish(self, message: Person2DArray, result: Any) -> None:
         header, skeletons = message.header, result.skeletons
@@ -200,11 +199,43 @@ class LifterNode(PipelineNode):
         self.monitor.published(age_s)
         primary = self._primary(skeletons)
         if primary is not None:
-            self._skeleton.publish(array.skeletons[list(skeletons).index(primary)])
+            self._skeleton.publish(
+                next(m for m, s in zip(array.skeletons, skeletons, strict=True) if s is primary)
+            )
 
-    def _tell(self, people: People2D, report: Any) -> None:
-        """Put what the lifter reports into log and diagnostics."""
-        self.monitor.value("people", str(len(people)))
+    def _tell(self, report: LiftReport) -> None:
+        """Put what the lifter reports into the log and the diagnostics."""
+        monitor = self.monitor
+        monitor.value("people", f"{report.people} in, {report.lifted} lifted")
+        monitor.value("backend", report.backend)
+        monitor.value("sampling", f"{report.hypotheses} hypotheses, {report.steps} steps")
+        monitor.value("deadline", "; ".join(report.degraded) or "met")
+        for stage, seconds in report.stage_s.items():
+            monitor.value(f"{stage}_ms", f"{seconds * 1e3:.1f}")
+        if report.refused is not None:
+            monitor.count("dropped: refused")
+            self.trouble("refused", f"keypoints not taken: {report.refused}")
+        if report.degraded:
+            monitor.count("degraded")
+            self.trouble("deadline", "deadline: " + "; ".join(report.degraded))
+        if report.left_out or report.waiting:
+            self.trouble(
+                "too many people",
+                f"{report.people} people in view: at most {self.parameters['max_people']} are "
+                f"lifted per frame, {len(report.waiting)} wait for their turn, "
+                f"{report.left_out} are left out",
+            )
+        if report.failed:
+            monitor.count("dropped: not finite", len(report.failed))
+            self.trouble(
+                "network",
+                f"the network gave NaN for person {', '.join(map(str, report.failed))}: dropped, "
+                "their history starts anew",
+            )
+        if report.unplaced:
+            monitor.count("dropped: not placeable", len(report.unplaced))
+        for text in report.messages:
+            self.trouble("lifter", text, log_key=f"lifter: {text}")
 
 
 def main(args: list[str] | None = None) -> int:

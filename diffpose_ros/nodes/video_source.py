@@ -85,7 +85,7 @@ class VideoSourceNode(PipelineNode):
             if p["compressed"]
             else None
         )
-        self._infos = self.publisher(CameraInfo, "camera_info", qos.IMAGE_OUT)
+        self._infos = self.publisher(CameraInfo, "camera_info", qos.RESULT)
         self.monitor.value("source", f"{source.name} {source.width}x{source.height}")
 
     def start(self) -> None:

@@ -17,7 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 
-from diffpose_ros.core import DiffposeError
+from diffpose_ros.core import DiffposeError, InputError
 from diffpose_ros.core.resources import config_path
 from diffpose_ros.ros import diagnostics, qos
 from diffpose_ros.ros.diagnostics import ERROR, WARN, Monitor
@@ -145,7 +145,11 @@ class PipelineNode(LifecycleNode):
     def failed(self, error: Exception) -> None:
         """Report an exception: our own errors as one line, others with their traceback."""
         if isinstance(error, DiffposeError):
-            self.trouble("input", str(error))
+            self.monitor.count(f"failed: {type(error).__name__}")
+            if isinstance(error, InputError):
+                self.trouble("input", str(error))
+            else:
+                self.trouble(type(error).__name__, str(error), ERROR)
             return
         if not self.context.ok():
             return  # publishing while the process goes down
@@ -153,7 +157,14 @@ class PipelineNode(LifecycleNode):
         self.trouble("internal error", f"{type(error).__name__}: {error}", ERROR, detail=lines)
 
     def trouble(
-        self, key: str, text: str, level: int = WARN, *, sticky: bool = False, detail: str = ""
+        self,
+        key: str,
+        text: str,
+        level: int = WARN,
+        *,
+        sticky: bool = False,
+        detail: str = "",
+        log_key: str = "",
     ) -> None:
         """Put trouble into the diagnostics, and into the log at most once in a few seconds.
 
@@ -163,9 +174,10 @@ class PipelineNode(LifecycleNode):
             level: ``WARN`` or ``ERROR``.
             sticky: the diagnostic stays until ``monitor.clear(key)``.
             detail: more for the log.
+            log_key: what the log is throttled by, where that is not ``key``.
         """
         self.monitor.problem(key, text, level=level, sticky=sticky)
-        held = self._throttle(key, self._monotonic())
+        held = self._throttle(log_key or key, self._monotonic())
         if held is None:
             return
         line = f"{text} ({held} more like this were not logged)" if held else text

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 
+MAX_KEYS = 100
+
+
 class Throttle:
     """Lets a key through once a period and counts what it held back.
 
@@ -19,12 +22,17 @@ class Throttle:
         """How many were held back since the last line of ``key``, or ``None`` to hold this one.
 
         Args:
-            key: kind of trouble, from a small fixed set.
+            key: kind of trouble; the oldest of very many are forgotten.
             now_s: monotonic time, seconds.
         """
         last = self._last.get(key)
         if last is not None and now_s - last < self._period_s:
             self._held[key] = self._held.get(key, 0) + 1
             return None
+        self._last.pop(key, None)
         self._last[key] = now_s
+        if len(self._last) > MAX_KEYS:
+            oldest = next(iter(self._last))
+            del self._last[oldest]
+            self._held.pop(oldest, None)
         return self._held.pop(key, 0)
