@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import COCO17, BackendError, ConfigError, InputError, ModelError, People2D
+from diffpose_ros.detection._ranges import check_ranges
 from diffpose_ros.detection.protocol import check_image
 
 _EXPORTED = (".onnx", ".engine", ".torchscript", ".tflite", ".mlpackage")
@@ -46,14 +47,15 @@ class UltralyticsConfig:
     def __post_init__(self) -> None:
         if not self.model:
             raise ConfigError("ultralytics model: expected a weight file or an exported model")
-        for name in ("conf", "iou", "keypoint_threshold"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ConfigError(f"ultralytics {name}: expected 0 to 1, got {value:g}")
-        for name, low, high in (("batch", 1, 256), ("imgsz", 32, 4096), ("max_people", 1, 1000)):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"ultralytics {name}: expected {low} to {high}, got {value}")
+        ranges: dict[str, tuple[float, float]] = {
+            "conf": (0.0, 1.0),
+            "iou": (0.0, 1.0),
+            "keypoint_threshold": (0.0, 1.0),
+            "batch": (1, 256),
+            "imgsz": (32, 4096),
+            "max_people": (1, 1000),
+        }
+        check_ranges("ultralytics", self, ranges)
 
 
 class UltralyticsPose:

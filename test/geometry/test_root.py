@@ -1,0 +1,203 @@
+"""The root comes from the rays in closed form, shrugs off single wrong keypoints, and says when
+there is no answer."""
+
+import numpy as np
+import pytest
+
+from diffpose_ros.core import H36M17, InputError
+from diffpose_ros.geometry import root_translation, scale_to_height, stature
+
+
+def body() -> np.ndarray:
+    """A standing H36M-17 person, (17, 3) m relative to the hip, y down."""
+    at = {
+        "hip": (0, 0, 0), "right_hip": (-0.13, 0, 0), "right_knee": (-0.14, 0.44, -0.03),
+        "right_ankle": (-0.14, 0.87, 0.02), "left_hip": (0.13, 0, 0),
+        "left_knee": (0.15, 0.44, -0.02), "left_ankle": (0.15, 0.87, 0.03),
+        "spine": (0, -0.23, 0.01), "thorax": (0, -0.48, 0.0), "nose": (0, -0.58, -0.1),
+        "head_top": (0, -0.74, 0.0), "left_shoulder": (0.16, -0.43, 0),
+        "left_elbow": (0.25, -0.17, 0.05), "left_wrist": (0.3, 0.06, -0.1),
+        "right_shoulder": (-0.16, -0.43, 0), "right_elbow": (-0.26, -0.17, 0.05),
+        "right_wrist": (-0.3, 0.05, -0.1),
+    }  # fmt: skip
+    return np.array([at[j] for j in H36M17.joints], dtype=float)
+
+
+def seen_from(pose, root):
+    placed = pose + np.asarray(root)[:, None]
+    return placed[..., :2] / placed[..., 2:]
+
+
+ROOTS = np.array([[0.0, 0.0, 2.0], [1.2, -0.3, 4.0], [-3.0, 0.5, 9.0]])
+
+
+@pytest.mark.parametrize("rounds", [0, 3])
+def test_exact_rays_give_the_exact_root(rounds):
+    pose = np.stack([body()] * 3)
+    t, cov = root_translation(pose, seen_from(pose, ROOTS), np.ones((3, 17)), rounds=rounds)
+    np.testing.assert_allclose(t, ROOTS, atol=1e-9)
+    assert (np.linalg.eigvalsh(cov) > 0).all()
+
+
+def test_the_closed_form_solves_zedo_eq_6():
+    pose = body()[None]
+    rng = np.random.default_rng(3)
+    rays = seen_from(pose, ROOTS[1:2]) + rng.normal(0, 0.01, (1, 17, 2))
+    weight = rng.uniform(0.1, 1, (1, 17))
+    rows, right, w = [], [], []
+    for j in range(17):
+        (x, y, z), (u, v) = pose[0, j], rays[0, j]
+        rows += [[-1, 0, u], [0, -1, v]]
+        right += [x - u * z, y - v * z]
+        w += [weight[0, j]] * 2
+    root_w = np.sqrt(w)
+    want, *_ = np.linalg.lstsq(np.array(rows) * root_w[:, None], np.array(right) * root_w, rcond=None)
+    t, _ = root_translation(pose, rays, weight, rounds=0)
+    np.testing.assert_allclose(t[0], want, atol=1e-9)
+
+
+def test_people_do_not_influence_each_other():
+    rng = np.random.default_rng(0)
+    pose = np.stack([body()] * 3)
+    rays = seen_from(pose, ROOTS) + rng.normal(0, 0.003, (3, 17, 2))
+    weight = rng.uniform(0.2, 1, (3, 17))
+    together, cov = root_translation(pose, rays, weight)
+    for p in range(3):
+        alone, cov_alone = root_translation(pose[p : p + 1], rays[p : p + 1], weight[p : p + 1])
+        np.testing.assert_allclose(together[p], alone[0], atol=1e-12)
+        np.testing.assert_allclose(cov[p], cov_alone[0], atol=1e-15)
+
+
+def test_one_wrong_keypoint_hardly_moves_the_person():
+    pose = body()[None]
+    rays = seen_from(pose, ROOTS[1:2])
+    rays[0, H36M17.index("left_ankle")] += (0.3, -0.2)
+    plain, _ = root_translation(pose, rays, np.ones((1, 17)), rounds=0)
+    robust, _ = root_translation(pose, rays, np.ones((1, 17)))
+    error_plain = np.linalg.norm(plain[0] - ROOTS[1])
+    error = np.linalg.norm(robust[0] - ROOTS[1])
+    assert error_plain > 0.3
+    assert error < 0.05
+
+
+def test_masked_joints_are_ignored_whatever_they_hold():
+    pose = body()[None]
+    rays = seen_from(pose, ROOTS[1:2])
+    weight = np.ones((1, 17))
+    weight[0, [3, 9, 10]] = 0
+    rays[0, 3], rays[0, 9], rays[0, 10] = np.nan, 1e9, -5
+    t, _ = root_translation(pose, rays, weight)
+    np.testing.assert_allclose(t[0], ROOTS[1], atol=1e-9)
+
+
+def test_the_covariance_tells_the_error():
+    """Over many noisy sights the true root lies inside the ellipsoid as often as it should."""
+    rng = np.random.default_rng(5)
+    people, noise = 2000, 0.004
+    pose = np.stack([body()] * people)
+    root = rng.uniform([-1, -0.5, 2], [1, 0.5, 6], (people, 3))
+    rays = seen_from(pose, root) + rng.normal(0, noise, (people, 17, 2))
+    t, cov = root_translation(pose, rays, np.full((people, 17), 0.6), tangent_noise=1e-4)
+    distance2 = np.einsum("pi,pij,pj->p", t - root, np.linalg.inv(cov), t - root)
+    assert 0.45 < (distance2 < 3.53).mean() < 0.85  # 68 % of a chi-square with 3 degrees
+    assert (distance2 < 11.3).mean() > 0.9
+
+
+def test_depth_is_less_certain_than_the_side_and_grows_with_distance():
+    pose = np.stack([body()] * 2)
+    root = np.array([[0, 0, 2.0], [0, 0, 8.0]])
+    _, cov = root_translation(pose, seen_from(pose, root), np.ones((2, 17)))
+    assert (cov[:, 2, 2] > 5 * cov[:, 0, 0]).all()
+    assert cov[1, 2, 2] > 10 * cov[0, 2, 2]
+
+
+def test_unknown_body_size_turns_into_depth():
+    pose = body()[None]
+    rays = seen_from(pose, ROOTS[:1])
+    _, sure = root_translation(pose, rays, np.ones((1, 17)))
+    _, unsure = root_translation(pose, rays, np.ones((1, 17)), scale_noise=0.05)
+    np.testing.assert_allclose(unsure[0, 2, 2] - sure[0, 2, 2], (0.05 * 2.0) ** 2, rtol=1e-9)
+
+
+def _case(name):
+    pose, weight = body()[None], np.ones((1, 17))
+    rays = seen_from(pose, ROOTS[:1])
+    if name == "nothing seen":
+        weight[:] = 0
+    elif name == "two joints":
+        weight[0, 2:] = 0
+    elif name == "all rays the same":
+        rays[:] = 0.1
+    elif name == "behind the camera":
+        rays = seen_from(pose, -ROOTS[:1])
+    elif name == "not a number everywhere":
+        rays[:] = np.nan
+    return pose, rays, weight
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nothing seen", "two joints", "all rays the same", "behind the camera",
+     "not a number everywhere"],
+)  # fmt: skip
+def test_no_answer_is_nan_and_never_a_place(name):
+    t, cov = root_translation(*_case(name))
+    assert np.isnan(t).all()
+    assert np.isnan(cov).all()
+
+
+def test_nobody_gives_nobody():
+    t, cov = root_translation(np.zeros((0, 17, 3)), np.zeros((0, 17, 2)), np.zeros((0, 17)))
+    assert t.shape == (0, 3)
+    assert cov.shape == (0, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "text"),
+    [
+        (((1, 17, 2), (1, 17, 2), (1, 17)), r"expected poses \(P, J, 3\), got \(1, 17, 2\)"),
+        (((1, 17, 3), (1, 16, 2), (1, 17)), r"got \(1, 16, 2\) and \(1, 17\)"),
+        (((1, 17, 3), (1, 17, 2), (2, 17)), r"got \(1, 17, 2\) and \(2, 17\)"),
+    ],
+)
+def test_wrong_shapes_are_refused(shapes, text):
+    with pytest.raises(InputError, match=text):
+        root_translation(*(np.ones(s) for s in shapes))
+
+
+def test_negative_weights_are_refused():
+    with pytest.raises(InputError, match="weights of at least 0, got -1"):
+        root_translation(np.ones((1, 17, 3)), np.ones((1, 17, 2)), -np.ones((1, 17)))
+
+
+def test_stature_of_a_standing_person_is_near_the_truth():
+    assert stature(body()) == pytest.approx(0.74 + 0.87 + 0.08, abs=0.05)
+
+
+def test_stature_does_not_depend_on_the_posture():
+    crouched = body()
+    for side in ("left", "right"):
+        hip, knee, ankle = (H36M17.index(f"{side}_{j}") for j in ("hip", "knee", "ankle"))
+        thigh = np.linalg.norm(crouched[knee] - crouched[hip])
+        shank = np.linalg.norm(crouched[ankle] - crouched[knee])
+        crouched[knee] = crouched[hip] + (0, 0, -thigh)
+        crouched[ankle] = crouched[knee] + (0, shank, 0)
+    assert stature(crouched) == pytest.approx(stature(body()), abs=1e-9)
+
+
+def test_scaling_gives_the_height_the_user_knows():
+    poses = np.stack([body(), 0.8 * body()])
+    factor = scale_to_height(poses, 1.92)
+    np.testing.assert_allclose(stature(poses * factor[:, None, None]), 1.92)
+    assert factor[1] == pytest.approx(factor[0] / 0.8)
+
+
+@pytest.mark.parametrize("height", [0.0, -1.8, 180.0, float("nan")])
+def test_an_impossible_height_is_refused(height):
+    with pytest.raises(InputError, match="person_height: expected 0.4 to 2.8 m, got"):
+        scale_to_height(body(), height)
+
+
+def test_a_pose_without_extent_has_no_scale():
+    with pytest.raises(InputError, match="no extent"):
+        scale_to_height(np.zeros((17, 3)), 1.8)
