@@ -59,9 +59,7 @@ class Recorder(Node):
             if kind is None:
                 continue  # an installation without tf2 has no /tf to record
             self.recording.types[topic] = name
-            self.create_subscription(
-                kind, topic, self._keeper(topic), QUEUE, raw=topic != CAMERA
-            )
+            self.create_subscription(kind, topic, self._keeper(topic), QUEUE, raw=topic != CAMERA)
 
     def _keeper(self, topic: str) -> Any:
         def keep(data: Any) -> None:

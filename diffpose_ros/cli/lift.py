@@ -94,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
         table = PoseTable()
         overlay = writer = None
         if overlay_path is not None:
-            overlay = Overlay(camera.width, camera.height, title=f"diffpose_ros   {args.model}")
+            overlay = Overlay(
+                camera.width, camera.height, title=f"diffpose_ros   {Path(args.model).stem}"
+            )
             writer = stack.enter_context(VideoWriter(overlay_path, source.fps, overlay.size))
         start = time.perf_counter()
         for image, stamp_ns in _shown(source, args.frames, console):

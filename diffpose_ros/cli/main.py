@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), command, debug)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
-    except Exception as error:  # noqa: BLE001 - the last place where a bug can become one line
+    except Exception as error:
         text = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
         return _fail(text, command, debug)
 

@@ -1,0 +1,203 @@
+"""``lift``: every frame becomes rows of the table; cameras and files are checked before the work."""
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+import diffpose_ros.detection
+from diffpose_ros.cli import lift
+from diffpose_ros.core import H36M17, Camera, InputError, People2D, Skeleton
+from diffpose_ros.media.camera_yaml import write_camera
+from diffpose_ros.media.video import open_source
+
+FRAMES = 5
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "walk.avi"
+    out = cv2.VideoWriter(
+        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (640, 480)
+    )
+    for _ in range(FRAMES):
+        out.write(np.full((480, 640, 3), 120, np.uint8))
+    out.release()
+    return path
+
+
+@pytest.fixture
+def camera(tmp_path):
+    matrix = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
+    write_camera(tmp_path / "camera.yaml", Camera(matrix=matrix, width=640, height=480))
+    return tmp_path / "camera.yaml"
+
+
+class Eyes:
+    """Sees two people apart from each other; nobody in the first frame."""
+
+    def __init__(self):
+        self.images = []
+
+    def detect(self, rgb):
+        self.images.append(rgb)
+        if len(self.images) == 1:
+            return People2D.empty()
+        k = np.arange(17)
+        body = np.stack([10.0 * (k % 4), 8.0 * k], axis=-1)
+        return People2D(xy=np.stack([body + [100, 100], body + [400, 150]]), score=np.ones((2, 17)))
+
+
+class Lifter:
+    """Puts person i at i metres to the right; remembers cameras and stamps."""
+
+    def __init__(self):
+        self.cameras, self.stamps = [], []
+
+    def lift(self, people, camera, stamp_ns):
+        self.cameras.append(camera)
+        self.stamps.append(stamp_ns)
+        skeletons = [
+            Skeleton(
+                xyz=np.zeros((17, 3)) + [float(t), 0, 4], covariance=np.zeros((17, 3, 3)),
+                score=np.ones(17), root=np.array([float(t), 0, 4]), root_is_metric=False,
+                track_id=int(t),
+            )
+            for t in people.track_id
+        ]  # fmt: skip
+        return SimpleNamespace(skeletons=skeletons)
+
+
+@pytest.fixture
+def actors(monkeypatch):
+    eyes, lifter = Eyes(), Lifter()
+    asked = {}
+
+    def make(name, **options):
+        asked.update(options, name=name)
+        return eyes
+
+    monkeypatch.setattr(diffpose_ros.detection, "make_detector", make)
+    monkeypatch.setattr(lift, "make_lifter", lambda args: lifter)
+    return SimpleNamespace(eyes=eyes, lifter=lifter, asked=asked)
+
+
+def test_the_arrays_are_as_documented(call, video, camera, actors, tmp_path):
+    out = tmp_path / "deep" / "walk.npz"
+    outcome = call("lift", video, "--camera", camera, "--output", out)
+    assert outcome.code == 0, outcome.err
+    with np.load(out) as data:
+        rows = len(data["frame"])
+        shapes = {name: data[name].shape for name in data.files}
+        assert shapes == {
+            "stamps": (FRAMES,), "frame": (rows,), "track_id": (rows,),
+            "keypoints": (rows, 17, 3), "skeleton": (rows, 17, 3),
+            "covariance": (rows, 17, 3, 3), "score": (rows, 17), "joint_names": (17,),
+        }  # fmt: skip
+        assert data["joint_names"].tolist() == list(H36M17.joints)
+        assert data["stamps"] == pytest.approx(np.arange(FRAMES) / 25)
+        assert data["frame"].min() >= 1  # nobody was in the first
+        assert data["frame"].max() == FRAMES - 1
+
+
+def test_a_row_joins_a_person_with_their_own_keypoints(call, video, camera, actors, tmp_path):
+    out = tmp_path / "walk.npz"
+    assert call("lift", video, "--camera", camera, "--output", out).code == 0
+    with np.load(out) as data:
+        assert set(data["track_id"]) == set(data["skeleton"][:, 0, 0].astype(int))
+        for identity in set(data["track_id"]):
+            mine = data["track_id"] == identity
+            assert np.ptp(data["keypoints"][mine, 0, 0]) < 1
+        assert len(set(data["keypoints"][:, 0, 0].round())) == 2
+
+
+def test_every_frame_is_seen_once_and_as_rgb(call, video, camera, actors, tmp_path):
+    assert call("lift", video, "--camera", camera, "--output", tmp_path / "w.npz").code == 0
+    assert len(actors.eyes.images) == FRAMES
+    assert actors.lifter.stamps == [40_000_000 * i for i in range(FRAMES)]
+
+
+def test_the_overlay_has_every_frame(call, video, camera, actors, tmp_path):
+    words = ["--output", tmp_path / "w.npz", "--overlay", tmp_path / "w.mp4"]
+    assert call("lift", video, "--camera", camera, *words).code == 0
+    with open_source(tmp_path / "w.mp4") as source:
+        assert sum(1 for _ in source) == FRAMES
+        assert source.fps == pytest.approx(25.0)
+
+
+def test_without_a_camera_a_guess_is_announced(call, video, actors, tmp_path):
+    outcome = call("lift", video, "--fov", 60, "--output", tmp_path / "w.npz")
+    assert outcome.code == 0
+    assert "guessing one of 60 degrees" in outcome.out
+    assert actors.lifter.cameras[0].is_guess
+
+
+def test_it_stops_where_it_is_told(call, video, camera, actors, tmp_path):
+    words = ["--output", tmp_path / "w.npz", "--frames", 2]
+    assert call("lift", video, "--camera", camera, *words).code == 0
+    assert len(actors.eyes.images) == 2
+
+
+def test_detectors_get_the_size_under_their_own_name(call, video, camera, actors, tmp_path):
+    words = [video, "--camera", camera, "--output", tmp_path / "w.npz", "--detector-size", 512]
+    assert call("lift", *words).code == 0
+    assert actors.asked == {"name": "movenet", "input_size": 512}
+    actors.asked.clear()
+    assert call("lift", *words, "--detector", "ultralytics", "--detector-model", "x.pt").code == 0
+    assert actors.asked == {"name": "ultralytics", "imgsz": 512, "model": "x.pt"}
+
+
+def test_a_camera_of_another_size_is_refused(call, video, actors, tmp_path):
+    write_camera(tmp_path / "c.yaml", Camera(matrix=np.eye(3), width=1280, height=720))
+    outcome = call("lift", video, "--camera", tmp_path / "c.yaml", "--output", tmp_path / "w.npz")
+    assert outcome.code == 1
+    assert "is for images of 1280x720" in outcome.err
+    assert "has 640x480" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["none.mp4", "--output", "o.npz"], 1, "none.mp4: no such file or folder"),
+        (["VIDEO", "--output", "o.csv"], 1, "o.csv: expected a name ending in .npz"),
+        (["VIDEO"], 2, "required: --output"),
+        (["VIDEO", "--output", "o.npz", "--fov", "500"], 2, "expected a number, 5 to 175"),
+        (["VIDEO", "--output", "o.npz", "--camera", "no.yaml"], 1, "no.yaml: cannot be read"),
+        (["VIDEO", "--output", "o.npz", "--camera", "a", "--fov", "60"], 2, "not allowed with"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else None,
+)
+def test_bad_calls_are_one_clear_line(
+    call, video, actors, tmp_path, monkeypatch, words, code, text
+):
+    monkeypatch.chdir(tmp_path)
+    outcome = call("lift", *[video if w == "VIDEO" else w for w in words])
+    assert outcome.code == code
+    assert text in outcome.err
+    assert "Traceback" not in outcome.err
+    assert not actors.eyes.images
+
+
+def test_a_video_without_images_is_an_error(call, camera, actors, video, tmp_path, monkeypatch):
+    monkeypatch.setattr(lift, "_shown", lambda *a: iter(()))
+    outcome = call("lift", video, "--camera", camera, "--output", tmp_path / "w.npz")
+    assert outcome.code == 1
+    assert "not one image could be read" in outcome.err
+    assert not (tmp_path / "w.npz").exists()
+
+
+def test_nobody_at_all_still_makes_a_table(tmp_path):
+    table = lift.PoseTable()
+    table.add(0, People2D.empty(), [])
+    table.save(tmp_path / "o.npz")
+    with np.load(tmp_path / "o.npz") as data:
+        assert data["skeleton"].shape == (0, 17, 3)
+        assert data["covariance"].shape == (0, 17, 3, 3)
+
+
+def test_an_unwritable_table_is_named(tmp_path):
+    table = lift.PoseTable()
+    table.add(0, People2D.empty(), [])
+    with pytest.raises(InputError, match=r"none.o\.npz: cannot be written"):
+        table.save(tmp_path / "none" / "o.npz")
