@@ -88,7 +88,8 @@ def examine(spec: ModelSpec, max_people: int, frames: int, cache: Path) -> Repor
     report.add()
     report.add(f"{tensorrt_backend.probe(spec).reason}; {platform.platform()}; left by")
     report.add(
-        f"`tools/check_gpu.sh`. Model `{spec.name}`, {spec.steps} steps, {spec.hypotheses} hypotheses."
+        f"`tools/check_gpu.sh`. Model `{spec.name}`, {spec.steps} steps, "
+        f"{spec.hypotheses} hypotheses."
     )
     base = BackendOptions(max_people=max_people, hypotheses=spec.hypotheses)
     cpu = onnxruntime_backend.create(spec, base)
@@ -122,10 +123,9 @@ def _builds(
     for precision in ("fp32", "fp16"):
         folder = cache / precision
         options = _options(base, precision, folder)
-        build = _seconds(lambda o=options: TensorRTBackend.start(spec, o).close())
-        start = _seconds(lambda o=options, p=precision: _start(engines, p, spec, o))
-        engine = engines[precision]
-        ready = _seconds(lambda e=engine: e.warm_up(base.max_people))
+        build = _seconds(_build_once, spec, options)
+        start = _seconds(_start, engines, precision, spec, options)
+        ready = _seconds(engines[precision].warm_up, base.max_people)
         size = sum(f.stat().st_size for f in folder.glob("*.engine")) / 1e6
         report.add(f"| {precision} | {build:.1f} | {start:.2f} | {ready:.2f} | {size:.1f} |")
     engines["fp16, no CUDA graph"] = TensorRTBackend.start(
@@ -139,9 +139,13 @@ def _start(
     engines[name] = TensorRTBackend.start(spec, options)
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _build_once(spec: ModelSpec, options: BackendOptions) -> None:
+    TensorRTBackend.start(spec, options).close()
+
+
+def _seconds(work: Callable[..., object], *arguments: object) -> float:
     started = time.perf_counter()
-    work()
+    work(*arguments)
     return time.perf_counter() - started
 
 
@@ -191,13 +195,9 @@ def _latency(
             for name, backend in backends.items():
                 # The CPU is slow at many people; a tenth of the frames tells as much there.
                 if backend is not cpu or frame % 10 == 0:
-                    times[name].append(1e3 * _seconds(lambda b=backend, f=feeds: _run(b, f)))
+                    times[name].append(1e3 * _seconds(backend.run, feeds))
         cells = [f"{np.percentile(t, 50):.2f} / {np.percentile(t, 99):.2f}" for t in times.values()]
         report.add(f"| {people} | " + " | ".join(cells) + " |")
-
-
-def _run(backend: Backend, feeds: dict) -> None:
-    backend.run(feeds)
 
 
 def _switch(report: Report, spec: ModelSpec, max_people: int, cache: Path) -> None:
@@ -216,7 +216,7 @@ def _switch(report: Report, spec: ModelSpec, max_people: int, cache: Path) -> No
     try:
         first = None
         while backend.name != "tensorrt" and time.perf_counter() - started < 300:
-            times.append(1e3 * _seconds(lambda: _run(backend, feeds)))
+            times.append(1e3 * _seconds(backend.run, feeds))
             first = first or time.perf_counter() - started
             time.sleep(1 / 30)
         report.check(backend.name == "tensorrt", f"switched: {backend.reason}")

@@ -75,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
     windows = dict(args.window)
     if unknown := sorted(windows.keys() - spec.rings.keys()):
         raise ConfigError(
-            f"--window: expected a ring of {spec.name} ({', '.join(spec.rings) or 'it has none'}), "
-            f"got '{unknown[0]}'"
+            f"--window: expected a ring of {spec.name} "
+            f"({', '.join(spec.rings) or 'it has none'}), got '{unknown[0]}'"
         )
     recipe = Recipe(
         spec,
@@ -142,7 +142,7 @@ def _announce(console: Console, recipe: Recipe, flavour: str, gpu: GpuInfo) -> N
     )
     if gpu.sm == "none":
         console.print(
-            "no GPU here: the engine proves that the model builds; a machine with a GPU makes its own",
+            "no GPU here: this proves that the model builds; a machine with a GPU makes its own",
             soft_wrap=True,
         )
 

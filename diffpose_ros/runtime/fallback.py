@@ -14,13 +14,18 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import BackendError, DiffposeError, ModelError
+from diffpose_ros.core import BackendError, DiffposeError, InputError, ModelError
 from diffpose_ros.runtime.protocol import Backend, Feeds
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 10.0
 LAST_RETRY_S = 600.0
+
+
+class DoesNotFitError(InputError):
+    """A backend was not compiled for these numbers of hypotheses or slots; another may do."""
+
 
 Prepare = Callable[[threading.Event], Backend]
 """Makes the fast backend, ready to run; told by the event that nobody waits for it any more."""
@@ -31,7 +36,8 @@ class FallbackBackend:
 
     The fast one is prepared in a background thread. It takes over at the start of a run. When it
     fails, the same frame runs on the fallback, and another attempt follows after a pause that
-    doubles each time, up to ten minutes. Every change is logged once and stands in `reason`.
+    doubles each time, up to ten minutes. Every change is logged once and stands in `reason`. Frames
+    of a shape that it was not compiled for run on the fallback, too.
 
     Attributes:
         spec: the model.
@@ -70,6 +76,7 @@ class FallbackBackend:
         self._thread: threading.Thread | None = None
         self._state = f"until {name} is ready"
         self._remark = ""
+        self._told_misfit = False
         self._begin()
 
     @property
@@ -106,6 +113,10 @@ class FallbackBackend:
         if self._fast is not None:
             try:
                 return self._fast.run(feeds)
+            except DoesNotFitError as error:
+                if not self._told_misfit:
+                    self._told_misfit = True
+                    log.warning("%s; %s runs such frames", error, self._fallback.name)
             except BackendError as error:
                 self._give_up(error)
         return self._fallback.run(feeds)
@@ -121,7 +132,7 @@ class FallbackBackend:
         """Stop preparing and close both; a second call does nothing."""
         self._cancelled.set()
         if self._thread is not None:
-            # A build inside TensorRT cannot be stopped at once; its thread then closes what it made.
+            # A build inside TensorRT cannot be stopped; its thread then closes what it made.
             self._thread.join(timeout=2.0)
             self._thread = None
         with self._lock:

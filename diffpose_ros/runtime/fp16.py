@@ -52,6 +52,7 @@ class _Index:
         consumers: tensor -> indices of the nodes that read it as data.
         width: float tensor -> its last axis, 0 where unknown.
         constants: initialiser -> shape, float ones only.
+        typed: every tensor whose type is known; what is not cannot be converted safely.
     """
 
     nodes: list
@@ -59,6 +60,7 @@ class _Index:
     consumers: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     width: dict[str, int] = field(default_factory=dict)
     constants: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    typed: set[str] = field(default_factory=lambda: {""})  # "" stands for an input left out
 
     def data(self, i: int) -> list[str]:
         """Float tensors that node ``i`` reads as data, constants included."""
@@ -130,10 +132,12 @@ def _index(onnx, model: onnx.ModelProto) -> _Index:
     index = _Index(list(graph.node))
     for value in (*graph.input, *graph.output, *graph.value_info):
         tensor = value.type.tensor_type
+        index.typed.add(value.name)
         if tensor.elem_type == onnx.TensorProto.FLOAT:
             dims = tensor.shape.dim
             index.width[value.name] = dims[-1].dim_value if dims else 0
     for tensor in graph.initializer:
+        index.typed.add(tensor.name)
         if tensor.data_type == onnx.TensorProto.FLOAT:
             index.constants[tensor.name] = tuple(tensor.dims)
             index.width[tensor.name] = tensor.dims[-1] if tensor.dims else 0
@@ -154,7 +158,12 @@ def _choose(index: _Index) -> set[int]:
     down = _reach(seeds, index.after, narrow)
     up = _reach(seeds, index.before, narrow)
     half = {i for i in down & up if index.nodes[i].op_type in _HALF_SAFE} | seeds
-    half = {i for i in half if all(n in index.width for n in index.nodes[i].output)}
+    half = {
+        i
+        for i in half
+        if all(n in index.width for n in index.nodes[i].output)
+        and index.typed.issuperset(index.nodes[i].input)
+    }
     return _settle(index, half)
 
 

@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT-RTX behind one small adapter: they differ in name and in a handful of calls.
+"""TensorRT and TensorRT-RTX behind one small adapter: they differ in name and in a few calls.
 
 Written to TensorRT 10 and 11 (Python API) and TensorRT-RTX 1.x, whose builder, engine and context
 methods are the same.

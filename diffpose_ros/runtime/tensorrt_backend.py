@@ -18,7 +18,7 @@ from diffpose_ros.core import BackendError, InputError, ModelError
 from diffpose_ros.runtime.checks import check_feeds
 from diffpose_ros.runtime.cuda_driver import Cuda, CudaError
 from diffpose_ros.runtime.engine_cache import EngineCache
-from diffpose_ros.runtime.fallback import FallbackBackend
+from diffpose_ros.runtime.fallback import DoesNotFitError, FallbackBackend
 from diffpose_ros.runtime.protocol import Backend, BackendOptions, Capabilities, Feeds, ModelSpec
 from diffpose_ros.runtime.tensorrt_api import Flavour, find_flavour, make_logger
 from diffpose_ros.runtime.tensorrt_bucket import Bucket
@@ -102,7 +102,7 @@ class TensorRTBackend:
             use_graphs: replay CUDA graphs; without, each run queues its calls one by one.
 
         Raises:
-            EngineRefused: TensorRT does not take the plan.
+            EngineRefusedError: TensorRT does not take the plan.
             BackendError: its inputs and outputs are not the model's.
         """
         self.spec, self.device = recipe.spec, cuda.name
@@ -112,11 +112,15 @@ class TensorRTBackend:
         self._lock = threading.RLock()
         self._buckets: dict[tuple[int, int], Bucket] = {}
         self._logger = make_logger(flavour.trt)
-        self._runtime = flavour.trt.Runtime(self._logger)
+        try:
+            self._runtime = flavour.trt.Runtime(self._logger)
+        except (TypeError, RuntimeError) as error:  # its binding's way to say "none"
+            reason = self._logger.last_error or error
+            raise BackendError(f"TensorRT cannot start its runtime: {reason}") from error
         self._engine: Any = self._runtime.deserialize_cuda_engine(plan)
         self._closed = False
         if self._engine is None:
-            raise EngineRefused(self._logger.last_error or "TensorRT does not deserialise it")
+            raise EngineRefusedError(self._logger.last_error or "TensorRT does not deserialise it")
         self._check_tensors()
 
     @classmethod
@@ -137,7 +141,7 @@ class TensorRTBackend:
             plan, path, built = cached_plan(recipe, flavour, gpu, cache)
             try:
                 return cls(plan, recipe, flavour, cuda, use_graphs=use_graphs)
-            except EngineRefused as refused:
+            except EngineRefusedError as refused:
                 # A fresh engine that is refused will not get better by building it again.
                 if built or path is None:
                     raise BackendError(f"the new engine does not start: {refused}") from refused
@@ -145,7 +149,7 @@ class TensorRTBackend:
             plan, _, _ = cached_plan(recipe, flavour, gpu, cache)
             try:
                 return cls(plan, recipe, flavour, cuda, use_graphs=use_graphs)
-            except EngineRefused as refused:
+            except EngineRefusedError as refused:
                 raise BackendError(f"the rebuilt engine does not start: {refused}") from refused
         except BaseException:
             cuda.close()
@@ -171,7 +175,8 @@ class TensorRTBackend:
         """Run one step; more rows than the largest bucket go in several turns.
 
         Raises:
-            InputError: an input is missing or has another shape than the engine's.
+            InputError: an input is missing or wrong.
+            DoesNotFitError: the engine was not built for this N or these rings' lengths.
             BackendError: the device failed.
         """
         rows, hypotheses = self._check(feeds)
@@ -220,16 +225,18 @@ class TensorRTBackend:
         rows = check_feeds(self.spec, feeds)
         hypotheses = feeds["noise"].shape[1]
         if not 1 <= hypotheses <= self._recipe.hypotheses:
-            raise InputError(
+            raise DoesNotFitError(
                 f"input 'noise': expected 1 to {self._recipe.hypotheses} hypotheses, for which "
                 f"this engine was built, got {hypotheses}"
             )
         for name, shape in self._recipe.shapes(rows, hypotheses).items():
-            if feeds[name].shape != shape or feeds[name].dtype != np.float32:
-                raise InputError(
-                    f"input '{name}': expected float32 {shape}, for which this engine was built, "
-                    f"got {feeds[name].dtype} {feeds[name].shape}"
+            if feeds[name].shape != shape:
+                raise DoesNotFitError(
+                    f"input '{name}': expected {shape}, for which this engine was built, "
+                    f"got {feeds[name].shape}"
                 )
+            if feeds[name].dtype != np.float32:
+                raise InputError(f"input '{name}': expected float32, got {feeds[name].dtype}")
         return rows, hypotheses
 
     def _check_tensors(self) -> None:
@@ -238,11 +245,11 @@ class TensorRTBackend:
         wanted = {*self.spec.inputs, *self.spec.outputs}
         wrong = [n for n in names if engine.get_tensor_dtype(n) != trt.float32]
         if set(names) != wanted or wrong:
-            raise EngineRefused(
+            raise EngineRefusedError(
                 f"its tensors are not the model's: {sorted(set(names) ^ wanted) or wrong}"
             )
         if engine.num_optimization_profiles != len(self._recipe.buckets):
-            raise EngineRefused(f"it has {engine.num_optimization_profiles} profiles")
+            raise EngineRefusedError(f"it has {engine.num_optimization_profiles} profiles")
 
     @contextlib.contextmanager
     def _device_errors(self):
@@ -256,8 +263,8 @@ class TensorRTBackend:
             raise BackendError(f"TensorRT failed: {error}") from error
 
 
-class EngineRefused(BackendError):
-    """TensorRT does not take an engine file that is whole: made elsewhere, or for something else."""
+class EngineRefusedError(BackendError):
+    """TensorRT does not take an engine that is whole: made elsewhere, or for something else."""
 
 
 def _describe(flavour: Flavour, cuda: Cuda) -> str:

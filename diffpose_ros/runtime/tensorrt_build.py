@@ -133,9 +133,11 @@ def build_plan(
         from diffpose_ros.runtime.fp16 import to_half_blocks
 
         graph = to_half_blocks(graph).SerializeToString()
-    builder = trt.Builder(logger)
-    if not builder:
-        raise BackendError(f"{_name(flavour)} cannot start its builder: {_why(logger)}")
+    try:
+        builder = trt.Builder(logger)
+    except (TypeError, RuntimeError) as error:  # its binding's way to say "none": no GPU, say
+        reason = logger.last_error or error
+        raise BackendError(f"{_name(flavour)} cannot start its builder: {reason}") from error
     network = builder.create_network(flavour.network_flags())
     _parse(flavour, network, logger, graph, recipe)
     config = builder.create_builder_config()
@@ -251,13 +253,13 @@ def _read_timings(config: Any, path: Path | None) -> Any | None:
         data = path.read_bytes()
     except OSError:
         data = b""
-    cache = config.create_timing_cache(data)
-    if cache is None and data:
-        log.warning("timing cache %s does not fit this TensorRT; starting a new one", path)
-        cache = config.create_timing_cache(b"")
-    if cache is None or not config.set_timing_cache(cache, False):
-        return None
-    return cache
+    for content in (data, b"") if data else (b"",):
+        cache = config.create_timing_cache(content)
+        if cache is not None and config.set_timing_cache(cache, False):
+            return cache
+        if content:
+            log.warning("timing cache %s does not fit this TensorRT; starting a new one", path)
+    return None
 
 
 def _write_timings(config: Any, path: Path) -> None:

@@ -150,6 +150,7 @@ class FakeTensorRT(ModuleType):
         refuse_plans: `deserialize_cuda_engine` returns None so many times.
         fail_runs: `execute_async_v3` returns False so many times.
         no_context: `create_execution_context` returns None.
+        no_start: `Builder` and `Runtime` cannot be made, as without a GPU.
         parse_error: what the parser complains about, if anything.
     """
 
@@ -158,7 +159,7 @@ class FakeTensorRT(ModuleType):
         self.__version__ = version
         self.driver = driver
         self.builds = self.refuse_plans = self.fail_runs = 0
-        self.no_context = False
+        self.no_context = self.no_start = False
         self.parse_error = ""
         self.build_error = ""
         self.float32 = "float32"
@@ -170,14 +171,21 @@ class FakeTensorRT(ModuleType):
             "NetworkDefinitionCreationFlag", {"STRONGLY_TYPED": 1}
         )
 
-    def Builder(self, logger: Any) -> Any:
+    def Builder(self, logger: Any) -> Any:  # noqa: N802 - TensorRT's name
+        self._must_start(logger)
         return _Builder(self, logger)
 
-    def OnnxParser(self, network: dict, logger: Any) -> Any:
+    def OnnxParser(self, network: dict, logger: Any) -> Any:  # noqa: N802 - TensorRT's name
         return _Parser(self, network)
 
-    def Runtime(self, logger: Any) -> Any:
+    def Runtime(self, logger: Any) -> Any:  # noqa: N802 - TensorRT's name
+        self._must_start(logger)
         return _Runtime(self, logger)
+
+    def _must_start(self, logger: Any) -> None:
+        if self.no_start:
+            logger.log(_Severity.ERROR, "CUDA initialization failure with error: 35")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
 
 
 class _Builder:
@@ -323,7 +331,7 @@ class _Context:
             self.engine.logger.log(_Severity.ERROR, "device lost")
             return False
         assert stream != 0, "TensorRT wants a stream of our own"
-        return trt.driver.lib.fake_enqueue(_COMPUTE, self.id) == 0
+        return trt.driver.lib.fake_enqueue(_compute, self.id) == 0
 
     def compute(self) -> None:
         feeds = {n: _at(self.addresses[n], s).copy() for n, s in self.shapes.items()}
@@ -338,5 +346,5 @@ def _at(address: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 @CALLBACK
-def _COMPUTE(index: int) -> None:
+def _compute(index: int) -> None:
     _CONTEXTS[index].compute()

@@ -10,7 +10,7 @@ import pytest
 
 from diffpose_ros.core import BackendError, InputError, ModelError
 from diffpose_ros.runtime.background_build import run_aside
-from diffpose_ros.runtime.fallback import LAST_RETRY_S, FallbackBackend
+from diffpose_ros.runtime.fallback import LAST_RETRY_S, DoesNotFitError, FallbackBackend
 from diffpose_ros.runtime.protocol import Backend
 
 FEEDS = {"points": np.zeros((2, 21, 3), np.float32)}
@@ -190,6 +190,19 @@ def test_wrong_inputs_are_the_callers_and_no_reason_to_fall_back(both, shop):
     with pytest.raises(InputError, match="points missing"):
         both.run(FEEDS)
     assert (both.name, fast.closed) == ("fast", 0)
+
+
+def test_frames_the_fast_one_was_not_compiled_for_run_on_the_fallback(both, slow, shop, caplog):
+    fast = switched(both, shop)
+    fast.error = DoesNotFitError("built for 5 hypotheses, got 8")
+    for _ in range(3):
+        both.run(FEEDS)
+    fast.error = None
+    both.run(FEEDS)
+    assert (slow.frames, fast.frames, both.name) == (3, 2, "fast")
+    assert [r.message for r in caplog.records] == [
+        "built for 5 hypotheses, got 8; slow runs such frames"
+    ]
 
 
 def test_when_the_fallback_fails_too_the_caller_learns_it(both, slow):

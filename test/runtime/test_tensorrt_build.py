@@ -1,5 +1,6 @@
 """Building engines: for real with TensorRT-RTX (no GPU needed), error paths on a stand-in."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-onnx = pytest.importorskip("onnx", reason="needs the Python package onnx to make a test graph")
+pytest.importorskip("onnx", reason="needs the Python package onnx to make a test graph")
 
+import onnx
 from engine_graph import make_feeds, make_graph, save_graph
 from fake_gpu import FakeTensorRT
 
@@ -135,6 +137,17 @@ def test_a_mask_that_half_cannot_hold_does_no_harm():
     assert np.isfinite(_run(_bytes(to_half_blocks(make_graph())), feeds)["mean"]).all()
 
 
+def test_shapes_read_from_half_tensors_stay_readable():
+    """Exporters compute target shapes from tensors; a half tensor must still have one to read."""
+    graph = make_graph()
+    product = next(n for n in graph.graph.node if n.op_type == "MatMul" and n.input[0] != "points")
+    graph.graph.node.append(onnx.helper.make_node("Shape", [product.output[0]], ["seen"]))
+    graph.graph.output.append(onnx.helper.make_tensor_value_info("seen", 7, [None]))
+    feeds = make_feeds(2)
+    full, half = _run(_bytes(graph), feeds), _run(_bytes(to_half_blocks(graph)), feeds)
+    assert full["seen"].tolist() == half["seen"].tolist()
+
+
 def test_a_graph_without_blocks_is_refused():
     value = onnx.helper.make_tensor_value_info("x", 1, [2])
     other = onnx.helper.make_tensor_value_info("y", 1, [2])
@@ -199,6 +212,12 @@ def test_a_build_that_fails_is_told_with_tensorrts_reason(model, fake):
         build_plan(Recipe(model, 1, 5), fake)
 
 
+def test_a_builder_that_does_not_start_is_told(model, fake):
+    fake.trt.no_start = True
+    with pytest.raises(BackendError, match="cannot start its builder: CUDA initialization failure"):
+        build_plan(Recipe(model, 1, 5), fake)
+
+
 def test_progress_is_told_and_an_interrupt_stops_the_build(model, fake):
     seen = []
     build_plan(Recipe(model, 1, 5), fake, progress=lambda *step: seen.append(step))
@@ -256,7 +275,9 @@ def test_rtx_knows_its_gpus(rtx, sm, works):
 
 def test_a_gpu_that_only_tensorrt_proper_supports_is_told(rtx, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(BackendError, match="does not run on compute capability 9.0; install Tens"):
+    with pytest.raises(
+        BackendError, match=r"does not run on compute capability 9\.0; install Tens"
+    ):
         find_flavour("9.0")
 
 
@@ -287,7 +308,9 @@ class TestCommand:
 
         cache = EngineCache(tmp_path)
         options = BackendOptions(max_people=2, hypotheses=3, windows={"context": 5})
-        subprocess.run(command(model, options, cache), check=True, timeout=120, cwd=_root())
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        words = command(model, options, cache)
+        subprocess.run(words, check=True, timeout=120, env=environment)
         assert cache.load(Recipe.of(model, options).key(rtx, _gpu())) is not None
 
     @pytest.mark.parametrize(
@@ -308,7 +331,3 @@ class TestCommand:
         assert text in error
         assert error.count("\n") == 0
         assert error.startswith("diffpose_ros build-engine: error: ")
-
-
-def _root() -> Path:
-    return Path(__file__).resolve().parents[2]
