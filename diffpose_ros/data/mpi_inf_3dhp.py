@@ -95,7 +95,7 @@ class Recording:
                 "together, no place before the camera explains them"
             )
         inside = ((pixels >= 0) & (pixels < [self.camera.width, self.camera.height])).all(-1)
-        xy, score = h36m_to_coco(pixels, inside.astype(np.float64))
+        xy, score = h36m_to_coco(pixels, np.asarray(inside, dtype=np.float64))
         return Sequence(
             name=self.name,
             subject=self.subject,

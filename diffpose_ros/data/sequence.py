@@ -60,7 +60,9 @@ class Sequence:
                 f"{scores.max():g}"
             )
         if self.camera.distortion.any():
-            raise InputError(f"{where}: camera: expected none of the lens, undistort the keypoints")
+            raise InputError(
+                f"{where}: camera: expected no lens distortion, undistort the keypoints"
+            )
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise InputError(f"{where}: fps: expected above 0, got {self.fps:g}")
         if self.valid is not None:

@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import InputError
-from diffpose_ros.data.archive import RestrictedUnpickler, read_arrays, save_object
+from diffpose_ros.data.archive import (
+    RestrictedUnpickler,
+    labels,
+    read_arrays,
+    read_plain,
+    save_object,
+)
 
 
 class Evil:
@@ -145,3 +151,21 @@ def test_what_is_saved_is_read_and_holds_no_other_names(tmp_path):
     got = read_arrays(tmp_path / "a.npz", ("data", "fps"))
     np.testing.assert_array_equal(got["data"]["x"][0], np.zeros(3))
     assert float(got["fps"]) == 30
+
+
+def test_plain_archives_hold_no_objects(tmp_path):
+    np.savez(tmp_path / "a.npz", a=np.arange(2), t=np.array(["x", "y"]))
+    got = read_plain(tmp_path / "a.npz", "a test", ("a",))
+    assert sorted(got) == ["a", "t"]
+    assert labels(tmp_path / "a.npz", "t", got, 2) == ["x", "y"]
+    assert labels(tmp_path / "a.npz", "none", got, 2) == ["", ""]
+    with pytest.raises(InputError, match=r"a\.npz: t: expected shape \(3,\), got \(2,\)"):
+        labels(tmp_path / "a.npz", "t", got, 3)
+    with pytest.raises(InputError, match="missing b, c; a test file holds a, b, c"):
+        read_plain(tmp_path / "a.npz", "a test", ("a", "b", "c"))
+    np.savez(tmp_path / "o.npz", a=np.array([{}], dtype=object))
+    with pytest.raises(InputError, match=r"o\.npz: not a readable \.npz archive \(Object arrays"):
+        read_plain(tmp_path / "o.npz", "a test", ("a",))
+    np.save(tmp_path / "single.npy", np.zeros(2))
+    with pytest.raises(InputError, match=r"expected an \.npz archive, got a single array"):
+        read_plain(tmp_path / "single.npy", "a test", ("a",))

@@ -49,8 +49,12 @@ def test_eyes_and_ears_lie_where_a_face_has_them():
     nose = named(coco, "nose")
     for side, sign in (("left", 1), ("right", -1)):
         eye, ear = named(coco, f"{side}_eye") - nose, named(coco, f"{side}_ear") - nose
-        assert 0.02 < sign * eye[0] < 0.05 and 0.02 < eye[1] < 0.05 and -0.04 < eye[2] < 0
-        assert 0.05 < sign * ear[0] < 0.1 and -0.02 < ear[1] < 0.03 and -0.15 < ear[2] < -0.08
+        assert 0.02 < sign * eye[0] < 0.05
+        assert 0.02 < eye[1] < 0.05
+        assert -0.04 < eye[2] < 0
+        assert 0.05 < sign * ear[0] < 0.1
+        assert -0.02 < ear[1] < 0.03
+        assert -0.15 < ear[2] < -0.08
 
 
 def test_the_face_turns_with_the_head():
@@ -77,7 +81,8 @@ def test_a_nose_on_the_heads_axis_faces_where_the_shoulders_face():
     body = standing()
     body[H36M17.index("nose")] = (0, 1.6, 0)
     coco = coco_from_h36m(body)
-    assert named(coco, "left_ear")[2] < -0.08 and named(coco, "left_ear")[0] > 0.05
+    assert named(coco, "left_ear")[2] < -0.08
+    assert named(coco, "left_ear")[0] > 0.05
 
 
 def test_a_collapsed_body_gives_finite_numbers():
@@ -163,7 +168,8 @@ def test_clips_of_different_rates_are_not_stacked(tmp_path):
 
 def test_bodies_feed_the_training_library():
     body, offsets = clips.bodies([clip(), clip(frames=7).with_up("z")])
-    assert body.shape == (12, 21, 3) and offsets.tolist() == [0, 5, 12]
+    assert body.shape == (12, 21, 3)
+    assert offsets.tolist() == [0, 5, 12]
     np.testing.assert_allclose(body[0, :17], standing(), atol=1e-6)
     eye = named(coco_from_h36m(standing()), "right_eye")
     np.testing.assert_allclose(body[5, 18], eye, atol=1e-5)

@@ -96,7 +96,8 @@ def test_every_take_comes_once_per_camera(files, joints):
     got = h36m.load(*files(joints=joints))
     assert [(r.subject, r.take) for r in got[::4]] == [(s, t) for s in ("S9", "S11") for t in TAKES]
     assert len({(r.subject, r.take, r.camera.name) for r in got}) == 2 * 3 * 4
-    assert got[0].action == got[4].action == "Walking" and got[8].action == "SittingDown"
+    assert got[0].action == got[4].action == "Walking"
+    assert got[8].action == "SittingDown"
     want = body(6, 10, joints)
     np.testing.assert_array_equal(
         got[0].world, want[:, list(JOINTS_OF_32)] if joints == 32 else want
@@ -159,7 +160,8 @@ def test_actions_can_be_chosen(files):
      ("WalkTogether", "WalkTogether"), ("Directions 1.54138969", "Directions")],
 )  # fmt: skip
 def test_takes_group_into_the_fifteen_actions(take, action):
-    assert h36m.action_of(take) == action and action in h36m.ACTIONS
+    assert h36m.action_of(take) == action
+    assert action in h36m.ACTIONS
 
 
 def test_clips_for_training_are_the_papers_training_subjects(files, monkeypatch):
@@ -182,16 +184,20 @@ def test_recordings_become_a_benchmark_file(files, tmp_path):
     got = benchmark.load(tmp_path / "b.npz")
     assert [s.action for s in got] == [s.action for s in sequences]
     assert {(s.camera.width, s.camera.height) for s in got} == {(1000, 1002), (1000, 1000)}
-    assert {s.fps for s in got} == {25.0} and len(got[0]) == 3
+    assert {s.fps for s in got} == {25.0}
+    assert len(got[0]) == 3
     np.testing.assert_allclose(got[5].skeleton, sequences[5].skeleton[::2], atol=1e-5)
 
 
 def test_points_of_human36m_mask_the_face():
     xy, score = h36m.h36m_to_points(np.arange(34.0).reshape(17, 2))
     np.testing.assert_array_equal(xy[:17], np.arange(34.0).reshape(17, 2))
-    assert (score[:17] == 1).all() and not score[17:].any() and not xy[17:].any()
+    assert (score[:17] == 1).all()
+    assert not score[17:].any()
+    assert not xy[17:].any()
     xy, score = h36m.h36m_to_points(np.ones((2, 17, 2)), np.eye(17)[:2])
-    assert xy.sum() == 4 and score.sum() == 2
+    assert xy.sum() == 4
+    assert score.sum() == 2
 
 
 def _drop(d3, d2):
