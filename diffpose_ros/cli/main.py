@@ -33,7 +33,7 @@ EXTRAS = {
     "torch": "pip install 'diffpose_ros[training]'",
     "safetensors": "pip install 'diffpose_ros[training]'",
     "onnx": "pip install 'diffpose_ros[training]'",
-    "rclpy": "run `make setup` and source .venv/bin/activate, or source /opt/ros/<distro>/setup.bash",
+    "rclpy": "`make setup`, then `. .venv/env.sh`, or source /opt/ros/<distro>/setup.bash",
     "rosbags": "pip install rosbags",
     "rich": "pip install rich",
     "cv2": "pip install opencv-python-headless",

@@ -68,7 +68,8 @@ class Wire:
         ]  # fmt: skip
         return self("diffpose_ros/msg/Skeleton3DArray", header=self.header(stamp_ns),
                     image_width=64, image_height=48, joint_set="h36m17", model="starpose",
-                    hypotheses=5, steps=5, latency=self.duration(latency_ns), skeletons=people)  # fmt: skip
+                    hypotheses=5, steps=5, latency=self.duration(latency_ns),
+                    skeletons=people)  # fmt: skip
 
 
 @pytest.fixture

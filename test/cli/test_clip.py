@@ -68,7 +68,7 @@ def test_without_a_connection_it_says_what_to_do(tmp_path, pip):
 
 def test_a_wheel_without_the_clip_is_an_error(tmp_path, pip):
     pip(lambda words: wheel(words, {"other": b""}))
-    with pytest.raises(InputError, match="cannot be made.*give a video"):
+    with pytest.raises(InputError, match=r"cannot be made.*give a video"):
         _clip.demo_clip(tmp_path)
 
 

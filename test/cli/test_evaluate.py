@@ -19,7 +19,7 @@ class Off:
     """Answers every frame with one pose, 4 m away."""
 
     def __init__(self):
-        self.pose = np.random.default_rng(0).normal(scale=0.3, size=(17, 3)) + [0, 0, 4.0]
+        self.pose = np.random.default_rng(0).normal(scale=0.3, size=(17, 3)) + np.array([0, 0, 4.0])
 
     def reset(self):
         pass
@@ -35,7 +35,7 @@ class Off:
 def data(tmp_path):
     rng = np.random.default_rng(1)
     matrix = np.array([[900.0, 0, 640], [0, 900, 360], [0, 0, 1]])
-    skeleton = rng.normal(scale=0.3, size=(12, 17, 3)) + [0, 0, 4.0]
+    skeleton = rng.normal(scale=0.3, size=(12, 17, 3)) + np.array([0, 0, 4.0])
     image = skeleton @ matrix.T
     keypoints = np.concatenate([image[..., :2] / image[..., 2:], np.ones((12, 17, 1))], -1)
     path = tmp_path / "bench.npz"

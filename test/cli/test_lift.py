@@ -1,4 +1,4 @@
-"""``lift``: every frame becomes rows of the table; cameras and files are checked before the work."""
+"""``lift``: every frame becomes rows of the table; cameras and files are checked first."""
 
 from types import SimpleNamespace
 
@@ -46,7 +46,10 @@ class Eyes:
             return People2D.empty()
         k = np.arange(17)
         body = np.stack([10.0 * (k % 4), 8.0 * k], axis=-1)
-        return People2D(xy=np.stack([body + [100, 100], body + [400, 150]]), score=np.ones((2, 17)))
+        return People2D(
+            xy=np.stack([body + np.array([100, 100]), body + np.array([400, 150])]),
+            score=np.ones((2, 17)),
+        )
 
 
 class Lifter:
@@ -60,7 +63,7 @@ class Lifter:
         self.stamps.append(stamp_ns)
         skeletons = [
             Skeleton(
-                xyz=np.zeros((17, 3)) + [float(t), 0, 4], covariance=np.zeros((17, 3, 3)),
+                xyz=np.tile([float(t), 0, 4], (17, 1)), covariance=np.zeros((17, 3, 3)),
                 score=np.ones(17), root=np.array([float(t), 0, 4]), root_is_metric=False,
                 track_id=int(t),
             )

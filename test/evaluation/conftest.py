@@ -13,7 +13,7 @@ def arrays(sequences: int = 2, frames: int = 6) -> dict[str, np.ndarray]:
     """The arrays of a valid benchmark file: someone 4 m away who moves a little."""
     rng = np.random.default_rng(0)
     total = sequences * frames
-    skeleton = rng.normal(scale=0.3, size=(total, 17, 3)) + [0.0, 0.0, 4.0]
+    skeleton = rng.normal(scale=0.3, size=(total, 17, 3)) + np.array([0.0, 0.0, 4.0])
     matrix = np.array([[900.0, 0, 640], [0, 900, 360], [0, 0, 1]])
     image = skeleton @ matrix.T
     keypoints = np.concatenate(

@@ -97,7 +97,7 @@ def test_a_bad_file_is_refused_with_one_clear_line(contents, save, spoil, text):
 def test_what_is_no_archive_is_refused(tmp_path, data):
     path = tmp_path / "bad.npz"
     path.write_bytes(data)
-    with pytest.raises(InputError, match="bad.npz: not a readable"):
+    with pytest.raises(InputError, match=r"bad\.npz: not a readable"):
         benchmark.load(path)
 
 
@@ -116,5 +116,5 @@ def test_a_pickle_is_not_opened(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="nowhere.npz: no such file"):
+    with pytest.raises(InputError, match=r"nowhere\.npz: no such file"):
         benchmark.load(tmp_path / "nowhere.npz")

@@ -35,7 +35,9 @@ def test_mpjpe_averages_over_all_joints_the_root_included():
 
 def test_mpjpe_does_not_see_where_the_root_is():
     pose = random_pose(0)
-    assert metrics.mpjpe(pose + [1.0, -2.0, 3.0], pose) == pytest.approx(np.zeros(4), abs=1e-9)
+    assert metrics.mpjpe(pose + np.array([1.0, -2.0, 3.0]), pose) == pytest.approx(
+        np.zeros(4), abs=1e-9
+    )
 
 
 def test_an_error_of_the_root_moves_every_other_joint():

@@ -51,7 +51,7 @@ def test_differences_in_time_stay_within_a_sequence(sequences, oracle):
     # A different constant offset in each sequence: no velocity error unless the seam is counted.
     shift = np.zeros((17, 3))
     shift[5, 0] = 0.1
-    answers = [p for p in sequences[0].skeleton] + [p + shift for p in sequences[1].skeleton]
+    answers = list(sequences[0].skeleton) + [p + shift for p in sequences[1].skeleton]
     scores = report.score(list(protocol.run(oracle(answers), sequences)))
     assert scores.mpjpe_mm == pytest.approx(100 / 17 / 2, rel=1e-6)
     assert scores.mpjve_mm == pytest.approx(0, abs=1e-6)

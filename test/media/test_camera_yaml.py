@@ -107,10 +107,10 @@ def test_bad_entries_are_named(save, changes, text):
 def test_what_is_no_camera_file_is_refused(tmp_path, text):
     path = tmp_path / "c.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match="c.yaml: (not a YAML file|expected a camera_info YAML)"):
+    with pytest.raises(InputError, match=r"c\.yaml: (not a YAML file|expected a camera_info YAML)"):
         read_camera(path)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="none.yaml: cannot be read"):
+    with pytest.raises(InputError, match=r"none\.yaml: cannot be read"):
         read_camera(tmp_path / "none.yaml")

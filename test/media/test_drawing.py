@@ -119,7 +119,7 @@ def test_an_empty_view_says_so_and_keeps_its_size():
 def test_composed_frames_have_one_even_size(size):
     overlay = Overlay(*size, title="test")
     width, height = overlay.size
-    assert width % 2 == 0 and height % 2 == 0
+    assert (width % 2, height % 2) == (0, 0)
     image = np.zeros((size[1], size[0], 3), np.uint8)
     for skeletons in ([], [standing()]):
         out = overlay.compose(image, person(), skeletons, 0.5)

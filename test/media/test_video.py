@@ -103,14 +103,14 @@ def test_a_folder_is_read_in_natural_order(tmp_path):
 def test_images_of_another_size_in_a_folder_are_refused(tmp_path):
     for i, size in enumerate([(8, 6), (8, 6), (9, 6)]):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.zeros((*size, 3), np.uint8))
-    with open_source(tmp_path) as source, pytest.raises(InputError, match="2.png: expected 6x8"):
+    with open_source(tmp_path) as source, pytest.raises(InputError, match=r"2\.png: expected 6x8"):
         list(source)
 
 
 def test_a_damaged_image_is_named(tmp_path):
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((8, 6, 3), np.uint8))
     (tmp_path / "1.png").write_bytes(b"\x89PNG nothing")
-    with open_source(tmp_path) as source, pytest.raises(InputError, match="1.png: not an image"):
+    with open_source(tmp_path) as source, pytest.raises(InputError, match=r"1\.png: not an image"):
         list(source)
 
 
@@ -135,7 +135,7 @@ def test_a_webcam_that_is_not_there_is_named():
 
 
 def test_a_nonsense_rate_is_refused(tmp_path):
-    with pytest.raises(InputError, match="fps: expected 0.1 to 1000, got 0"):
+    with pytest.raises(InputError, match=r"fps: expected 0\.1 to 1000, got 0"):
         open_source(tmp_path, fps=0.0)
 
 
@@ -187,7 +187,7 @@ def test_a_frame_of_another_size_is_refused(tmp_path):
 
 def test_an_unwritable_place_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="out.mp4: cannot be written"):
+    with pytest.raises(InputError, match=r"out\.mp4: cannot be written"):
         VideoWriter(tmp_path / "file" / "out.mp4", 30.0, SIZE)
 
 
