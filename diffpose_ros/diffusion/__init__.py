@@ -1,0 +1,1 @@
+"""Diffusion: schedules, initial distributions, samplers, guidance. They see callables, no networks."""

@@ -1,0 +1,65 @@
+"""Samplers: free functions that see a callable, never a network class.
+
+``denoise(h, k)`` maps noisy residuals (..., J, 3) and the step number to the clean ones (x_0
+parametrisation, steadier than eps at few steps). All are written in operations that export.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+Denoise = Callable[[Tensor, int], Tensor]
+Guide = Callable[[Tensor], Tensor]
+
+
+def diffuse(clean: Tensor, mean: Tensor, noise: Tensor, alpha: Tensor | float) -> Tensor:
+    """DiffPose eq. 7: h_k = mu + sqrt(alpha_k) (h_0 - mu) + sqrt(1 - alpha_k) eps.
+
+    Args:
+        clean: h_0.
+        mean: mu of the drawn component.
+        noise: eps, already of the component's width.
+        alpha: alpha_k, broadcastable.
+    """
+    if isinstance(alpha, Tensor):
+        return mean + alpha.sqrt() * (clean - mean) + (1 - alpha).sqrt() * noise
+    return mean + math.sqrt(alpha) * (clean - mean) + math.sqrt(1 - alpha) * noise
+
+
+def sample_ddim(
+    denoise: Denoise,
+    start: Tensor,
+    mean: Tensor,
+    alphas: Sequence[float],
+    steps: Sequence[int],
+    guide: Guide | None = None,
+) -> Tensor:
+    """Deterministic DDIM (eta = 0) around the component means; StarPose Algorithm 1 with ``guide``.
+
+    h_{k'} = mu + sqrt(alpha_k') (h_0|k - mu) + sqrt(1 - alpha_k') eps_hat, mu kept throughout.
+
+    Args:
+        denoise: (h_k, k) to h_0|k.
+        start: draws from H_K, (..., J, 3).
+        mean: mu of each draw's component, broadcastable to ``start``.
+        alphas: alpha_0 .. alpha_K.
+        steps: the k to visit, descending, ending with 0.
+        guide: moves a clean estimate; applied to every h_0|k.
+
+    Returns:
+        h_0.
+    """
+    h = start
+    for k, nxt in zip(steps[:-1], steps[1:], strict=True):
+        clean = denoise(h, k)
+        if guide is not None:
+            clean = guide(clean)
+        if nxt == 0:
+            return clean
+        a, b = alphas[k], alphas[nxt]
+        eps = (h - mean - math.sqrt(a) * (clean - mean)) * (1.0 / math.sqrt(max(1.0 - a, 1e-8)))
+        h = mean + math.sqrt(b) * (clean - mean) + math.sqrt(1.0 - b) * eps
+    return h

@@ -1,0 +1,148 @@
+"""The denoiser g: GraFormer blocks (Chebyshev graph convolutions and attention) on the skeleton.
+
+Input is a noisy residual pose per hypothesis, condition is what the context encoder and the history
+module know of the person. The condition and the step embedding are projected once per person and once
+per step, so hypotheses share them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from diffpose_ros.core import H36M17, ConfigError
+from diffpose_ros.models.layers import JointAttention
+
+JOINTS = 17
+_STEP_EMBEDDING = 256
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Sizes of the denoiser.
+
+    Attributes:
+        width: features per joint; a multiple of ``heads``.
+        depth: GraFormer blocks.
+        heads: attention heads.
+        context: width of the conditioning features.
+        dropout: between the graph convolutions, in training.
+    """
+
+    width: int = 64
+    depth: int = 3
+    heads: int = 4
+    context: int = 96
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ConfigError(f"denoiser width {self.width} is not a multiple of {self.heads} heads")
+
+
+def laplacian_basis() -> Tensor:
+    """Chebyshev polynomials T_0..T_2 of the skeleton's scaled normalised Laplacian, (3, 17, 17)."""
+    adjacency = torch.zeros(JOINTS, JOINTS)
+    for a, b in H36M17.bones:
+        adjacency[a, b] = adjacency[b, a] = 1.0
+    degree = adjacency.sum(1).rsqrt()
+    # L - I with the largest eigenvalue taken as 2: the scaled Laplacian is minus the normalised graph.
+    scaled = -(degree[:, None] * adjacency * degree[None, :])
+    eye = torch.eye(JOINTS)
+    return torch.stack([eye, scaled, 2 * scaled @ scaled - eye])
+
+
+class ChebConv(nn.Module):
+    """Graph convolution of order 2 with a learnable addition to the graph; one matrix product."""
+
+    basis: Tensor
+
+    def __init__(self, width_in: int, width_out: int) -> None:
+        super().__init__()
+        self.register_buffer("basis", laplacian_basis(), persistent=False)
+        self.learned = nn.Parameter(torch.zeros(JOINTS, JOINTS))
+        self.linear = nn.Linear(3 * width_in, width_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, 17, Cin) -> (R, 17, Cout)."""
+        graph = torch.cat([self.basis[1] + self.learned, self.basis[2]], dim=0)
+        near, far = torch.matmul(graph, x).split(JOINTS, dim=-2)
+        return self.linear(torch.cat([x, near, far], dim=-1))
+
+
+class Block(nn.Module):
+    """Two graph convolutions and one self-attention, pre-normed, residual."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        c = config.width
+        self.norm_graph, self.norm_attention = nn.LayerNorm(c), nn.LayerNorm(c)
+        self.first, self.second = ChebConv(c, c), ChebConv(c, c)
+        self.attention = JointAttention(c, config.heads, JOINTS)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, shift: Tensor) -> Tensor:
+        y = functional.silu(self.first(self.norm_graph(x) + shift))
+        x = x + self.second(self.dropout(y))
+        return x + self.attention(self.norm_attention(x))
+
+
+class Denoiser(nn.Module):
+    """Noisy residual (x_0 parametrised) to clean residual.
+
+    Args:
+        config: sizes.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        c = config.width
+        self.pose = nn.Linear(3, c)
+        self.condition = nn.Linear(config.context, c)
+        self.step = nn.Sequential(nn.Linear(_STEP_EMBEDDING, c), nn.SiLU(), nn.Linear(c, c))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.shifts = nn.ModuleList(nn.Linear(c, c) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(c)
+        self.out = nn.Linear(c, 3)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        half = torch.arange(_STEP_EMBEDDING // 2)
+        self.register_buffer(
+            "frequencies", torch.exp(-half * (2 * math.log(10000.0) / _STEP_EMBEDDING)),
+            persistent=False,
+        )  # fmt: skip
+
+    def embed_step(self, k: Tensor) -> Tensor:
+        """Sinusoidal embedding (DiffPose: even index sin, odd cos) of step numbers (S,), to (S, C)."""
+        angle = k[:, None] * self.frequencies
+        return self.step(torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2))
+
+    def embed_condition(self, feature: Tensor) -> Tensor:
+        """Conditioning features (P, 17, context) to (P, 17, C), once per person and frame."""
+        return self.condition(feature)
+
+    def forward(self, noisy: Tensor, condition: Tensor, step: Tensor) -> Tensor:
+        """One denoising.
+
+        Args:
+            noisy: (P, N, 17, 3) residuals r_k.
+            condition: (P, 17, C) from :meth:`embed_condition`.
+            step: (P or 1, C) from :meth:`embed_step`.
+
+        Returns:
+            (P, N, 17, 3) clean residuals.
+        """
+        p, n = noisy.shape[0], noisy.shape[1]
+        shared = condition + step.unsqueeze(-2)
+        x = (self.pose(noisy) + condition.unsqueeze(1)).flatten(0, 1)
+        for block, shift in zip(self.blocks, self.shifts, strict=True):
+            each = shift(shared).unsqueeze(1).expand(-1, n, -1, -1).flatten(0, 1)
+            x = block(x, each)
+        return self.out(self.norm(x)).unflatten(0, (p, n))
