@@ -70,7 +70,8 @@ def load(path: str | Path) -> tuple[Sequence, ...]:
     Args:
         path: an ``.npz`` with ``offsets (S+1,)``, ``keypoints (F, 17, 3)``,
             ``skeleton (F, 17, 3)``, ``camera_matrix (S, 3, 3)`` or ``(3, 3)``, ``image_size (2,)``
-            or ``(S, 2)``, ``fps`` scalar or ``(S,)``; ``names``, ``subject`` and ``action`` ``(S,)`` may be left out.
+            or ``(S, 2)``, ``fps`` scalar or ``(S,)``; ``names``, ``subject`` and ``action``
+            ``(S,)`` may be left out.
 
     Raises:
         InputError: the file is missing, is no such archive, lacks an array, or an array has a
