@@ -87,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
             recording, _graph.KEYPOINTS, _graph.SKELETONS, typestore().deserialize_cdr
         )
         written = _write(args, source, recording, results, console)
-    table = Table(title=f"{Path(source.name).name}: {source.width}x{source.height}")
+    title = f"{Path(source.name).name}: {source.width}x{source.height}"
+    table = Table(title=title, show_header=False)
     table.add_column("")
     table.add_column("", justify="right")
     for row in summary.rows():
