@@ -76,7 +76,7 @@ def to_rgb(
 
     Raises:
         InputError: unknown encoding, zero size, step shorter than a row, data shorter than
-            step x height, an odd width where two pixels share their colour, or a Bayer image
+            step x height or not bytes, an odd width where two pixels share their colour, or a Bayer image
             smaller than its pattern.
     """
     layout = _LAYOUTS.get(encoding)
@@ -96,7 +96,10 @@ def to_rgb(
         raise InputError(f"image width: expected an even number for {encoding}, got {width}")
     if encoding.startswith("bayer") and min(width, height) < 3:
         raise InputError(f"image size: expected at least 3x3 for {encoding}, got {width}x{height}")
-    flat = np.frombuffer(memoryview(data), dtype=np.uint8)
+    try:
+        flat = np.frombuffer(memoryview(data), dtype=np.uint8)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"image data: expected bytes, got {type(data).__name__}") from error
     if flat.size < step * height:
         raise InputError(
             f"image data: expected {step * height} bytes (step {step} x height {height}), "
@@ -107,7 +110,7 @@ def to_rgb(
         wide = np.ascontiguousarray(rows).view(">u2" if is_bigendian else "<u2")
         grey = np.rint(wide * (255.0 / 65535.0)).astype(np.uint8)
         return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
-    pixels = np.ascontiguousarray(rows).reshape(height, width, layout.channels)
     if layout.code is None:
-        return pixels.copy() if pixels.base is not None else pixels
+        return rows.copy().reshape(height, width, layout.channels)
+    pixels = np.ascontiguousarray(rows).reshape(height, width, layout.channels)
     return cv2.cvtColor(pixels, layout.code)
