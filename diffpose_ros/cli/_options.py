@@ -76,7 +76,7 @@ def add_lifter_options(parser: argparse.ArgumentParser) -> None:
         "--no-guidance", action="store_true", help="switch the STPG guidance of the sampler off"
     )
     group.add_argument(
-        "--person-height", type=bounded(float, 0.5, 2.5), metavar="M",
+        "--person-height", type=bounded(float, 0.4, 2.8), metavar="M",
         help="body height of everyone in view, metres; makes the absolute position metric",
     )  # fmt: skip
 

@@ -102,7 +102,7 @@ def test_only_the_first_sequences_on_request(call, data, lifter):
         (["--steps", "many"], "expected a whole number, 1 to 50, got 'many'"),
         (["--frame-rate", "-3"], "expected a number, 0.1 or more, got '-3'"),
         (["--backend", "abacus"], "invalid choice: 'abacus'"),
-        (["--person-height", "17"], "expected a number, 0.5 to 2.5, got '17'"),
+        (["--person-height", "17"], "expected a number, 0.4 to 2.8, got '17'"),
     ],
 )
 def test_arguments_out_of_range_are_usage_errors(call, data, words, text):
