@@ -178,6 +178,10 @@ def _place_head(
         crown = position[:, head] + _CROWN_ABOVE_HEAD * unit * head_up
     else:
         crown = position[:, tip]
+        # Some heads end inside the skull: CMU's bone for it is 10 cm long.
+        short = _HEAD_LENGTH * unit - np.linalg.norm(crown - out[:, thorax], axis=-1).mean()
+        if short > 0.04 * unit:
+            crown = crown + short * head_up
     size = np.linalg.norm(crown - out[:, thorax], axis=-1, keepdims=True) / _HEAD_LENGTH
     size = np.clip(size, 0.6 * unit, 1.4 * unit)
     rise, ahead = _NOSE_FROM_CROWN

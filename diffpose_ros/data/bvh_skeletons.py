@@ -122,7 +122,7 @@ _MOTIONBUILDER = ("*UpLeg", "*Leg", "*Foot", "*Arm", "*ForeArm", "*Hand")
 _PLAIN = ("*Hip", "*Knee", "*Ankle", "*Shoulder", "*Elbow", "*Wrist")
 
 SKELETONS = (
-    _skeleton("cmu", "Left|Right", _MOTIONBUILDER, ("Spine1", "Neck", "Head"), ("LowerBack",)),
+    _skeleton("cmu", "Left|Right", _MOTIONBUILDER, ("Spine1", "Neck1", "Head"), ("LowerBack",)),
     _skeleton("mixamo", "Left|Right", _MOTIONBUILDER, ("Spine1", "Neck", "Head"), ("Spine2",)),
     _skeleton("motionbuilder", "Left|Right", _MOTIONBUILDER, ("Spine", "Neck", "Head")),
     _skeleton(

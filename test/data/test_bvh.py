@@ -194,7 +194,7 @@ PARENTS = {
 }  # fmt: skip
 FILE_NAMES = {
     "cmu": ("Hips", "LeftUpLeg", "LeftLeg", "LeftFoot", "RightUpLeg", "RightLeg", "RightFoot",
-            "Spine1", "Neck", "Head", "LeftArm", "LeftForeArm", "LeftHand", "RightArm",
+            "Spine1", "Neck1", "Head", "LeftArm", "LeftForeArm", "LeftHand", "RightArm",
             "RightForeArm", "RightHand"),
     "mixamo": ("mixamorig:Hips", "mixamorig:LeftUpLeg", "mixamorig:LeftLeg", "mixamorig:LeftFoot",
                "mixamorig:RightUpLeg", "mixamorig:RightLeg", "mixamorig:RightFoot",
@@ -323,6 +323,12 @@ def test_a_rest_pose_that_does_not_stand_faces_where_the_shoulders_face(tmp_path
     assert joint(clip, "nose")[0, 2] > 0.05
 
 
+def test_a_head_that_ends_inside_the_skull_is_made_whole(tmp_path):
+    joints = skeleton() | {"Head_end": ("Head", (0, 9.0, 0))}
+    path = write_bvh(tmp_path / "a.bvh", joints, [{}], root=(0, 95, 0))
+    np.testing.assert_allclose(joint(bvh.load_bvh(path), "head_top")[0], [0, 1.7, 0], atol=0.02)
+
+
 def test_a_head_without_an_end_gets_a_crown(tmp_path):
     joints = {k: v for k, v in skeleton().items() if k != "Head_end"}
     path = write_bvh(tmp_path / "a.bvh", joints, [{}], root=(0, 95, 0))
@@ -371,7 +377,7 @@ def test_unmapped_joints_are_listed(tmp_path):
     joints = {rename(k): (rename(p), o) for k, (p, o) in skeleton().items()}
     path = write_bvh(tmp_path / "a.bvh", joints, [{}])
     want = r"no known skeleton fits .*nearest, 'cmu', finds no left_ankle \('LeftFoot'\), " \
-           r"thorax \('Neck'\); the file has Hips, .*LeftHoof"  # fmt: skip
+           r"thorax \('Neck1'\); the file has Hips, .*LeftHoof"  # fmt: skip
     with pytest.raises(InputError, match=want):
         bvh.load_bvh(path)
     with pytest.raises(InputError, match=r"skeleton 'daz' finds no left_hip \('lThigh'\)"):
@@ -382,7 +388,7 @@ def test_unmapped_joints_are_listed(tmp_path):
 
 def test_a_map_of_ones_own_is_used(tmp_path):
     cmu = SKELETONS[0]
-    own = SkeletonMap("own", dict(cmu.joints) | {"spine": ("Hips", "Neck")}, "Head")
+    own = SkeletonMap("own", dict(cmu.joints) | {"spine": ("Hips", "Neck1")}, "Head")
     clip = bvh.load_bvh(person(tmp_path), skeleton=own)
     np.testing.assert_allclose(joint(clip, "spine")[0], [0, (0.95 + 1.42) / 2, 0], atol=1e-3)
 
