@@ -23,9 +23,9 @@ def people(count=1, *, shift=0.0):
     """``count`` upright people side by side, COCO-17, in a 320 x 240 image."""
     column = np.array([0, 3, -3, 6, -6, 12, -12, 15, -15, 16, -16, 8, -8, 8, -8, 8, -8.0])
     row = np.array([20, 17, 17, 19, 19, 40, 40, 65, 65, 90, 90, 95, 95, 130, 130, 165, 165.0])
-    xy = np.stack([np.stack([column + 40 + 45 * i + shift, row + 30], -1) for i in range(count)])
+    xy = [np.stack([column + 40 + 45 * i + shift, row + 30], -1) for i in range(count)]
     return People2D(
-        xy=xy.reshape(count, 17, 2),
+        xy=np.array(xy).reshape(count, 17, 2),
         score=np.full((count, 17), 0.9),
         track_id=np.arange(count),
         age_s=np.full(count, 0.5),
@@ -113,11 +113,9 @@ class FakeLifter:
 class Bench:
     """One node under test and a peer, spun by hand."""
 
-    def __init__(self, context):
+    def __init__(self, context, capfd):
         import rclpy
-        from rcl_interfaces.msg import Log
         from rclpy.executors import SingleThreadedExecutor
-        from rclpy.qos import DurabilityPolicy, QoSProfile
 
         self.context = context
         self.executor = SingleThreadedExecutor(context=context)
@@ -125,14 +123,9 @@ class Bench:
         self.executor.add_node(self.peer)
         self.nodes = []
         self.heard = {}
-        self.logs = []
+        self.log = ""
+        self._capfd = capfd
         self._publishers = {}
-        self.peer.create_subscription(
-            Log,
-            "/rosout",
-            lambda m: self.logs.append(m.msg),
-            QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL),
-        )
 
     def add(self, make, *, start=True, namespace="diffpose", **parameters):
         """Make a node with these parameters and (by default) activate it."""
@@ -162,6 +155,8 @@ class Bench:
             made = self.peer.create_publisher(type(message), topic, 10)
             self._publishers[topic] = made
             assert self.spin(lambda: made.get_subscription_count() > 0), f"nobody reads {topic}"
+            # the writer has matched; the reader, which is best effort, needs a moment more
+            self.spin(timeout_s=0.1)
         self._publishers[topic].publish(message)
 
     def spin(self, until=None, *, timeout_s=5.0):
@@ -175,7 +170,12 @@ class Bench:
 
     def logged(self, text, *, timeout_s=5.0):
         """Whether a log line that contains ``text`` comes."""
-        return self.spin(lambda: any(text in line for line in self.logs), timeout_s=timeout_s)
+        return self.spin(lambda: text in self.read_log(), timeout_s=timeout_s)
+
+    def read_log(self):
+        """Everything logged until now."""
+        self.log += self._capfd.readouterr().err
+        return self.log
 
     def close(self):
         for node in self.nodes:
@@ -192,11 +192,11 @@ def header(stamp_ns=1_000_000_000, frame_id="cam"):
     return Header(stamp=ns_to_stamp(stamp_ns), frame_id=frame_id)
 
 
-def camera_info(width=WIDTH, height=HEIGHT, **changes):
+def camera_info(size=(WIDTH, HEIGHT), **changes):
     """A valid ``CameraInfo``, or with ``changes`` an invalid one."""
     from diffpose_ros.ros.conversions import camera_to_info
 
-    info = camera_to_info(Camera.from_fov(width, height), header())
+    info = camera_to_info(Camera.from_fov(*size), header())
     for name, value in changes.items():
         setattr(info, name, value)
     return info
@@ -232,12 +232,12 @@ def kit():
 
 
 @pytest.fixture
-def bench():
+def bench(capfd):
     pytest.importorskip("rclpy", reason="rclpy is not installed")
     pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
     from diffpose_ros.nodes.graph import ros_context
 
     with ros_context() as context:
-        made = Bench(context)
+        made = Bench(context, capfd)
         yield made
         made.close()
