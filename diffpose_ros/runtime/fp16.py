@@ -30,6 +30,9 @@ MIN_WIDTH = 32
 """Narrowest feature axis that counts as a hidden layer; joints (17), points (21), bones (16) and
 coordinates (3) lie below."""
 
+_ANY_SIZE = 3
+"""Stands for people, hypotheses and slots while shapes are inferred; like none of the widths."""
+
 HALF_LIMIT = float(np.finfo(np.float16).max)
 
 _PRODUCTS = {"MatMul", "Gemm"}
@@ -51,7 +54,8 @@ class _Index:
         producer: tensor -> index of the node that makes it.
         consumers: tensor -> indices of the nodes that read it as data.
         width: float tensor -> its last axis, 0 where unknown.
-        constants: initialiser -> shape, float ones only.
+        constants: constant -> shape, float ones only, names of shared ones included.
+        root: name of a shared constant -> the tensor it stands for.
         typed: every tensor whose type is known; what is not cannot be converted safely.
     """
 
@@ -60,6 +64,7 @@ class _Index:
     consumers: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     width: dict[str, int] = field(default_factory=dict)
     constants: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    root: dict[str, onnx.TensorProto] = field(default_factory=dict)
     typed: set[str] = field(default_factory=lambda: {""})  # "" stands for an input left out
 
     def data(self, i: int) -> list[str]:
@@ -92,7 +97,7 @@ def to_half_blocks(model: bytes | onnx.ModelProto) -> onnx.ModelProto:
     try:
         data = model if isinstance(model, bytes) else model.SerializeToString()
         copy = onnx.load_model_from_string(data)
-        index = _index(onnx, onnx.shape_inference.infer_shapes(copy, data_prop=True))
+        index = _index(onnx, _with_shapes(onnx, copy))
     except Exception as error:
         raise ModelError(f"cannot read the graph to convert it to FP16: {error}") from error
     half = _choose(index)
@@ -127,6 +132,23 @@ def _onnx():
     return onnx
 
 
+def _with_shapes(onnx, model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy with every shape inferred for one choice of the dynamic sizes.
+
+    Left dynamic, exporters' computed shapes hide the widths of most tensors from inference.
+    """
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    del fixed.graph.value_info[:]
+    for value in fixed.graph.input:
+        for dim in value.type.tensor_type.shape.dim:
+            if not dim.HasField("dim_value"):
+                dim.dim_value = _ANY_SIZE
+    for value in fixed.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    return onnx.shape_inference.infer_shapes(fixed, data_prop=True)
+
+
 def _index(onnx, model: onnx.ModelProto) -> _Index:
     graph = model.graph
     index = _Index(list(graph.node))
@@ -136,11 +158,17 @@ def _index(onnx, model: onnx.ModelProto) -> _Index:
         if tensor.elem_type == onnx.TensorProto.FLOAT:
             dims = tensor.shape.dim
             index.width[value.name] = dims[-1].dim_value if dims else 0
-    for tensor in graph.initializer:
-        index.typed.add(tensor.name)
+    constants = {t.name: t for t in graph.initializer}
+    for node in graph.node:  # in order, so that a shared constant's own name comes first
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            constants[node.output[0]] = node.attribute[0].t
+        elif node.op_type == "Identity" and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]]
+    for name, tensor in constants.items():
+        index.typed.add(name)
         if tensor.data_type == onnx.TensorProto.FLOAT:
-            index.constants[tensor.name] = tuple(tensor.dims)
-            index.width[tensor.name] = tensor.dims[-1] if tensor.dims else 0
+            index.constants[name], index.root[name] = tuple(tensor.dims), tensor
+            index.width[name] = tensor.dims[-1] if tensor.dims else 0
     for i, node in enumerate(index.nodes):
         for name in node.output:
             index.producer[name] = i
@@ -218,7 +246,7 @@ def _rewrite(onnx, graph: onnx.GraphProto, index: _Index, half: set[int]) -> Non
     made_half = {n for i in half for n in index.nodes[i].output}
     names = set(index.width) | {v.name for v in graph.input}
     names |= {n for node in index.nodes for n in node.output}
-    weights = {t.name: t for t in graph.initializer}
+    weights: dict[int, str] = {}  # id of a constant -> its half version, shared as it is
     outputs = {v.name for v in graph.output}
     # Tensors that some node reads other than as data (for their shape, say): they keep a FP32 twin.
     otherwise = {
@@ -236,16 +264,21 @@ def _rewrite(onnx, graph: onnx.GraphProto, index: _Index, half: set[int]) -> Non
 
     def in_half(name: str) -> str:
         """Name of the half version of ``name``, made on first use."""
-        if name not in cast:
+        if name in cast:
+            return cast[name]
+        tensor = index.root.get(name)
+        if tensor is None:
             cast[name] = fresh(name)
-            if name in weights:
-                value = onnx.numpy_helper.to_array(weights[name])
-                value = np.clip(value, -HALF_LIMIT, HALF_LIMIT).astype(np.float16)
-                graph.initializer.append(onnx.numpy_helper.from_array(value, cast[name]))
-            else:
-                order.append(
-                    onnx.helper.make_node("Cast", [name], [cast[name]], to=onnx.TensorProto.FLOAT16)
-                )
+            order.append(
+                onnx.helper.make_node("Cast", [name], [cast[name]], to=onnx.TensorProto.FLOAT16)
+            )
+        elif id(tensor) in weights:
+            cast[name] = weights[id(tensor)]
+        else:
+            cast[name] = weights[id(tensor)] = fresh(name)
+            value = onnx.numpy_helper.to_array(tensor)
+            value = np.clip(value, -HALF_LIMIT, HALF_LIMIT).astype(np.float16)
+            graph.initializer.append(onnx.numpy_helper.from_array(value, cast[name]))
         return cast[name]
 
     for i, node in enumerate(index.nodes):
@@ -271,7 +304,20 @@ def _rewrite(onnx, graph: onnx.GraphProto, index: _Index, half: set[int]) -> Non
     del graph.node[:]
     graph.node.extend(order)
     del graph.value_info[:]  # types changed; whoever needs them infers them again
-    used = {n for node in order for n in node.input} | outputs
+    _drop_unused(graph, outputs)
+    used = {n for node in graph.node for n in node.input} | outputs
     kept = [t for t in graph.initializer if t.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
+
+
+def _drop_unused(graph: onnx.GraphProto, outputs: set[str]) -> None:
+    """Remove nodes nobody reads any more: names of constants that now live on in half."""
+    nodes, used = list(graph.node), set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if used.intersection(node.output):
+            used.update(node.input)
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))

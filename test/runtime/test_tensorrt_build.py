@@ -137,6 +137,27 @@ def test_a_mask_that_half_cannot_hold_does_no_harm():
     assert np.isfinite(_run(_bytes(to_half_blocks(make_graph())), feeds)["mean"]).all()
 
 
+def test_weights_that_steps_share_stay_shared_in_half():
+    """Exporters name a shared weight anew for each step, or keep it in a Constant node."""
+    graph = make_graph()
+    plain = to_half_blocks(graph)
+    wide = [t for t in graph.graph.initializer if list(t.dims) == [64, 128]]
+    for tensor in wide[1:]:
+        graph.graph.initializer.remove(tensor)
+        alias = onnx.helper.make_node("Identity", [wide[0].name], [tensor.name])
+        graph.graph.node.insert(0, alias)
+    square = next(t for t in graph.graph.initializer if list(t.dims) == [64, 64])
+    graph.graph.initializer.remove(square)
+    graph.graph.node.insert(0, onnx.helper.make_node("Constant", [], [square.name], value=square))
+    half = to_half_blocks(graph)
+    assert half_share(half) == half_share(plain)
+    saved = plain.ByteSize() - half.ByteSize()
+    assert saved > 0.9 * (len(wide) - 1) * 64 * 128 * 2
+    feeds = make_feeds(2)
+    full, got = _run(_bytes(graph), feeds), _run(_bytes(half), feeds)
+    np.testing.assert_allclose(got["mean"], full["mean"], atol=1e-3)
+
+
 def test_shapes_read_from_half_tensors_stay_readable():
     """Exporters compute target shapes from tensors; a half tensor must still have one to read."""
     graph = make_graph()
