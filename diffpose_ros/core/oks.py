@@ -28,7 +28,7 @@ def extent(xy: NDArray[np.float64], visible: NDArray[np.bool_]) -> NDArray[np.fl
         (P,) in the unit of ``xy``; 0 where nothing is visible.
     """
     mask = visible[..., None]
-    any_visible = visible.any(axis=1)
+    any_visible = np.asarray(visible.any(axis=1))
     low = np.where(mask, xy, np.inf).min(axis=1, initial=np.inf)
     high = np.where(mask, xy, -np.inf).max(axis=1, initial=-np.inf)
     size = np.where(any_visible[:, None], high - low, 0.0)

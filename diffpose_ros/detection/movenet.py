@@ -147,13 +147,15 @@ def decode(
         )  # fmt: skip
     keep = keep[: config.max_people]
     xy, score = xy[keep], score[keep]
-    return People2D(xy=np.where(score[..., None] > 0, xy, 0.0), score=score, person_score=person[keep])
+    return People2D(
+        xy=np.where(score[..., None] > 0, xy, 0.0), score=score, person_score=person[keep]
+    )
 
 
 def bundled_model() -> Path:
     """Path of the ONNX file in the package."""
-    root = resources.files("diffpose_ros").joinpath("weights", "movenet")
-    return Path(str(root.joinpath("movenet_multipose_lightning.onnx")))
+    root = Path(str(resources.files("diffpose_ros")))
+    return root / "weights" / "movenet" / "movenet_multipose_lightning.onnx"
 
 
 def _open(path: Path, threads: int) -> Any:
@@ -171,9 +173,7 @@ def _open(path: Path, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        session = ort.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelError(
             f"movenet: {path} is not a complete ONNX model ({_first_line(error)})"

@@ -1,4 +1,7 @@
-"""YOLO-pose through the user's own ``ultralytics`` (AGPL-3.0: it is not a dependency of this package)."""
+"""YOLO-pose through the user's own ``ultralytics``.
+
+It is AGPL-3.0 and therefore not a dependency of this package.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def distort(tangents: NDArray[np.float64], camera: Camera) -> NDArray[np.float64
     rays = np.concatenate([tangents, np.ones((len(tangents), 1))], axis=1)
     zero = np.zeros(3)
     out, _ = cv2.projectPoints(rays, zero, zero, np.eye(3), d)
-    return out.reshape(-1, 2)
+    return np.asarray(out, dtype=np.float64).reshape(-1, 2)
 
 
 def project(xyz: ArrayLike, camera: Camera) -> NDArray[np.float64]:

@@ -69,7 +69,9 @@ def root_translation(
     t, ok = _solve(pose, ray, robust)
     for _ in range(rounds):
         size = np.linalg.norm(_residual(pose, ray, t), axis=-1)  # (P, J) tangent units
-        spread = np.array([np.median(s[u]) if u.any() else 0.0 for s, u in zip(size, usable, strict=True)])
+        spread = np.array(
+            [np.median(s[u]) if u.any() else 0.0 for s, u in zip(size, usable, strict=True)]
+        )
         limit = np.maximum(HUBER * 1.2 * spread, tangent_noise)[:, None]
         robust = w * np.minimum(1.0, limit / np.maximum(size, 1e-12))
         t, ok = _solve(pose, ray, robust)
@@ -93,7 +95,9 @@ def _normal(ray: NDArray, w: NDArray) -> NDArray[np.float64]:
     return np.einsum("pj,pja,pjb->pab", np.concatenate([w, w], axis=1), rows, rows)
 
 
-def _solve(pose: NDArray, ray: NDArray, w: NDArray) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _solve(
+    pose: NDArray, ray: NDArray, w: NDArray
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     u, v = ray[..., 0], ray[..., 1]
     bx = pose[..., 0] - u * pose[..., 2]
     by = pose[..., 1] - v * pose[..., 2]
@@ -117,7 +121,7 @@ def _residual(pose: NDArray, ray: NDArray, t: NDArray) -> NDArray[np.float64]:
 def _covariance(
     pose: NDArray, ray: NDArray, w: NDArray, t: NDArray, tangent_noise: float, scale_noise: float
 ) -> NDArray[np.float64]:
-    """Covariance of T: residual variance, never below the assumed noise, through the normal matrix."""
+    """Residual variance, never below the assumed noise, through the normal matrix."""
     total = np.maximum(w.sum(-1), 1e-12)
     effective = total**2 / np.maximum((w**2).sum(-1), 1e-12)  # joints that really count
     error = _residual(pose, ray, t)

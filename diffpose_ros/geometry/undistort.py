@@ -107,8 +107,9 @@ def _forward(
     zero = np.zeros(3)
     rays = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     value, jacobian = cv2.projectPoints(rays, zero, zero, np.eye(3), d)
-    # Columns 3 and 4: derivatives by a shift in x and y, which at depth 1 is a shift of the tangent.
-    return value.reshape(-1, 2), jacobian[:, 3:5].reshape(-1, 2, 2)
+    # Columns 3 and 4: derivatives by a shift in x and y, at depth 1 a shift of the tangent.
+    shift = np.asarray(jacobian[:, 3:5], dtype=np.float64).reshape(-1, 2, 2)
+    return np.asarray(value, dtype=np.float64).reshape(-1, 2), shift
 
 
 def _one_to_one(jacobian: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -75,9 +75,9 @@ def to_rgb(
         from 0..65535 to 0..255.
 
     Raises:
-        InputError: unknown encoding, zero size, step shorter than a row, data shorter than
-            step x height or not bytes, an odd width where two pixels share their colour, or a Bayer image
-            smaller than its pattern.
+        InputError: unknown encoding, zero size, step shorter than a row, data that is not bytes
+            or shorter than step x height, an odd width where two pixels share their colour, or
+            a Bayer image smaller than its pattern.
     """
     layout = _LAYOUTS.get(encoding)
     if layout is None:
@@ -109,8 +109,8 @@ def to_rgb(
     if layout.depth == 2:
         wide = np.ascontiguousarray(rows).view(">u2" if is_bigendian else "<u2")
         grey = np.rint(wide * (255.0 / 65535.0)).astype(np.uint8)
-        return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+        return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
     if layout.code is None:
         return rows.copy().reshape(height, width, layout.channels)
     pixels = np.ascontiguousarray(rows).reshape(height, width, layout.channels)
-    return cv2.cvtColor(pixels, layout.code)
+    return np.asarray(cv2.cvtColor(pixels, layout.code), dtype=np.uint8)

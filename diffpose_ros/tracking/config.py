@@ -36,7 +36,7 @@ class TrackerConfig:
     include_occluded: bool = False
 
     def __post_init__(self) -> None:
-        ranges = {
+        ranges: dict[str, tuple[float, float]] = {
             "max_occlusion_s": (0.0, 60.0),
             "min_hits": (1, 100),
             "high_score": (0.0, 1.0),
@@ -46,8 +46,16 @@ class TrackerConfig:
         }
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
+            whole = isinstance(low, int)
+            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+                kind = "a whole number" if whole else "a number"
+                raise ConfigError(f"tracker {name}: expected {kind}, got {value!r}")
             if not low <= value <= high:  # also refuses NaN
                 raise ConfigError(f"tracker {name}: expected {low:g} to {high:g}, got {value:g}")
+        if not isinstance(self.include_occluded, bool):
+            raise ConfigError(
+                f"tracker include_occluded: expected true or false, got {self.include_occluded!r}"
+            )
         if self.low_score > self.high_score:
             raise ConfigError(
                 f"tracker low_score: expected at most high_score ({self.high_score:g}), "

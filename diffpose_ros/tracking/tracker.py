@@ -130,17 +130,20 @@ class Tracker:
         if not rows or not tracks:
             return {}
         unseen = np.array([t.unseen_s(stamp_ns) for t in tracks])
-        spread = _SPREAD * (1 + _SPREAD_GROWTH_PER_S * unseen)
+        doubt = 1 + _SPREAD_GROWTH_PER_S * unseen
         size = np.array([t.size for t in tracks])
         similarity = oks_matrix(
             np.stack([t.predict(stamp_ns) for t in tracks]),
             np.stack([t.visible for t in tracks]),
             people.xy[rows],
             self._visible(people)[rows],
-            (size * spread)[:, None],
+            (size * doubt)[:, None],
+            spread=_SPREAD,
         )
-        # Pairs below the gate cost as much as staying alone, so they never push out a good one.
-        gated = np.where(similarity >= self.config.min_similarity, similarity, 0.0)
+        # Pairs below the gate count as staying alone, so they never push out a good one. The
+        # rest is divided by the doubt, as a likelihood is by its width: a hidden person, who
+        # could be anywhere near, must not take over the one who is passing in front.
+        gated = np.where(similarity >= self.config.min_similarity, similarity / doubt[:, None], 0.0)
         a, b = linear_sum_assignment(-gated)
         return {rows[j]: tracks[i] for i, j in zip(a, b, strict=True) if gated[i, j] > 0}
 

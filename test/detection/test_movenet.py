@@ -207,7 +207,7 @@ def rows(*people: tuple[np.ndarray, np.ndarray | float, float]) -> np.ndarray:
 
 
 def person(x: float, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).uniform([-40, -90], [40, 90], (17, 2)) + (x, 180)
+    return np.random.default_rng(seed).uniform([x - 40, 90], [x + 40, 270], (17, 2))
 
 
 def run(*people, **options):
@@ -256,7 +256,7 @@ def test_scores_are_clipped():
 
 def test_a_doubled_person_is_kept_once_and_the_better_one():
     xy = person(300)
-    double = (xy + 2, 0.8, 0.4), (xy, 0.8, 0.6)
+    double = [(xy + 2, 0.8, 0.4), (xy, 0.8, 0.6)]
     found = run(*double)
     assert len(found) == 1
     assert found.person_score[0] == pytest.approx(0.6)

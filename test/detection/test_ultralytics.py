@@ -86,7 +86,7 @@ def test_the_image_is_handed_over_as_bgr_with_the_options(yolo):
     make_detector(
         "ultralytics", model=str(yolo), device="cuda:0", batch=2, imgsz=320, conf=0.4
     ).detect(IMAGE)
-    (images, options), = FakeYOLO.calls
+    ((images, options),) = FakeYOLO.calls
     assert images[0][0, 0].tolist() == [0, 0, 200]
     assert options["device"] == "cuda:0"
     assert (options["imgsz"], options["conf"], options["batch"]) == (320, 0.4, 2)
@@ -181,7 +181,7 @@ def test_a_failing_network_is_one_line(yolo):
 
     FakeYOLO.answer = staticmethod(fail)
     detector = make_detector("ultralytics", model=str(yolo))
-    with pytest.raises(BackendError, match="inference failed: CUDA out of memory$"):
+    with pytest.raises(BackendError, match=r"inference failed: CUDA out of memory$"):
         detector.detect(IMAGE)
 
 
@@ -211,7 +211,7 @@ def test_options_out_of_range_are_refused(option, value, text):
 
 def test_without_ultralytics_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ultralytics", None)
-    with pytest.raises(BackendError, match="not installed: pip install ultralytics$"):
+    with pytest.raises(BackendError, match=r"not installed: pip install ultralytics$"):
         make_detector("ultralytics")
 
 

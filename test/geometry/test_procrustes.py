@@ -22,7 +22,9 @@ def test_a_rotated_scaled_shifted_pose_is_found_again():
 def test_without_scale_the_size_stays():
     a = poses()
     aligned = procrustes_align(a, 2 * a, scale=False)
-    np.testing.assert_allclose(aligned - aligned.mean(-2, keepdims=True), a - a.mean(-2, keepdims=True), atol=1e-10)
+    np.testing.assert_allclose(
+        aligned - aligned.mean(-2, keepdims=True), a - a.mean(-2, keepdims=True), atol=1e-10
+    )
 
 
 def test_a_mirrored_pose_is_not_matched():

@@ -51,7 +51,9 @@ def test_the_closed_form_solves_zedo_eq_6():
         right += [x - u * z, y - v * z]
         w += [weight[0, j]] * 2
     root_w = np.sqrt(w)
-    want, *_ = np.linalg.lstsq(np.array(rows) * root_w[:, None], np.array(right) * root_w, rcond=None)
+    want, *_ = np.linalg.lstsq(
+        np.array(rows) * root_w[:, None], np.array(right) * root_w, rcond=None
+    )
     t, _ = root_translation(pose, rays, weight, rounds=0)
     np.testing.assert_allclose(t[0], want, atol=1e-9)
 
@@ -194,7 +196,7 @@ def test_scaling_gives_the_height_the_user_knows():
 
 @pytest.mark.parametrize("height", [0.0, -1.8, 180.0, float("nan")])
 def test_an_impossible_height_is_refused(height):
-    with pytest.raises(InputError, match="person_height: expected 0.4 to 2.8 m, got"):
+    with pytest.raises(InputError, match=r"person_height: expected 0.4 to 2.8 m, got"):
         scale_to_height(body(), height)
 
 

@@ -67,9 +67,7 @@ def test_bayer_patterns_start_where_their_name_says(encoding, first_row, second_
     np.testing.assert_array_equal(out[4, 4], [200, 90, 30])
 
 
-@pytest.mark.parametrize(
-    ("encoding", "order"), [("yuv422", "UYVY"), ("yuv422_yuy2", "YUYV")]
-)
+@pytest.mark.parametrize(("encoding", "order"), [("yuv422", "UYVY"), ("yuv422_yuy2", "YUYV")])
 def test_yuv_byte_order(encoding, order):
     value = {"Y": 81, "U": 90, "V": 240}  # BT.601 red
     seen = iter("UV" * (W // 2))
