@@ -28,6 +28,8 @@ diffpose_ros demo walk.mp4 --speed 0.5 --detector-size 512 --model diffpose
 
 STALL_S = 20.0
 SETTLE_S = 1.0
+KEPT_UP = 0.8
+"""Share of frames lifted below which the machine is said to be too slow."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -94,6 +96,11 @@ def run(args: argparse.Namespace) -> int:
     for row in summary.rows():
         table.add_row(*row)
     console.print(table)
+    if summary.frames_lifted < KEPT_UP * summary.frames_in:
+        console.print(
+            "this machine did not keep up with the video; `--detector-size 256` costs less, "
+            "`diffpose_ros lift` takes its time and lifts every frame"
+        )
     for path in written:
         console.print(f"wrote {path}", highlight=False)
     if not summary.skeletons:

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     per_action = report.by(predictions, _action) if args.per_action else {}
     console.print(_table(args.model, scores, per_action))
     console.print(
-        f"{scores.frames} frames of {scores.sequences} sequences, "
+        f"{scores.frames} frames of {scores.sequences} sequences, each from itself and its past, "
         f"{1000 * seconds / scores.frames:.1f} ms a frame"
         + (f", {scores.unanswered_frames} without a skeleton" if scores.unanswered_frames else "")
     )
@@ -111,7 +111,7 @@ def _action(prediction: protocol.Prediction) -> str:
 
 
 def _table(model: str, scores: report.Scores, per_action: dict[str, report.Scores]) -> Table:
-    table = Table(title=f"{model}: each frame from itself and its past")
+    table = Table(title=model)
     if not per_action:
         table.add_column("metric")
         table.add_column("value", justify="right")

@@ -22,6 +22,7 @@ BACKGROUND_BOTTOM: Colour = (14, 16, 20)
 GRID: Colour = (66, 74, 88)
 SHADOW: Colour = (38, 44, 54)
 FIELD_OF_VIEW_DEG = 34.0
+MAX_RADIUS_M = 15.0
 FOLLOW_S = 0.8
 """Time constant of the view's centre, size and ground, so that they glide."""
 
@@ -87,13 +88,16 @@ class OrbitView:
         joints = np.concatenate([s.xyz for s in skeletons])
         low, high = joints.min(0), joints.max(0)
         ground = float(max(np.sort(s.xyz[:, 1])[-2] for s in skeletons)) + 0.05
-        radius = float(np.clip(0.5 * np.linalg.norm(high - low), 1.0, 12.0))
+        radius = float(np.clip(0.5 * np.linalg.norm(high - low), 1.0, MAX_RADIUS_M))
         target = np.array([*(low + high) / 2, ground, radius])
         if self._focus is None:
             self._focus = target
         else:
             dt = float(np.clip(time_s - self._time_s, 0.0, 1.0))
             self._focus = self._focus + (1 - math.exp(-dt / FOLLOW_S)) * (target - self._focus)
+            # However fast they move, nobody leaves the picture.
+            reach = float(np.linalg.norm(joints - self._focus[:3], axis=1).max())
+            self._focus[4] = max(self._focus[4], min(reach, MAX_RADIUS_M))
         self._time_s = time_s
 
     def _grid(self, image: Image, cam: _Eye) -> None:
@@ -157,7 +161,7 @@ class _Eye:
     ) -> None:
         target, radius = focus[:3], focus[4]
         half = math.radians(FIELD_OF_VIEW_DEG) / 2
-        self.distance = 1.12 * radius / math.sin(half)
+        self.distance = 1.04 * radius / math.sin(half)
         self._radius = radius
         self.focal = 0.5 * min(width, height) / math.tan(half)
         forward = np.array(

@@ -111,6 +111,14 @@ def test_the_view_turns_with_time():
     assert not np.array_equal(view.render([standing()], 0.0), view.render([standing()], 2.0))
 
 
+def test_someone_who_jumps_aside_stays_in_the_picture():
+    view = OrbitView(300, 300, start_deg=0.0, pitch_deg=0.0, period_s=0)
+    view.render([standing()], 0.0)
+    image = view.render([standing(at=(4.0, 0.0, 4.0))], 0.03)
+    for side in ("left", "right", "middle"):
+        assert coloured(image, side).any(), side
+
+
 def test_an_empty_view_says_so_and_keeps_its_size():
     assert OrbitView(200, 120).render([], 0.0).shape == (120, 200, 3)
 
