@@ -1,0 +1,86 @@
+"""A video file, image folder or webcam as a camera; lift.launch.py includes it with ``video:=``.
+
+ros2 launch diffpose_ros video_source.launch.py video:=people.mp4
+"""
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import TextSubstitution
+from launch_ros.actions import LifecycleNode
+from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
+
+BOOLS = ["", "true", "false"]
+ARGUMENTS = [
+    DeclareLaunchArgument("video", description="Video file, image folder or webcam number."),
+    DeclareLaunchArgument(
+        "camera_file",
+        default_value="",
+        description="Calibration of the video's camera (camera_info YAML); empty: as configured.",
+    ),
+    DeclareLaunchArgument(
+        "loop",
+        default_value="",
+        choices=BOOLS,
+        description="Start again at the video's end; empty: as configured.",
+    ),
+    DeclareLaunchArgument(
+        "compressed",
+        default_value="",
+        choices=BOOLS,
+        description="Publish compressed images instead of raw ones; empty: as configured.",
+    ),
+    DeclareLaunchArgument("namespace", default_value="diffpose", description="Namespace."),
+    DeclareLaunchArgument("image", default_value="image_raw", description="Image topic."),
+    DeclareLaunchArgument(
+        "camera_info", default_value="camera_info", description="Topic of the calibration."
+    ),
+    DeclareLaunchArgument(
+        "params_file",
+        default_value="",
+        description="ROS parameter file; empty: the package's own defaults.",
+    ),
+    DeclareLaunchArgument(
+        "log_level", default_value="info", description="Least severity that is logged."
+    ),
+]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, then the node."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=video_source)])
+
+
+def video_source(context: LaunchContext) -> list[LifecycleNode]:
+    """The node, with the parameters that were asked for.
+
+    It never takes time from /clock: it is a camera, and in a simulation there is another one.
+    """
+    get = context.launch_configurations.__getitem__
+    given = {
+        "source": (get("video"), str),
+        "camera_file": (get("camera_file"), str),
+        "loop": (get("loop"), bool),
+        "compressed": (get("compressed"), bool),
+        "raw": ({"true": "false", "false": "true"}.get(get("compressed"), ""), bool),
+    }
+    values = {
+        k: ParameterValue(TextSubstitution(text=v), value_type=t)
+        for k, (v, t) in given.items()
+        if v
+    }
+    files = [ParameterFile(get("params_file"))] if get("params_file") else []
+    node = LifecycleNode(
+        package="diffpose_ros",
+        executable="video_source_node",
+        name="video_source",
+        namespace=get("namespace"),
+        parameters=[*files, values],
+        remappings=[
+            ("image_raw", get("image")),
+            ("image_raw/compressed", f"{get('image')}/compressed"),
+            ("camera_info", get("camera_info")),
+        ],
+        ros_arguments=["--log-level", get("log_level")],
+        output="screen",
+    )
+    return [node]
