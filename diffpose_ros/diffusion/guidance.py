@@ -151,7 +151,7 @@ class Guidance(nn.Module):
         ma, mb = (share * a).sum(-1, keepdim=True), (share * b).sum(-1, keepdim=True)
         spread = (share * ((u - mu).square() + (v - mv).square())).sum(-1, keepdim=True)
         cross = (share * ((u - mu) * (a - ma) + (v - mv) * (b - mb))).sum(-1, keepdim=True)
-        tz = (cross / (spread + 1e-6)).clamp(min=0.3)
+        tz = (cross / (spread + 1e-9)).clamp(min=0.3)
         tx, ty = mu * tz - ma, mv * tz - mb
         off = torch.stack([a + tx - u * tz, b + ty - v * tz], dim=-1)
         return off, share
