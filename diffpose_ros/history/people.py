@@ -106,7 +106,7 @@ class PeopleState:
         return self._row_of[track_id]
 
     def forget_absent(self, now_ns: int, max_gap_ns: int) -> int:
-        """Free the rows that nothing has updated for longer than ``max_gap_ns``; return how many."""
+        """Free the rows not updated for longer than ``max_gap_ns``; return how many."""
         taken = slice(0, self.count)
         late = np.flatnonzero(now_ns - self.last_ns[taken] > max_gap_ns)
         for row in late[::-1]:

@@ -84,7 +84,8 @@ class LifterConfig:
         self._number("score_threshold", 0.0, 1.0)
         if self.max_people > self.max_tracks:
             raise ConfigError(
-                f"max_people: expected at most max_tracks ({self.max_tracks}), got {self.max_people}"
+                f"max_people: expected at most max_tracks ({self.max_tracks}), "
+                f"got {self.max_people}"
             )
         if self.hypotheses is not None and self.min_hypotheses > self.hypotheses:
             object.__setattr__(self, "min_hypotheses", self.hypotheses)

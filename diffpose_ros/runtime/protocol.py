@@ -61,7 +61,7 @@ class BackendOptions:
 
     Attributes:
         max_people: largest number of rows in one run; profiles and buckets end there.
-        hypotheses: N the lifter will ask for most; others must work too, but may be slower at first.
+        hypotheses: N the lifter will ask for most; others work too.
         windows: ring name -> number of slots W; rings not named have their model's default length.
         threads: intra-op CPU threads. More than one is slower beside another busy process.
         provider: ONNX Runtime's execution provider: ``cpu``, ``cuda`` or ``tensorrt``.

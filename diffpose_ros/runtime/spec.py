@@ -228,7 +228,8 @@ def _check(spec: ModelSpec, meta: dict[str, Any], file: OnnxFile) -> None:
             )
     wanted = {*_FIXED, "noise", "guidance", *(r.age for r in spec.rings.values())}
     wanted |= {s.input for s in spec.state}
-    missing = [n for n in (*REQUIRED_INPUTS, *(s.input for s in spec.state)) if n not in file.inputs]
+    needed = (*REQUIRED_INPUTS, *(s.input for s in spec.state))
+    missing = [n for n in needed if n not in file.inputs]
     extra = [n for n in file.inputs if n not in wanted]
     if missing or extra:
         raise ModelError(

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+
+pytest.importorskip("onnx", reason="needs the Python package onnx to make a test graph")
+
 from synthetic import write
 
 from diffpose_ros.core import BackendError, ConfigError, InputError, ModelError

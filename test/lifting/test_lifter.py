@@ -1,0 +1,391 @@
+"""Keypoints in, skeletons out, on a graph whose answers are known."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="needs the Python package onnx to make a test graph")
+
+from synthetic import CONTEXT, HISTORY
+from views import S, standing
+
+from diffpose_ros.core import Camera, InputError, ModelError, People2D
+from diffpose_ros.geometry.root import stature
+
+FRAME = S // 30
+
+
+def run(lifter, camera, frames, *, start=10 * S, step=FRAME, **people):
+    """Lift the same people for some frames; the last result."""
+    result = None
+    for k in range(frames):
+        result = lifter.lift(standing(camera, **people), camera, start + k * step)
+    return result
+
+
+def test_a_person_stands_where_the_rays_say(make, camera):
+    result = run(make(), camera, 1, places=[[0.4, 0.1, 4.0]])
+    (skeleton,) = result.skeletons
+    np.testing.assert_allclose(skeleton.root, [0.4, 0.1, 4.0], atol=0.35)
+    np.testing.assert_allclose(skeleton.xyz[0], skeleton.root, atol=0.1)
+    assert skeleton.track_id == 1
+    assert not skeleton.root_is_metric
+    assert result.report.lifted == result.report.people == 1
+    assert (result.report.hypotheses, result.report.steps) == (5, 5)
+
+
+def test_covariance_and_hypotheses_turn_with_the_virtual_camera(make, camera):
+    result = run(make(keep_hypotheses=True), camera, 1, places=[[2.5, 0.5, 4.0]])
+    (skeleton,), (kept,) = result.skeletons, result.hypotheses
+    np.testing.assert_allclose(
+        skeleton.covariance, np.broadcast_to(4e-4 * np.eye(3), (17, 3, 3)), atol=1e-9
+    )
+    assert kept.xyz.shape == (5, 17, 3)
+    np.testing.assert_allclose(kept.xyz.mean(0), skeleton.xyz - skeleton.root, atol=1e-3)
+
+
+def test_everyone_comes_out_in_the_order_they_came_in(make, camera):
+    lifter = make()
+    places = [[-1.5, 0, 4], [0, 0, 5], [1.5, 0, 4]]
+    for k, order in enumerate([(0, 1, 2), (2, 0, 1), (1, 2, 0)]):
+        people = standing(camera, np.array(places)[list(order)], ids=[i + 1 for i in order])
+        out = lifter.lift(people, camera, k * FRAME).skeletons
+        assert [s.track_id for s in out] == [i + 1 for i in order]
+        np.testing.assert_allclose(
+            [s.root[0] for s in out], [places[i][0] for i in order], atol=0.35
+        )
+
+
+def test_people_do_not_change_each_other(make, camera):
+    places = np.array([[-1.5, 0, 4], [0, 0, 5], [1.5, 0, 4]])
+    together = run(make(), camera, 5, places=places)
+    alone = run(make(), camera, 5, places=places[2], ids=[3])
+    np.testing.assert_allclose(together.skeletons[2].xyz, alone.skeletons[0].xyz, atol=1e-5)
+
+
+def test_the_rings_hold_the_past(make, camera):
+    lifter = make()
+    frames = CONTEXT + 3
+    run(lifter, camera, frames, places=[[0, 0, 4]], start=0)
+    store = lifter._memory.people
+    stamps = np.sort(store.rings["context"].stamps[0])
+    np.testing.assert_array_equal(stamps, FRAME * np.arange(frames - CONTEXT, frames))
+    # What the history ring keeps of a frame is written by the frame after it.
+    stamps = np.sort(store.rings["history"].stamps[0])
+    np.testing.assert_array_equal(stamps, FRAME * np.arange(frames - 1 - HISTORY, frames - 1))
+    np.testing.assert_array_equal(
+        np.moveaxis(store.arrays["key_0"][0], 2, 0), store.arrays["value_0"][0]
+    )
+
+
+def test_the_previous_pose_is_turned_into_the_virtual_camera_of_today(make, camera):
+    lifter = make()
+    feeds = spy(lifter)
+    lifter.lift(standing(camera, [[-2.0, 0, 4]]), camera, 0)
+    first = lifter.lift(standing(camera, [[2.0, 0, 4]]), camera, FRAME).skeletons[0]
+    before = lifter.lift(standing(camera, [[2.0, 0, 4]]), camera, 2 * FRAME).skeletons[0]
+    pose = first.xyz - first.root
+    turned = feeds[-1]["previous_pose"][0]
+    assert np.abs(turned - pose).max() > 0.01
+    np.testing.assert_allclose(np.linalg.norm(turned, axis=1), np.linalg.norm(pose, axis=1), 1e-4)
+    lengths = np.linalg.norm(before.xyz - before.root, axis=1)
+    assert np.isfinite(lengths).all()
+
+
+def test_ages_points_and_bones_go_in(make, camera):
+    lifter = make()
+    feeds = spy(lifter)
+    run(lifter, camera, 4, places=[[0, 0, 4]])
+    first, last = feeds[0], feeds[-1]
+    assert first["previous_age"][0] == -1
+    assert (first["age"] == -1).all()
+    assert (first["bone_mean"] == -1).all()
+    assert last["previous_age"][0] == pytest.approx(1 / 30, rel=1e-5)
+    np.testing.assert_allclose(np.sort(last["age"][0])[::-1][:3] * 30, [3, 2, 1], rtol=1e-5)
+    np.testing.assert_allclose(np.sort(last["history_age"][0])[::-1][:2] * 30, [3, 2], rtol=1e-5)
+    np.testing.assert_array_equal(last["previous_points"], feeds[-2]["points"])
+    assert last["bone_mean"][0, 1] == pytest.approx(0.44, abs=0.05)
+    assert first["view"][0, 4] == 1
+    assert last["view"][0, 4] == 0
+
+
+def test_the_first_frame_leaves_nothing_in_the_history(make, camera):
+    lifter = make()
+    run(lifter, camera, 1, places=[[0, 0, 4]])
+    assert (lifter._memory.people.rings["history"].stamps[0] < 0).all()
+
+
+def test_a_body_of_known_height_makes_the_root_metric(make, camera):
+    free = run(make(), camera, 3, places=[[0.5, 0, 4]]).skeletons[0]
+    fixed = run(make(person_height=1.2), camera, 3, places=[[0.5, 0, 4]]).skeletons[0]
+    assert fixed.root_is_metric
+    assert stature(fixed.xyz - fixed.root) == pytest.approx(1.2, rel=0.05)
+    factor = 1.2 / stature(free.xyz - free.root)
+    np.testing.assert_allclose(fixed.root, free.root * factor, rtol=0.05)
+    np.testing.assert_allclose(fixed.covariance, free.covariance * factor**2, rtol=0.1, atol=1e-9)
+
+
+def test_distorted_keypoints_are_undistorted(make, camera):
+    bent = Camera(
+        camera.matrix, camera.width, camera.height, np.array([-0.2, 0.05, 0, 0, 0]), "plumb_bob"
+    )
+    straight = standing(camera, [[1.0, 0, 4]])
+    tangents = (straight.xy[0] - camera.matrix[:2, 2]) / camera.focal
+    import cv2
+
+    rays = np.concatenate([tangents, np.ones((17, 1))], 1)
+    xy, _ = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), bent.matrix, bent.distortion)
+    people = People2D(xy=xy.reshape(1, 17, 2), score=straight.score, track_id=[1])
+    a = make().lift(straight, camera, 0).skeletons[0]
+    b = make().lift(people, bent, 0).skeletons[0]
+    np.testing.assert_allclose(a.xyz, b.xyz, atol=1e-4)
+
+
+def test_masked_keypoints_count_for_nothing(make, camera):
+    score = np.full(17, 0.9)
+    score[[7, 9, 15]] = 0.05  # below the model's floor of 0.1
+    seen = standing(camera, [[0, 0, 4]], score=score)
+    wild = seen.xy.copy()
+    wild[0, [7, 9, 15]] = 1e5
+    a = make().lift(seen, camera, 0).skeletons[0]
+    b = make().lift(People2D(xy=wild, score=seen.score, track_id=[1]), camera, 0).skeletons[0]
+    np.testing.assert_array_equal(a.xyz, b.xyz)
+    assert a.score[12] == 0
+
+
+def test_nobody_in_view_is_an_empty_answer(make, camera):
+    result = make().lift(People2D.empty(), camera, 0)
+    assert result.skeletons == ()
+    assert result.report.refused is None
+
+
+def test_too_few_keypoints_are_not_lifted(make, camera):
+    score = np.zeros(17)
+    score[:3] = 0.9
+    result = make().lift(standing(camera, [[0, 0, 4]], score=score), camera, 0)
+    assert result.skeletons == ()
+    assert result.report.unseen == (1,)
+
+
+@pytest.mark.parametrize("step_back", [0, FRAME, S - 1])
+def test_a_frame_that_is_not_newer_is_refused_and_changes_nothing(make, camera, step_back):
+    lifter, same = make(), make()
+    for one in (lifter, same):
+        run(one, camera, 3, places=[[0, 0, 4]])
+    late = lifter.lift(standing(camera, [[1, 0, 4]]), camera, 10 * S + 2 * FRAME - step_back)
+    assert late.skeletons == ()
+    assert "is not newer than the last frame's" in late.report.refused
+    now = 10 * S + 3 * FRAME
+    a = lifter.lift(standing(camera, [[0, 0, 4]]), camera, now).skeletons[0]
+    b = same.lift(standing(camera, [[0, 0, 4]]), camera, now).skeletons[0]
+    np.testing.assert_array_equal(a.xyz, b.xyz)
+
+
+def anew(make, camera):
+    return run(make(), camera, 1, places=[[0.3, 0, 4]]).skeletons[0].xyz
+
+
+def test_a_clock_that_jumps_back_starts_everyone_anew(make, camera):
+    lifter = make()
+    run(lifter, camera, 5, places=[[0, 0, 4]], start=100 * S)
+    result = run(lifter, camera, 1, places=[[0.3, 0, 4]], start=S)
+    assert result.report.messages == ("the clock jumped back: everyone starts anew",)
+    np.testing.assert_array_equal(result.skeletons[0].xyz, anew(make, camera))
+
+
+def test_another_camera_starts_everyone_anew(make, camera):
+    lifter = make()
+    run(lifter, camera, 5, places=[[0, 0, 4]])
+    other = Camera.from_fov(1280, 720, diagonal_fov_deg=90)
+    result = run(lifter, other, 1, places=[[0.3, 0, 4]], start=20 * S)
+    assert result.report.messages == ("the camera changed: everyone starts anew",)
+    np.testing.assert_allclose(
+        result.skeletons[0].xyz, run(make(), other, 1, places=[[0.3, 0, 4]]).skeletons[0].xyz
+    )
+
+
+def test_an_equal_camera_is_the_same_camera(make, camera):
+    lifter = make()
+    run(lifter, camera, 2, places=[[0, 0, 4]])
+    result = run(lifter, Camera.from_fov(1280, 720), 1, places=[[0, 0, 4]], start=11 * S)
+    assert result.report.messages == ()
+
+
+@pytest.mark.parametrize(("gap_s", "is_new"), [(0.8, False), (1.5, True)])
+def test_a_long_gap_starts_a_person_anew(make, camera, gap_s, is_new):
+    lifter = make()
+    feeds = spy(lifter)
+    run(lifter, camera, 5, places=[[0, 0, 4]])
+    start = 10 * S + 4 * FRAME + round(gap_s * S)
+    lifter.lift(standing(camera, [[0, 0, 4]]), camera, start)
+    assert (feeds[-1]["previous_age"][0] < 0) == is_new
+    assert (feeds[-1]["age"] < 0).all() == is_new
+
+
+def test_one_persons_gap_is_theirs_alone(make, camera):
+    lifter = make()
+    both = standing(camera, [[-1, 0, 4], [1, 0, 4]])
+    feeds = spy(lifter)
+    lifter.lift(both, camera, 0)
+    for k in range(1, 60):
+        lifter.lift(both.take([1]), camera, k * FRAME)
+    lifter.lift(both, camera, 60 * FRAME)
+    age = dict(zip(lifter._memory.people.track_id[:2], feeds[-1]["previous_age"], strict=True))
+    assert age[1] == -1
+    assert age[2] == pytest.approx(1 / 30, rel=1e-4)
+
+
+def test_nan_from_the_network_costs_one_person_one_frame(make, camera):
+    """The synthetic network answers NaN for a nose scored above 0.995."""
+    lifter, calm = make(), make()
+    places = [[-1, 0, 4], [1, 0, 4]]
+    for one in (lifter, calm):
+        run(one, camera, 4, places=places)
+    score = np.full((2, 17), 0.9)
+    score[0, 0] = 1.0
+    now = 10 * S + 4 * FRAME
+    bad = lifter.lift(standing(camera, places, score=score), camera, now)
+    good = calm.lift(standing(camera, places), camera, now)
+    assert bad.report.failed == (1,)
+    assert "person 1: the network's answer is not finite" in bad.report.messages[0]
+    assert [s.track_id for s in bad.skeletons] == [2]
+    np.testing.assert_array_equal(bad.skeletons[0].xyz, good.skeletons[1].xyz)
+    feeds = spy(lifter)
+    after = lifter.lift(standing(camera, places), camera, now + FRAME)
+    calm_after = calm.lift(standing(camera, places), camera, now + FRAME)
+    assert len(after.skeletons) == 2
+    np.testing.assert_array_equal(after.skeletons[1].xyz, calm_after.skeletons[1].xyz)
+    row = lifter._memory.people.row_of(1)
+    assert feeds[-1]["previous_age"][row] == -1
+
+
+def test_people_without_identity_are_lifted_from_one_frame(make, camera):
+    lifter = make()
+    for k in range(3):
+        people = standing(camera, [[-1, 0, 4], [1, 0, 4]], ids=[-1, -1])
+        result = lifter.lift(people, camera, k * FRAME)
+        assert [s.track_id for s in result.skeletons] == [-1, -1]
+    assert lifter._memory.people.count == 0
+
+
+def test_one_identity_given_twice_is_lifted_once(make, camera):
+    result = make().lift(standing(camera, [[-1, 0, 4], [1, 0, 4]], ids=[5, 5]), camera, 0)
+    assert [s.track_id for s in result.skeletons] == [5]
+    assert "track ids given to several people" in result.report.messages[0]
+
+
+def test_more_people_than_fit_take_turns(make, camera):
+    lifter = make(max_people=2, max_tracks=10)
+    people = standing(camera, [[0.5 * k - 1, 0, 4] for k in range(5)])
+    seen = []
+    for k in range(3):
+        report = (result := lifter.lift(people, camera, k * FRAME)).report
+        assert len(result.skeletons) + len(report.waiting) == 5
+        seen += [s.track_id for s in result.skeletons]
+    assert sorted(seen) == [1, 2, 3, 4, 5]
+
+
+def test_more_people_than_can_be_remembered_are_left_out(make, camera):
+    people = standing(camera, [[0.5 * k - 1, 0, 4] for k in range(5)])
+    result = make(max_people=3, max_tracks=3).lift(people, camera, 0)
+    assert result.report.left_out == 2
+    assert len(result.skeletons) == 3
+    assert "2 people beyond max_tracks (3) are left out" in result.report.messages
+
+
+def test_a_deadline_takes_hypotheses_then_steps_then_turns(make, camera):
+    lifter = make(deadline_s=10.0, min_hypotheses=2)
+    people = standing(camera, [[0.5 * k - 1, 0, 4] for k in range(5)])
+    full = lifter.lift(people, camera, 0).report
+    assert (full.hypotheses, full.steps, full.degraded) == (5, 5, ())
+    tight = lifter.lift(people, camera, FRAME, deadline_s=1e-9)
+    assert (tight.report.hypotheses, tight.report.steps) == (2, 1)
+    assert len(tight.skeletons) == 1
+    assert tight.report.degraded == (
+        "2 of 5 hypotheses", "1 of 5 steps", "1 of 5 people in turns",
+    )  # fmt: skip
+    assert len(tight.report.waiting) == 4
+    for k in range(2, 400):
+        report = lifter.lift(people, camera, k * FRAME, deadline_s=10.0).report
+    assert report.degraded == ()
+
+
+def test_every_stage_is_timed(make, camera):
+    stages = run(make(), camera, 2, places=[[0, 0, 4]]).report.stage_s
+    assert set(stages) == {"undistort", "window", "graph", "root", "total"}
+    parts = sum(v for k, v in stages.items() if k != "total")
+    assert 0 < parts <= stages["total"]
+
+
+def test_fewer_steps_and_other_windows_can_be_asked_for(make, camera):
+    report = run(make(steps=2, hypotheses=3, window=12), camera, 20, places=[[0, 0, 4]]).report
+    assert (report.hypotheses, report.steps) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"steps": 4}, r"expected steps to be one of \[1, 2, 5\], got 4"),
+        ({"window": 13}, "window: expected at most 12 frames, got 13"),
+        ({"model": "nonsense"}, "unknown model 'nonsense'"),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused(make, settings, error):
+    with pytest.raises(ModelError, match=error):
+        make(**settings)
+
+
+def test_guidance_can_be_switched_off_or_weighted(make, camera):
+    for settings, weights in (
+        ({}, [1, 1, 0.01, 0.01]),
+        ({"guidance": False}, [0, 0, 0, 0]),
+        ({"guidance_weights": (2.0, 0.0, 1.0, 0.5)}, [2, 0, 1, 0.5]),
+    ):
+        lifter = make(**settings)
+        feeds = spy(lifter)
+        run(lifter, camera, 1, places=[[0, 0, 4]])
+        np.testing.assert_allclose(feeds[0]["guidance"], weights)
+
+
+def test_other_joint_sets_are_refused(make, camera):
+    people = People2D(xy=np.zeros((1, 17, 2)), score=np.ones((1, 17)), joint_set="h36m17")
+    with pytest.raises(InputError, match="expected joint set coco17, got 'h36m17'"):
+        make().lift(people, camera, 0)
+
+
+def test_reset_forgets_everything(make, camera):
+    lifter = make()
+    run(lifter, camera, 5, places=[[0, 0, 4]], start=100 * S)
+    lifter.reset()
+    result = run(lifter, camera, 1, places=[[0.3, 0, 4]])
+    assert result.report.messages == ()
+    np.testing.assert_array_equal(result.skeletons[0].xyz, anew(make, camera))
+
+
+def test_the_same_frames_give_the_same_skeletons(make, camera):
+    a = run(make(), camera, 5, places=[[0, 0, 4]]).skeletons[0]
+    b = run(make(), camera, 5, places=[[0, 0, 4]]).skeletons[0]
+    np.testing.assert_array_equal(a.xyz, b.xyz)
+
+
+def test_a_backend_that_pads_gives_the_same_skeletons(make, camera):
+    pytest.importorskip("openvino", reason="needs openvino")
+    places = [[-1, 0, 4], [0, 0, 5], [1, 0, 4]]
+    a = run(make(), camera, 8, places=places)
+    b = run(make(backend="openvino"), camera, 8, places=places)
+    for x, y in zip(a.skeletons, b.skeletons, strict=True):
+        np.testing.assert_allclose(x.xyz, y.xyz, atol=1e-4)
+
+
+def spy(lifter):
+    """Copies of everything that goes into the backend from now on."""
+    seen = []
+    backend = lifter.backend
+    original = backend.run
+
+    def run_and_note(feeds):
+        seen.append({n: v.copy() for n, v in feeds.items()})
+        return original(feeds)
+
+    backend.run = run_and_note
+    return seen
+
