@@ -1,6 +1,7 @@
 """YOLO-pose through the user's own ``ultralytics``.
 
-It is AGPL-3.0 and therefore not a dependency of this package.
+It is AGPL-3.0 and therefore not a dependency of this package. A ``.pt`` file is a pickle that runs
+code when it is loaded: use those you trust, or an exported model.
 """
 
 from __future__ import annotations
