@@ -21,6 +21,7 @@ from diffpose_ros.cli._options import (
 )
 from diffpose_ros.core import InputError
 from diffpose_ros.evaluation import benchmark, protocol, report
+from diffpose_ros.evaluation.per_action import in_papers_order, mean_over_actions
 
 EXAMPLES = """
 diffpose_ros evaluate --data lifting_val.npz
@@ -42,6 +43,9 @@ COLUMNS = {
     "coverage_1sigma": ("in 1 sigma", "%"),
     "coverage_2sigma": ("in 2 sigma", "%"),
 }
+
+PER_ACTION = ("mpjpe_mm", "p_mpjpe_mm", "pck150", "mpjve_mm", "acc_err_mm")
+"""What fits on a line; the JSON has everything."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -120,13 +124,18 @@ def _table(model: str, scores: report.Scores, per_action: dict[str, report.Score
             table.add_row(label, _number(getattr(scores, name), unit), unit)
         return table
     table.add_column("action")
-    for label, unit in COLUMNS.values():
+    table.add_column("frames", justify="right")
+    columns = {name: COLUMNS[name] for name in PER_ACTION}
+    for label, unit in columns.values():
         table.add_column(f"{label}\n{unit}", justify="right")
-    for action, row in (*per_action.items(), ("all", scores)):
-        if action == "all":
-            table.add_section()
-        cells = [_number(getattr(row, n), unit) for n, (_, unit) in COLUMNS.items()]
-        table.add_row(action, *cells)
+    for action, row in in_papers_order(per_action).items():
+        cells = [_number(getattr(row, n), unit) for n, (_, unit) in columns.items()]
+        table.add_row(action, str(row.frames), *cells)
+    table.add_section()
+    means = [_number(mean_over_actions(per_action, n), u) for n, (_, u) in columns.items()]
+    table.add_row("mean of actions", "", *means)
+    cells = [_number(getattr(scores, n), unit) for n, (_, unit) in columns.items()]
+    table.add_row("mean of frames", str(scores.frames), *cells)
     return table
 
 

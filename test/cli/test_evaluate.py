@@ -82,6 +82,8 @@ def test_actions_get_rows_of_their_own(call, data, lifter, tmp_path):
     outcome = call("evaluate", "--data", data, "--per-action", "--json", out)
     assert outcome.code == 0, outcome.err
     assert set(json.loads(out.read_text())["per_action"]) == {"walk", "run"}
+    for row in ("walk", "run", "mean of actions", "mean of frames"):
+        assert row in outcome.out
 
 
 def test_a_slower_camera_sees_fewer_frames(call, data, lifter, tmp_path):
