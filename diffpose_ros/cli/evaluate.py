@@ -21,7 +21,6 @@ from diffpose_ros.cli._options import (
 )
 from diffpose_ros.core import InputError
 from diffpose_ros.evaluation import benchmark, protocol, report
-from diffpose_ros.evaluation.per_action import in_papers_order, mean_over_actions
 
 EXAMPLES = """
 diffpose_ros evaluate --data lifting_val.npz
@@ -123,6 +122,8 @@ def _table(model: str, scores: report.Scores, per_action: dict[str, report.Score
         for name, (label, unit) in COLUMNS.items():
             table.add_row(label, _number(getattr(scores, name), unit), unit)
         return table
+    from diffpose_ros.evaluation.per_action import in_papers_order, mean_over_actions
+
     table.add_column("action")
     table.add_column("frames", justify="right")
     columns = {name: COLUMNS[name] for name in PER_ACTION}
