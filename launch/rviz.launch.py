@@ -25,12 +25,22 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "rviz_config", default_value=str(CONFIG), description="RViz config file."
             ),
+            DeclareLaunchArgument(
+                "fixed_frame",
+                default_value="camera_optical_frame",
+                description="Frame that RViz holds still: the camera's, or one above it in /tf.",
+            ),
             Node(
                 package="rviz2",
                 executable="rviz2",
                 name="rviz",
                 namespace=namespace,
-                arguments=["-d", LaunchConfiguration("rviz_config")],
+                arguments=[
+                    "-d",
+                    LaunchConfiguration("rviz_config"),
+                    "-f",
+                    LaunchConfiguration("fixed_frame"),
+                ],
                 remappings=[
                     ("/diffpose/image_raw", LaunchConfiguration("image")),
                     *((f"/diffpose/{topic}", topic) for topic in ("annotated", "markers")),
