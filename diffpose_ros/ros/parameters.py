@@ -178,6 +178,8 @@ class ParameterSet:
         self._logger = node.get_logger()
         given = {spec.name: _declare(node, spec, defaults[spec.name]) for spec in specs}
         self.values: dict[str, Any] = merged(specs, defaults, given, check)
+        # rclpy refuses some by itself before it asks _validate, and logs none
+        node.add_pre_set_parameters_callback(self._log_refusal)
         node.add_on_set_parameters_callback(self._validate)
         node.add_post_set_parameters_callback(self._apply)
 
@@ -187,12 +189,25 @@ class ParameterSet:
     def _validate(self, parameters: Sequence[Any]) -> Any:
         from rcl_interfaces.msg import SetParametersResult
 
+        reason = self._refusal(parameters)
+        return SetParametersResult(successful=not reason, reason=reason)
+
+    def _log_refusal(self, parameters: Sequence[Any]) -> Sequence[Any]:
+        fixed = {spec.name for spec in self._specs if spec.read_only}
+        reason = self._refusal(parameters) or "; ".join(
+            f"parameter '{p.name}' can be set at start only" for p in parameters if p.name in fixed
+        )
+        if reason:
+            self._logger.error(f"refused, the old values stay: {reason}")
+        return parameters
+
+    def _refusal(self, parameters: Sequence[Any]) -> str:
+        """Why these changes cannot be made; empty when they can."""
         try:
             merged(self._specs, self.values, {p.name: p.value for p in parameters}, self._check)
         except ConfigError as error:
-            self._logger.error(f"refused, the old values stay: {error}")
-            return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
+            return str(error)
+        return ""
 
     def _apply(self, parameters: Sequence[Any]) -> None:
         changes = {p.name: p.value for p in parameters}

@@ -1,0 +1,121 @@
+"""Parameters of running nodes: described, refused whole, the old values kept."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
+
+from rclpy.parameter import Parameter  # noqa: E402
+
+from diffpose_ros.core import ConfigError  # noqa: E402
+from diffpose_ros.nodes.graph import NODES, make_nodes, node_class  # noqa: E402
+from diffpose_ros.nodes.markers import MarkersNode  # noqa: E402
+
+
+def values(node):
+    return {name: node.get_parameter(name).value for name in node.parameters.values}
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_every_parameter_is_described(bench, name):
+    node = bench.add(node_class(name), start=False)
+    for parameter in node.parameters.values:
+        descriptor = node.describe_parameter(parameter)
+        assert descriptor.description.endswith("."), parameter
+        value = node.get_parameter(parameter).value
+        if isinstance(value, float):
+            assert descriptor.floating_point_range, f"{parameter} has no range"
+        elif isinstance(value, int) and not isinstance(value, bool):
+            assert descriptor.integer_range, f"{parameter} has no range"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("lifetime_s", 1e6, "parameter 'lifetime_s': expected 0.05 to 60"),
+        ("lifetime_s", "long", "expected a number with a decimal point, got a string 'long'"),
+        ("lifetime_s", 1, "write 1.0"),
+        ("ellipsoids", "yes", "expected a boolean, got a string 'yes'"),
+    ],
+    ids=["range", "type", "integer", "boolean"],
+)
+def test_a_wrong_value_at_run_time_is_refused_and_the_old_one_kept(bench, name, value, text):
+    node = bench.add(MarkersNode)
+    before = values(node)
+    (result,) = node.set_parameters([Parameter(name, value=value)])
+    assert not result.successful
+    assert name in result.reason
+    assert values(node) == before == dict(node.parameters.values)
+    assert bench.logged("refused, the old values stay")
+    assert text in bench.read_log()
+
+
+def test_a_set_with_one_wrong_value_is_refused_whole(bench):
+    node = bench.add(MarkersNode)
+    before = values(node)
+    result = node.set_parameters_atomically(
+        [Parameter("joint_diameter", value=0.2), Parameter("bone_width", value=-1.0)]
+    )
+    assert not result.successful
+    assert "bone_width" in result.reason
+    assert values(node) == before == dict(node.parameters.values)
+
+
+def test_a_right_set_is_applied_whole(bench):
+    node = bench.add(MarkersNode)
+    result = node.set_parameters_atomically(
+        [Parameter("joint_diameter", value=0.2), Parameter("bone_width", value=0.1)]
+    )
+    assert result.successful
+    assert (node.parameters["joint_diameter"], node.parameters["bone_width"]) == (0.2, 0.1)
+    style = node._style()
+    assert (style.joint_diameter, style.bone_width) == (0.2, 0.1)
+
+
+def test_a_read_only_parameter_is_refused_at_run_time(bench, kit):
+    from functools import partial
+
+    from diffpose_ros.nodes.lifter import LifterNode
+
+    node = bench.add(partial(LifterNode, make_lifter=kit.FakeLifter))
+    assert node.describe_parameter("model").read_only
+    (result,) = node.set_parameters([Parameter("model", value="other")])
+    assert not result.successful
+    assert node.get_parameter("model").value == node.parameters["model"] == "starpose"
+    assert bench.logged("parameter 'model' can be set at start only")
+
+
+@pytest.mark.parametrize(
+    ("node", "given", "text"),
+    [
+        ("markers", {"lifetime_s": 1e9}, "parameter 'lifetime_s': expected 0.05 to 60"),
+        ("markers", {"lifetime_s": "x"}, "expected a number with a decimal point, got a string"),
+        ("lifter", {"backend": "abacus"}, "expected one of auto, onnxruntime"),
+        ("lifter", {"person_height": 0.1}, "person_height: expected 0.4 to 2.8, got 0.1"),
+        ("lifter", {"max_people": 60, "max_tracks": 50}, "max_people: expected at most max_tracks"),
+        ("keypoints", {"input_size": 385}, "expected a multiple of 32, got 385"),
+    ],
+)
+def test_a_wrong_value_at_start_is_refused_with_one_line(bench, node, given, text):
+    with pytest.raises(ConfigError) as caught:
+        make_nodes(bench.context, {node: given}, names=[node])
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_process_with_a_wrong_parameter_ends_with_one_line_and_no_traceback():
+    code = "import sys; from diffpose_ros.nodes.markers import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--ros-args", "-p", "lifetime_s:=long"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines() == [
+        "[ERROR] parameter 'lifetime_s': expected a number with a decimal point, "
+        "got a string 'long'"
+    ]

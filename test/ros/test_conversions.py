@@ -1,0 +1,177 @@
+"""Messages to values and back lose nothing; damaged ones are refused with one line."""
+
+from __future__ import annotations
+
+import array
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
+
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
+from diffpose_ros.core import Camera, InputError, People2D, Skeleton, TrackState  # noqa: E402
+from diffpose_ros.ros import conversions, images  # noqa: E402
+
+RNG = np.random.default_rng(5)
+HEADER = Header(stamp=conversions.ns_to_stamp(1_234_567_890_123_456_789), frame_id="eye")
+
+
+@pytest.mark.parametrize("ns", [0, 1, 999_999_999, 1_000_000_000, 1_795_259_682_847_917_795])
+def test_stamps_keep_every_nanosecond(ns):
+    assert conversions.stamp_to_ns(conversions.ns_to_stamp(ns)) == ns
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.25, 1.5, -0.25, 1e-9])
+def test_durations_may_be_negative(seconds):
+    duration = conversions.seconds_to_duration(seconds)
+    assert duration.nanosec < 1_000_000_000
+    assert conversions.stamp_to_ns(duration) == round(seconds * 1e9)
+
+
+def test_people_come_back_as_they_went():
+    people = People2D(
+        xy=RNG.uniform(0, 640, (3, 17, 2)),
+        score=RNG.uniform(0, 1, (3, 17)).astype(np.float32),
+        person_score=np.float32([0.5, 0.25, 1.0]),
+        track_id=[4, -1, 2_000_000_000],
+        age_s=[0.0, 1.25, 3600.5],
+        state=[0, 1, 2],
+    )
+    message = conversions.people_to_message(people, HEADER, width=640, height=480, detector="d")
+    back = conversions.people_from_message(message)
+    for name in ("xy", "score", "person_score", "track_id", "age_s", "state"):
+        assert np.array_equal(getattr(back, name), getattr(people, name)), name
+    assert message.header == HEADER
+
+
+def test_nobody_comes_back_as_nobody():
+    message = conversions.people_to_message(
+        People2D.empty(), HEADER, width=64, height=48, detector="d"
+    )
+    assert len(conversions.people_from_message(message)) == 0
+
+
+def test_a_skeleton_comes_back_as_it_went():
+    spread = RNG.normal(size=(18, 3, 3))
+    covariance = spread @ spread.transpose(0, 2, 1)
+    skeleton = Skeleton(
+        xyz=RNG.normal(size=(17, 3)),
+        covariance=covariance[:17],
+        score=RNG.uniform(0, 1, 17).astype(np.float32),
+        root=RNG.normal(size=3),
+        root_is_metric=True,
+        track_id=7,
+        age_s=2.5,
+        state=TrackState.OCCLUDED,
+        person_score=0.5,
+        root_covariance=covariance[17],
+    )
+    message = conversions.skeleton_to_message(skeleton, HEADER, width=640, height=480)
+    back = conversions.skeleton_from_message(message)
+    for name in ("xyz", "covariance", "score", "root", "root_covariance"):
+        assert np.array_equal(getattr(back, name), getattr(skeleton, name)), name
+    assert (back.root_is_metric, back.track_id, back.age_s) == (True, 7, 2.5)
+    assert (back.state, back.person_score) == (TrackState.OCCLUDED, 0.5)
+    assert [j.name for j in message.joints][:2] == ["hip", "right_hip"]
+
+
+@pytest.mark.parametrize("damage", ["joint set", "joints", "NaN"])
+def test_a_damaged_skeleton_is_refused(damage):
+    skeleton = Skeleton(
+        xyz=np.zeros((17, 3)), covariance=np.zeros((17, 3, 3)), score=np.ones(17),
+        root=np.zeros(3), root_is_metric=False,
+    )  # fmt: skip
+    message = conversions.skeleton_to_message(skeleton, HEADER, width=640, height=480)
+    if damage == "joint set":
+        message.joint_set = "smpl"
+    elif damage == "joints":
+        message.joints.pop()
+    else:
+        message.root.z = math.nan
+    with pytest.raises(InputError):
+        conversions.skeleton_from_message(message)
+
+
+@pytest.mark.parametrize(
+    ("model", "size"),
+    [("none", 0), ("plumb_bob", 5), ("rational_polynomial", 8), ("equidistant", 4)],
+)
+def test_a_camera_comes_back_as_it_went(model, size):
+    k = np.array([[500.0, 0, 320], [0, 510.0, 240], [0, 0, 1]])
+    camera = Camera(
+        matrix=k, width=640, height=480, distortion=RNG.normal(size=size) * 0.01, model=model,
+        frame_id="eye",
+    )  # fmt: skip
+    info = conversions.camera_to_info(camera, HEADER)
+    back = conversions.camera_from_info(info)
+    assert np.array_equal(back.matrix, k)
+    assert (back.width, back.height, back.frame_id) == (640, 480, "eye")
+    assert back.distortion[:size] == pytest.approx(camera.distortion)
+    assert not back.distortion[size:].any()
+
+
+def test_a_region_of_interest_and_binning_move_and_scale_the_camera():
+    k = np.array([[500.0, 0, 320], [0, 500.0, 240], [0, 0, 1]])
+    info = conversions.camera_to_info(Camera(matrix=k, width=640, height=480), HEADER)
+    info.roi.x_offset, info.roi.y_offset = 100, 40
+    info.roi.width, info.roi.height = 400, 200
+    info.binning_x = info.binning_y = 2
+    camera = conversions.camera_from_info(info)
+    assert (camera.width, camera.height) == (200, 100)
+    assert camera.focal == (250.0, 250.0)
+    assert camera.matrix[:2, 2] == pytest.approx([110.0, 100.0])
+
+
+def test_no_distortion_model_is_none_unless_there_are_coefficients():
+    info = conversions.camera_to_info(Camera.from_fov(64, 48), HEADER)
+    info.distortion_model, info.d = "", []
+    assert conversions.camera_from_info(info).model == "none"
+    info.d = [0.1, 0.0, 0.0, 0.0]
+    with pytest.raises(InputError, match="without a distortion model"):
+        conversions.camera_from_info(info)
+
+
+def test_an_rgb_image_comes_back_as_it_went():
+    rgb = RNG.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    assert np.array_equal(images.image_to_rgb(images.rgb_to_image(rgb, HEADER)), rgb)
+    flipped = rgb[:, ::-1]  # not contiguous
+    assert np.array_equal(images.image_to_rgb(images.rgb_to_image(flipped, HEADER)), flipped)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "channels"), [("rgb8", 3), ("bgr8", 3), ("mono8", 1), ("rgba8", 4), ("bgra8", 4)]
+)
+@pytest.mark.parametrize("padding", [0, 13])
+def test_encodings_with_and_without_padded_rows(encoding, channels, padding):
+    rgb = RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    if channels == 1:
+        rgb = np.repeat(rgb[..., :1], 3, axis=-1)
+    order = {"r": 0, "g": 1, "b": 2}
+    planes = [rgb[..., order[c]] for c in encoding[:3]] if channels > 1 else [rgb[..., 0]]
+    planes += [np.full((6, 8), 255, np.uint8)] * (channels - len(planes))
+    rows = np.stack(planes, -1).reshape(6, -1)
+    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=77)
+    message = Image(
+        width=8, height=6, encoding=encoding, step=rows.shape[1],
+        data=array.array("B", rows.tobytes()),
+    )  # fmt: skip
+    got = images.image_to_rgb(message)
+    assert np.array_equal(got, rgb)
+    assert got.flags.c_contiguous
+
+
+def test_compressed_images_survive_jpeg():
+    rgb = np.full((48, 64, 3), (200, 100, 50), np.uint8)
+    back = images.compressed_to_rgb(images.rgb_to_compressed(rgb, HEADER, quality=95))
+    assert back[10, 10] == pytest.approx([200, 100, 50], abs=4)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"hello" * 100])
+def test_what_is_no_jpeg_is_refused(data):
+    with pytest.raises(InputError, match="expected JPEG or PNG"):
+        images.compressed_to_rgb(CompressedImage(format="jpeg", data=array.array("B", data)))
