@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from diffpose_ros.core import ConfigError, People2D, TrackState, joint_set
+from diffpose_ros.core import People2D, TrackState, joint_set
 from diffpose_ros.core.oks import oks_matrix
 from diffpose_ros.tracking._track import Track
 from diffpose_ros.tracking.config import TrackerConfig
@@ -55,23 +55,17 @@ class Tracker:
         Args:
             people: what the detector saw; identities in it are ignored.
             stamp_ns: the image's stamp. One that lies before the last one (a bag's loop, a
-                clock's jump) resets the tracker.
+                clock's jump) resets the tracker, and so does another joint set.
 
         Returns:
             The confirmed people seen in this frame, by rising identity, keypoints and scores as
             they came in. The state is NEW in the first frame a person is published in, TRACKED
             after. With ``include_occluded``, unseen people follow as OCCLUDED.
-
-        Raises:
-            ConfigError: the joint set changed without a reset.
         """
         if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
             self.reset()
-        if self._tracks and people.joint_set != self._joint_set:
-            raise ConfigError(
-                f"tracker: the joint set changed from '{self._joint_set}' to "
-                f"'{people.joint_set}'; reset the tracker first"
-            )
+        if people.joint_set != self._joint_set:
+            self.reset()
         self._joint_set, self._stamp_ns = people.joint_set, stamp_ns
         self._forget(stamp_ns)
 

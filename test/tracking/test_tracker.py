@@ -224,15 +224,15 @@ def test_nobody_in_view():
     assert out.xy.shape == (0, 17, 2)
 
 
-def test_another_joint_set_works_but_not_in_between():
+def test_another_joint_set_works_and_means_other_people():
     tracker = Tracker()
+    follow(tracker, scene([Walker((300, 600))], 0.2))
     people = People2D(xy=np.random.default_rng(0).uniform(0, 300, (1, 17, 2)),
                       score=np.ones((1, 17)), joint_set="h36m17")  # fmt: skip
     for k in range(3):
-        out = tracker.update(people, k)
+        out = tracker.update(people, 10**9 + k)
     assert out.joint_set == "h36m17"
-    with pytest.raises(ConfigError, match="changed from 'h36m17' to 'coco17'"):
-        tracker.update(People2D.empty(), 4)
+    assert out.track_id.tolist() == [1]
 
 
 # ---- whatever comes

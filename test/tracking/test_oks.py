@@ -1,0 +1,75 @@
+"""OKS: 1 for the same place, falling with distance by body size, blind to hidden joints."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffpose_ros.core.oks import extent, oks_matrix
+
+
+def people(n=3, seed=0):
+    return np.random.default_rng(seed).uniform(0, 200, (n, 17, 2))
+
+
+ALL = np.ones((3, 17), dtype=bool)
+
+
+def test_everyone_is_most_like_themselves():
+    xy = people()
+    oks = oks_matrix(xy, ALL, xy, ALL, extent(xy, ALL)[:, None])
+    np.testing.assert_allclose(np.diag(oks), 1.0)
+    assert (oks - np.eye(3) < 0.9).all()
+
+
+def test_the_value_is_cocos():
+    """One keypoint (the nose, sigma 0.026) moved by twice 2 sigma sqrt(area)."""
+    xy = people(1)
+    moved = xy.copy()
+    moved[0, 0, 0] += 2 * (2 * 0.026 * 150)
+    oks = oks_matrix(xy, ALL[:1], moved, ALL[:1], np.array([[150.0]]))
+    assert oks[0, 0] == pytest.approx((16 + np.exp(-2.0)) / 17)
+
+
+@given(scale=st.floats(0.01, 100), seed=st.integers(0, 100))
+def test_image_scale_does_not_matter(scale, seed):
+    a, b = people(2, seed), people(2, seed + 1)
+    seen = ALL[:2]
+    one = oks_matrix(a, seen, b, seen, extent(a, seen)[:, None], spread=3)
+    other = oks_matrix(
+        a * scale, seen, b * scale, seen, extent(a * scale, seen)[:, None], spread=3
+    )  # fmt: skip
+    np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+def test_hidden_joints_do_not_count():
+    a, b = people(1), people(1)
+    b[0, 9:] = 1e6
+    seen = ALL[:1].copy()
+    seen[0, 9:] = False
+    assert oks_matrix(a, ALL[:1], b, seen, np.array([[100.0]]))[0, 0] == 1.0
+
+
+def test_too_few_shared_joints_say_nothing():
+    xy, seen = people(1), np.zeros((1, 17), dtype=bool)
+    seen[0, :2] = True
+    assert oks_matrix(xy, seen, xy, ALL[:1], np.array([[100.0]]))[0, 0] == 0.0
+
+
+def test_extent_of_people_seen_whole_in_profile_and_not_at_all():
+    xy = np.zeros((3, 17, 2))
+    xy[0, 1] = 100, 200
+    xy[1, 1] = 0, 300
+    seen = ALL.copy()
+    seen[2] = False
+    whole, profile, hidden = extent(xy, seen)
+    assert whole == pytest.approx(np.sqrt(100 * 200))
+    assert profile == pytest.approx(np.sqrt(300 * 100))
+    assert hidden == 0
+
+
+def test_nobody():
+    none = np.zeros((0, 17, 2))
+    seen = np.zeros((0, 17), dtype=bool)
+    assert extent(none, seen).shape == (0,)
+    assert oks_matrix(none, seen, people(), ALL, np.zeros((0, 1))).shape == (0, 3)
