@@ -2,14 +2,17 @@
 
 The field's standard files hold Python dictionaries as pickled object arrays. ``numpy.load`` opens
 those with ``allow_pickle=True`` only, which executes whatever the file asks for. Here the pickle
-goes through an unpickler that knows numpy's array constructors and nothing else.
+goes through :mod:`safe_pickle`, which knows numpy's array constructors and nothing else.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
+import struct
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,63 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
+from diffpose_ros.data import safe_pickle
 
+# What zipfile, numpy's header parser and the unpickler raise over a damaged file.
 _BROKEN = (
     AttributeError, EOFError, ImportError, IndexError, KeyError, MemoryError, OSError,
-    OverflowError, RecursionError, TypeError, UnicodeError, ValueError, zipfile.BadZipFile,
-    zipfile.LargeZipFile,
+    OverflowError, RuntimeError, SyntaxError, TypeError, UnicodeError, ValueError, struct.error,
+    pickle.UnpicklingError, tokenize.TokenError, zipfile.BadZipFile, zipfile.LargeZipFile,
+    zlib.error,
 )  # fmt: skip
-_NUMPY_CORES = ("numpy.core.", "numpy._core.")
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """``_codecs.encode`` as old pickles of bytes use it; any other codec is refused."""
-    if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"codec '{encoding}'")
-    return text.encode("latin1")
-
-
-def _globals() -> dict[tuple[str, str], Any]:
-    # Asked of numpy itself: where its constructors live changed between versions 1 and 2.
-    reconstruct = np.zeros(0).__reduce__()[0]  # type: ignore[misc]
-    scalar = np.float64(0).__reduce__()[0]  # type: ignore[misc]
-    frombuffer = np.zeros(1).__reduce_ex__(5)[0]  # type: ignore[misc]
-    allowed: dict[tuple[str, str], Any] = {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("_codecs", "encode"): _encode,
-    }
-    for core in _NUMPY_CORES:
-        allowed[core + "multiarray", "_reconstruct"] = reconstruct
-        allowed[core + "multiarray", "scalar"] = scalar
-        allowed[core + "numeric", "_frombuffer"] = frombuffer
-    return allowed
-
-
-_ALLOWED = _globals()
-
-
-class RestrictedUnpickler(pickle.Unpickler):
-    """Knows numpy arrays, numpy scalars and plain Python containers; refuses every other name.
-
-    Raises:
-        pickle.UnpicklingError: the stream asks for any other global.
-    """
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The object behind ``module.name``, if it is one of numpy's constructors."""
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"'{module}.{name}'") from None
-
-    def persistent_load(self, pid: Any) -> Any:
-        """Refuse references to things outside the file."""
-        raise pickle.UnpicklingError("a persistent reference")
 
 
 def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, Any]:
-    """Read arrays from an ``.npz`` file; object arrays pass the restricted unpickler.
+    """Read arrays from an ``.npz`` file; object arrays pass :mod:`safe_pickle`.
 
     Args:
         path: the file.
@@ -101,7 +60,7 @@ def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, Any]:
             return {n: _read_npy(archive.read(n + ".npy")) for n in names}
     except InputError:
         raise
-    except pickle.UnpicklingError as error:
+    except safe_pickle.RefusedError as error:
         raise InputError(
             f"{path}: refused, its pickle asks for {error}; only numpy arrays in dictionaries, "
             "lists and tuples are read"
@@ -120,28 +79,10 @@ def _read_npy(raw: bytes) -> Any:
     else:
         raise ValueError(f"unknown .npy version {version[0]}.{version[1]}")
     if dtype.hasobject:
-        # latin1 reads arrays that Python 2 wrote and changes nothing in newer files.
-        value = RestrictedUnpickler(stream, encoding="latin1").load()
+        value = safe_pickle.load(stream)
         return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
     stream.seek(0)
     return np.lib.format.read_array(stream, allow_pickle=False)
-
-
-def save_object(path: str | Path, **values: Any) -> None:
-    """Write dictionaries of arrays in the layout that :func:`read_arrays` reads.
-
-    Args:
-        path: an ``.npz`` file to write.
-        values: dictionaries, lists or arrays, by name.
-    """
-    packed = {}
-    for name, value in values.items():
-        if isinstance(value, np.ndarray):
-            packed[name] = value
-        else:
-            packed[name] = np.empty((), dtype=object)
-            packed[name][()] = value
-    np.savez_compressed(path, **packed)  # type: ignore[arg-type]
 
 
 def read_plain(path: str | Path, what: str, required: tuple[str, ...]) -> dict[str, NDArray]:
