@@ -9,6 +9,7 @@ from diffpose_ros.core import COCO17, H36M17, InputError
 from diffpose_ros.data import clips
 from diffpose_ros.data.clips import Clip, load_clips, save_clips
 from diffpose_ros.data.face import coco_from_h36m
+from diffpose_ros.data.synthesis import MotionLibrary
 
 
 def standing() -> np.ndarray:
@@ -227,3 +228,11 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
     (tmp_path / "b.npz").write_text("offsets: 3")
     with pytest.raises(InputError, match="not a readable"):
         load_clips(tmp_path / "b.npz")
+
+
+def test_saved_clips_are_what_training_reads(tmp_path):
+    clips.save_clips(tmp_path / "a.npz", [clip(), clip(frames=7).with_up("z")])
+    library = MotionLibrary.from_npz(tmp_path / "a.npz")
+    assert library.fps == 30.0
+    np.testing.assert_array_equal(library.lengths, [5, 7])
+    np.testing.assert_allclose(library.body[5, :17], standing(), atol=1e-6)
