@@ -71,11 +71,18 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")
     from diffpose_ros.cli import _graph, _recording
-    from diffpose_ros.media.bag import typestore
+    from diffpose_ros.media.bag import check_replaceable, typestore
 
     console = Console()
     _options.writable(f"{args.output}.mp4")
+    if not args.no_bag:
+        check_replaceable(Path(args.output))
     video, camera = args.video, args.camera
+    if video is not None and video.isdigit() and not Path(video).exists():
+        raise InputError(
+            "demo plays files and folders; for a webcam: "
+            f"ros2 launch diffpose_ros lift.launch.py video:={video}"
+        )
     if video is None:
         console.print(f"clip: {_clip.CREDIT}", highlight=False)
         video = _clip.demo_clip()

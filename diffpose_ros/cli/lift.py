@@ -99,12 +99,15 @@ def run(args: argparse.Namespace) -> int:
             )
             writer = stack.enter_context(VideoWriter(overlay_path, source.fps, overlay.size))
         start = time.perf_counter()
-        for image, stamp_ns in _shown(source, args.frames, console):
-            people: People2D = tracker.update(detector.detect(image), stamp_ns)
-            result = lifter.lift(people, camera, stamp_ns)
-            table.add(stamp_ns, people, result.skeletons)
-            if overlay is not None and writer is not None:
-                writer.write(overlay.compose(image, people, result.skeletons, stamp_ns / 1e9))
+        try:
+            for image, stamp_ns in _shown(source, args.frames, console):
+                people: People2D = tracker.update(detector.detect(image), stamp_ns)
+                result = lifter.lift(people, camera, stamp_ns)
+                table.add(stamp_ns, people, result.skeletons)
+                if overlay is not None and writer is not None:
+                    writer.write(overlay.compose(image, people, result.skeletons, stamp_ns / 1e9))
+        except KeyboardInterrupt:
+            console.print("stopped early; writing what there is")
         seconds = time.perf_counter() - start
     if table.frames == 0:
         raise InputError(f"{args.video}: not one image could be read from it")

@@ -13,8 +13,8 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import metadata
 
+from diffpose_ros import __version__
 from diffpose_ros.core import DiffposeError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -93,7 +93,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         description="3D human skeletons from a camera, frame by frame.",
         epilog="`diffpose_ros COMMAND --help` shows a command's options and examples.",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version()}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument(
         "--debug", action="store_true", help="log more and show the traceback of an error"
     )
@@ -104,14 +104,6 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         else:
             subparsers.add_parser(name, help=text)
     return parser
-
-
-def version() -> str:
-    """The installed version, or ``"source tree"``."""
-    try:
-        return metadata.version("diffpose_ros")
-    except metadata.PackageNotFoundError:
-        return "(source tree)"
 
 
 def _module(command: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -59,6 +58,16 @@ def typestore(folder: Path | None = None) -> Typestore:
     return store
 
 
+def check_replaceable(path: Path) -> None:
+    """Raise InputError when something other than a bag lies where a bag shall be written."""
+    if not path.exists():
+        return
+    if not path.is_dir() or any(
+        p.name != "metadata.yaml" and p.suffix != ".mcap" for p in path.iterdir()
+    ):
+        raise InputError(f"{path}: exists and is not a bag; move it or choose another place")
+
+
 class BagWriter:
     """A bag being written; use it as a context manager.
 
@@ -74,7 +83,8 @@ class BagWriter:
     def __init__(self, path: str | Path, topics: dict[str, str]) -> None:
         self.path = Path(path)
         self.store = typestore()
-        self._clear()
+        check_replaceable(self.path)
+        shutil.rmtree(self.path, ignore_errors=True)
         unknown = sorted({t for t in topics.values() if t not in self.store.types})
         if unknown:
             raise InputError(f"{self.path}: unknown message type {', '.join(unknown)}")
@@ -143,15 +153,3 @@ class BagWriter:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _clear(self) -> None:
-        if not self.path.exists():
-            return
-        bag_like = self.path.is_dir() and _only_bag_files(self.path.iterdir())
-        if not bag_like:
-            raise InputError(f"{self.path}: exists and is not a bag; move it or choose another")
-        shutil.rmtree(self.path)
-
-
-def _only_bag_files(paths: Iterable[Path]) -> bool:
-    return all(p.name == "metadata.yaml" or p.suffix == ".mcap" for p in paths)

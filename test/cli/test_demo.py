@@ -147,6 +147,21 @@ def test_a_node_that_does_not_start_is_one_line(call, video, stage, tmp_path):
     assert outcome.err == "diffpose_ros demo: error: lifter: model 'unicorn' not found\n"
 
 
+def test_a_folder_that_is_no_bag_is_found_before_the_nodes_start(call, video, stage, tmp_path):
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "thesis.txt").write_text("dear")
+    outcome = call("demo", video, "--output", tmp_path / "o")
+    assert outcome.code == 1
+    assert "exists and is not a bag" in outcome.err
+    assert stage.parameters is None
+
+
+def test_a_webcam_is_sent_to_the_launch_file(call, stage, tmp_path):
+    outcome = call("demo", "0", "--output", tmp_path / "o")
+    assert outcome.code == 1
+    assert "lift.launch.py video:=0" in outcome.err
+
+
 def test_a_missing_video_is_found_before_the_nodes_start(call, stage, tmp_path):
     outcome = call("demo", tmp_path / "none.mp4", "--output", tmp_path / "o")
     assert outcome.code == 1

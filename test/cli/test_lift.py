@@ -142,6 +142,22 @@ def test_it_stops_where_it_is_told(call, video, camera, actors, tmp_path):
     assert len(actors.eyes.images) == 2
 
 
+def test_an_interrupt_keeps_what_is_done(call, video, camera, actors, tmp_path, monkeypatch):
+    detect = actors.eyes.detect
+
+    def until_ctrl_c(rgb):
+        if len(actors.eyes.images) == 3:
+            raise KeyboardInterrupt
+        return detect(rgb)
+
+    monkeypatch.setattr(actors.eyes, "detect", until_ctrl_c)
+    outcome = call("lift", video, "--camera", camera, "--output", tmp_path / "w.npz")
+    assert outcome.code == 0
+    assert "stopped early" in outcome.out
+    with np.load(tmp_path / "w.npz") as data:
+        assert len(data["stamps"]) == 3
+
+
 def test_detectors_get_the_size_under_their_own_name(call, video, camera, actors, tmp_path):
     words = [video, "--camera", camera, "--output", tmp_path / "w.npz", "--detector-size", 512]
     assert call("lift", *words).code == 0
