@@ -12,7 +12,11 @@ MIN_DEPTH_M = 0.1
 TANGENT_NOISE = 0.004
 """Assumed noise of a ray (about 4 px at f = 1000 px), one sigma."""
 
-HUBER = 1.5
+HUBER = 1.0
+MEASURED_H36M = np.array([j not in ("hip", "spine", "thorax", "head_top") for j in H36M17.joints])
+"""(17,) H36M joints that a COCO detector sees. The others are means of these: they measure nothing
+new, and the middle of two shoulders is not quite H36M's thorax. Multiply weights with this."""
+
 FOOT_AND_CROWN = 1.03
 """Stature over the summed bones: the foot is added, and standing bones are not quite collinear."""
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import H36M17, InputError
-from diffpose_ros.geometry import root_translation, scale_to_height, stature
+from diffpose_ros.geometry import MEASURED_H36M, root_translation, scale_to_height, stature
 
 
 def body() -> np.ndarray:
@@ -203,3 +203,8 @@ def test_an_impossible_height_is_refused(height):
 def test_a_pose_without_extent_has_no_scale():
     with pytest.raises(InputError, match="no extent"):
         scale_to_height(np.zeros((17, 3)), 1.8)
+
+
+def test_measured_joints_are_those_a_coco_detector_sees():
+    left_out = [j for j, m in zip(H36M17.joints, MEASURED_H36M, strict=True) if not m]
+    assert left_out == ["hip", "spine", "thorax", "head_top"]
