@@ -88,8 +88,7 @@ def examine(spec: ModelSpec, max_people: int, frames: int, cache: Path) -> Repor
     report.add()
     report.add(f"{tensorrt_backend.probe(spec).reason}; {platform.platform()}; left by")
     report.add(
-        f"`tools/check_gpu.sh`. Model `{spec.name}`, {spec.steps} steps, "
-        f"{spec.hypotheses} hypotheses."
+        f"`tools/check_gpu.sh`. Model `{spec.name}`, {spec.steps} steps, {spec.hypotheses} hypotheses."
     )
     base = BackendOptions(max_people=max_people, hypotheses=spec.hypotheses)
     cpu = onnxruntime_backend.create(spec, base)
@@ -133,9 +132,7 @@ def _builds(
     )
 
 
-def _start(
-    engines: dict[str, Backend], name: str, spec: ModelSpec, options: BackendOptions
-) -> None:
+def _start(engines: dict[str, Backend], name: str, spec: ModelSpec, options: BackendOptions) -> None:
     engines[name] = TensorRTBackend.start(spec, options)
 
 
@@ -165,9 +162,7 @@ def _parity(
         for name, (a, b) in pairs.items():
             moved[name].append(1e3 * float(np.linalg.norm(a - b, axis=-1).mean()))
     full, half, graph = (max(moved[name]) for name in ("full", "half", "graph"))
-    report.check(
-        full < FULL_LIMIT_MM, f"FP32 against ONNX Runtime: {full:.4f} mm, at most {FULL_LIMIT_MM}"
-    )
+    report.check(full < FULL_LIMIT_MM, f"FP32 against ONNX Runtime: {full:.4f} mm, at most {FULL_LIMIT_MM}")
     report.check(half < HALF_LIMIT_MM, f"FP16 against FP32: {half:.4f} mm, at most {HALF_LIMIT_MM}")
     report.check(graph < 1e-3, f"CUDA graph replay against plain calls: {graph:.6f} mm")
 

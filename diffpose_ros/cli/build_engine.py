@@ -40,9 +40,7 @@ def add_parser(subparsers: Any) -> None:
         "--window", action="append", default=[], metavar="RING=SLOTS", type=_window,
         help="length of one of the model's rings, e.g. context=81 (default: the model's)",
     )  # fmt: skip
-    parser.add_argument(
-        "--fp16", action="store_true", help="run the blocks in half precision (needs onnx)"
-    )
+    parser.add_argument("--fp16", action="store_true", help="run the blocks in half precision (needs onnx)")
     parser.add_argument(
         "--flavour", choices=("tensorrt", "tensorrt_rtx"),
         help="which TensorRT (default: the installed one that runs on this GPU)",

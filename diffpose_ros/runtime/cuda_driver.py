@@ -220,7 +220,5 @@ def _load(library: str) -> ctypes.CDLL:
     except OSError as error:
         raise BackendError(f"no NVIDIA driver here: {library} cannot be loaded") from error
     except AttributeError as error:
-        raise BackendError(
-            f"the NVIDIA driver is too old: {error}; install CUDA 12 or newer"
-        ) from error
+        raise BackendError(f"the NVIDIA driver is too old: {error}; install CUDA 12 or newer") from error
     return lib

@@ -214,9 +214,7 @@ class EngineCache:
             return None
         return path
 
-    def get_or_build(
-        self, key: EngineKey, build: Callable[[], bytes]
-    ) -> tuple[bytes, Path | None, bool]:
+    def get_or_build(self, key: EngineKey, build: Callable[[], bytes]) -> tuple[bytes, Path | None, bool]:
         """The plan, where it lies, and whether it was built just now.
 
         Of several processes that ask for the same engine one builds; the others wait and load.

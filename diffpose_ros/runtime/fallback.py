@@ -145,9 +145,7 @@ class FallbackBackend:
 
     def _begin(self) -> None:
         self._next_try = None
-        self._thread = threading.Thread(
-            target=self._work, name=f"prepare-{self._name}", daemon=True
-        )
+        self._thread = threading.Thread(target=self._work, name=f"prepare-{self._name}", daemon=True)
         self._thread.start()
 
     def _work(self) -> None:

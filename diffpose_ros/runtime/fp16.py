@@ -86,9 +86,7 @@ def _rewrite(onnx, graph: onnx.GraphProto, index: Index, half: set[int]) -> None
     weights: dict[int, str] = {}  # id of a constant -> its half version, shared as it is
     outputs = {v.name for v in graph.output}
     # Tensors that some node reads other than as data (for their shape, say): they keep a FP32 twin.
-    otherwise = {
-        n for i, x in enumerate(index.nodes) for n in x.input if n not in set(index.data(i))
-    }
+    otherwise = {n for i, x in enumerate(index.nodes) for n in x.input if n not in set(index.data(i))}
     order: list = []
     cast: dict[str, str] = {}
 
@@ -106,9 +104,7 @@ def _rewrite(onnx, graph: onnx.GraphProto, index: Index, half: set[int]) -> None
         tensor = index.root.get(name)
         if tensor is None:
             cast[name] = fresh(name)
-            order.append(
-                onnx.helper.make_node("Cast", [name], [cast[name]], to=onnx.TensorProto.FLOAT16)
-            )
+            order.append(onnx.helper.make_node("Cast", [name], [cast[name]], to=onnx.TensorProto.FLOAT16))
         elif id(tensor) in weights:
             cast[name] = weights[id(tensor)]
         else:
@@ -134,9 +130,7 @@ def _rewrite(onnx, graph: onnx.GraphProto, index: Index, half: set[int]) -> None
         for name in node.output:
             outside = any(c not in half for c in index.consumers[name])
             if outside or name in outputs or name in otherwise:
-                order.append(
-                    onnx.helper.make_node("Cast", [cast[name]], [name], to=onnx.TensorProto.FLOAT)
-                )
+                order.append(onnx.helper.make_node("Cast", [cast[name]], [name], to=onnx.TensorProto.FLOAT))
     assert made_half <= set(cast), "every half output has a half name"
     del graph.node[:]
     graph.node.extend(order)

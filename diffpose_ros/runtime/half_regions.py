@@ -175,11 +175,7 @@ def _settle(index: Index, half: set[int]) -> set[int]:
             if index.nodes[i].op_type in PRODUCTS:
                 continue
             sources, sinks = index.before(i), index.after(i)
-            if (
-                not any(s in half for s in sources)
-                or not sinks
-                or not all(s in half for s in sinks)
-            ):
+            if not any(s in half for s in sources) or not sinks or not all(s in half for s in sinks):
                 half.discard(i)
                 changed = True
     return half

@@ -1,7 +1,8 @@
 """The native TensorRT backend: one engine, and per bucket of people a context with its CUDA graph.
 
-Buffers are bound once. A frame is one copy into page-locked memory, one graph launch (upload, the
-whole lifter, download) and one wait that sleeps; the interpreter is free meanwhile.
+Buffers are bound once. A frame is one copy into page-locked memory, the upload of the caches, one
+graph launch (upload of the rest, the whole lifter, download) and one wait that sleeps; the
+interpreter is free meanwhile.
 """
 
 from __future__ import annotations
@@ -58,17 +59,26 @@ def create(spec: ModelSpec, options: BackendOptions) -> Backend:
         BackendError: no GPU, no TensorRT, or the engine cannot be built or started.
     """
     if options.fallback is None:
-        return TensorRTBackend.start(spec, options)
+        return _start_warm(spec, options)
 
     def prepare(cancelled: threading.Event) -> Backend:
         from diffpose_ros.runtime.background_build import build_aside
 
         build_aside(spec, options, cancelled)
-        backend = TensorRTBackend.start(spec, options)
-        backend.warm_up(options.max_people)
-        return backend
+        return _start_warm(spec, options)
 
     return FallbackBackend(options.fallback(), prepare, name=NAME)
+
+
+def _start_warm(spec: ModelSpec, options: BackendOptions) -> TensorRTBackend:
+    """Every bucket ready: making one takes too long to do it while frames arrive."""
+    backend = TensorRTBackend.start(spec, options)
+    try:
+        backend.warm_up(options.max_people)
+    except BackendError:
+        backend.close()
+        raise
+    return backend
 
 
 class TensorRTBackend:
@@ -124,9 +134,7 @@ class TensorRTBackend:
         self._check_tensors()
 
     @classmethod
-    def start(
-        cls, spec: ModelSpec, options: BackendOptions, *, use_graphs: bool = True
-    ) -> TensorRTBackend:
+    def start(cls, spec: ModelSpec, options: BackendOptions, *, use_graphs: bool = True) -> TensorRTBackend:
         """Find the GPU and the engine (built where there is none), and start.
 
         Raises:
@@ -183,11 +191,9 @@ class TensorRTBackend:
         most = self._recipe.max_people
         with self._lock, self._device_errors():
             if self._closed:
-                raise BackendError("the TensorRT backend is closed")
+                raise BackendError("backend tensorrt: used after close")
             turns = [
-                self._bucket(self.rows(min(rows - at, most)), hypotheses).run(
-                    feeds, at, min(at + most, rows)
-                )
+                self._bucket(self.rows(min(rows - at, most)), hypotheses).run(feeds, at, min(at + most, rows))
                 for at in range(0, max(rows, 1), most)
             ]
         if len(turns) == 1:

@@ -23,45 +23,65 @@ _WARM_RUNS = 2
 """Runs before capture: the first ones allocate and load kernels, which a capture may not."""
 
 
-class _Arena:
-    """Tensors side by side in one block, on the device and mirrored in page-locked memory.
+class _Block:
+    """Tensors side by side in one piece of device memory.
 
-    One block means one copy for all tensors, whatever their number.
+    Attributes:
+        address: tensor -> where it lies, aligned.
+        size: of the whole, bytes.
     """
 
     def __init__(self, cuda: Cuda, shapes: dict[str, tuple[int, ...]]) -> None:
         self._cuda = cuda
-        offsets, end = {}, 0
+        self._offsets, end = {}, 0
         for name, shape in shapes.items():
-            offsets[name] = end
+            self._offsets[name] = end
             size = 4 * int(np.prod(shape, dtype=np.int64))
             end += -(-size // ALIGNMENT) * ALIGNMENT
         self.size = max(end, ALIGNMENT)
         self.device = cuda.allocate(self.size)
+        self.address = {name: self.device + at for name, at in self._offsets.items()}
+
+    def close(self) -> None:
+        with contextlib.suppress(CudaError):  # a lost device has freed it already
+            self._cuda.free(self.device)
+
+
+class _MirroredBlock(_Block):
+    """A block with its twin in page-locked memory: one copy for all tensors, whatever their number.
+
+    Attributes:
+        host: address of the twin.
+        view: tensor -> its part of the twin.
+    """
+
+    def __init__(self, cuda: Cuda, shapes: dict[str, tuple[int, ...]]) -> None:
+        super().__init__(cuda, shapes)
         try:
             self.host, block = cuda.allocate_host(self.size)
         except CudaError:
-            cuda.free(self.device)
+            super().close()
             raise
-        self.address = {name: self.device + at for name, at in offsets.items()}
         self.view: dict[str, NDArray[np.float32]] = {
             name: block[at : at + 4 * int(np.prod(shapes[name], dtype=np.int64))]
             .view(np.float32)
             .reshape(shapes[name])
-            for name, at in offsets.items()
+            for name, at in self._offsets.items()
         }
 
     def close(self) -> None:
         self.view.clear()
-        for free, pointer in ((self._cuda.free, self.device), (self._cuda.free_host, self.host)):
-            with contextlib.suppress(CudaError):  # a lost device has freed it already
-                free(pointer)
+        super().close()
+        with contextlib.suppress(CudaError):
+            self._cuda.free_host(self.host)
 
 
 class Bucket:
     """Runs up to `size` rows; fewer are padded with what stood there before.
 
-    Rows do not see each other, so what the padding holds is of no consequence.
+    Rows do not see each other, so what the padding holds is of no consequence. The small inputs
+    travel together, inside the graph. The caches are megabytes a person: they go straight from
+    where the caller keeps them, only the rows in use, ahead of the graph.
     """
 
     def __init__(
@@ -95,7 +115,8 @@ class Bucket:
         self._spec, self._shapes = spec, shapes
         self.size = shapes["points"][0]
         self._graph: int | None = None
-        self._arenas: list[_Arena] = []
+        self._caches = {state.input for state in spec.state}
+        self._blocks: list[_Block] = []
         self._context = flavour.make_context(engine)
         if self._context is None:
             raise BackendError(f"no context for {self.size} people: {self._why()}")
@@ -123,10 +144,13 @@ class Bucket:
         """
         rows = stop - start
         for name, view in self._inputs.view.items():
-            if name == "guidance":
+            if name == "guidance":  # the one input that has no rows
                 view[:] = feeds[name]
             else:
                 view[:rows] = feeds[name][start:stop]
+        kept = [np.ascontiguousarray(feeds[name][start:stop]) for name in self._states.address]
+        for address, part in zip(self._states.address.values(), kept, strict=True):
+            self._cuda.upload(address, part.ctypes.data, part.nbytes)
         if self._graph is not None:
             self._cuda.launch(self._graph)
         else:
@@ -141,9 +165,9 @@ class Bucket:
                 self._cuda.free_graph(self._graph)
             self._graph = None
         self._context = None
-        for arena in self._arenas:
-            arena.close()
-        self._arenas.clear()
+        for block in self._blocks:
+            block.close()
+        self._blocks.clear()
 
     def _bind(self, profile: int) -> None:
         context = self._context
@@ -156,17 +180,21 @@ class Bucket:
         results = {n: tuple(context.get_tensor_shape(n)) for n in self._spec.outputs}
         if unknown := [n for n, shape in results.items() if min(shape, default=0) < 0]:
             raise BackendError(f"TensorRT does not know the shape of {', '.join(unknown)}")
-        self._inputs = _Arena(self._cuda, self._shapes)
-        self._arenas.append(self._inputs)
-        self._outputs = _Arena(self._cuda, results)
-        self._arenas.append(self._outputs)
-        for arena in self._arenas:
-            for name, address in arena.address.items():
+        small = {n: s for n, s in self._shapes.items() if n not in self._caches}
+        large = {n: s for n, s in self._shapes.items() if n in self._caches}
+        self._inputs = _MirroredBlock(self._cuda, small)
+        self._blocks.append(self._inputs)
+        self._states = _Block(self._cuda, large)
+        self._blocks.append(self._states)
+        self._outputs = _MirroredBlock(self._cuda, results)
+        self._blocks.append(self._outputs)
+        for block in self._blocks:
+            for name, address in block.address.items():
                 if not context.set_tensor_address(name, address):
                     raise BackendError(f"TensorRT refuses the buffer of {name}: {self._why()}")
 
     def _enqueue(self) -> None:
-        """Queue upload, network and download."""
+        """Queue upload of the small inputs, network and download."""
         self._cuda.upload(self._inputs.device, self._inputs.host, self._inputs.size)
         if not self._context.execute_async_v3(self._cuda.stream):
             raise BackendError(f"TensorRT failed while running: {self._why()}")

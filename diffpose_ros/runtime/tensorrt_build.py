@@ -75,9 +75,7 @@ class Recipe:
 
     @classmethod
     def of(cls, spec: ModelSpec, options: BackendOptions) -> Recipe:
-        return cls(
-            spec, options.max_people, options.hypotheses, dict(options.windows), options.precision
-        )
+        return cls(spec, options.max_people, options.hypotheses, dict(options.windows), options.precision)
 
     @property
     def buckets(self) -> tuple[int, ...]:
@@ -155,8 +153,7 @@ def build_plan(
         raise KeyboardInterrupt
     if plan is None:
         raise BackendError(
-            f"{_name(flavour)} cannot build {recipe.spec.path.name} as {recipe.precision}: "
-            f"{_why(logger)}"
+            f"{_name(flavour)} cannot build {recipe.spec.path.name} as {recipe.precision}: {_why(logger)}"
         )
     if timings is not None and timing_cache is not None:
         _write_timings(config, timing_cache)

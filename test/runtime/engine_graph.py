@@ -111,9 +111,7 @@ def make_graph(seed: int = 0, steps: int = STEPS, ring: int = RING) -> onnx.Mode
     for step in range(steps):
         clean = _denoise(g, y, context)
         alpha = (step + 1) / steps
-        y = g.op(
-            "Add", g.op("Mul", clean, g.const(alpha)), g.op("Mul", y, g.const(0.1 * (1 - alpha)))
-        )
+        y = g.op("Add", g.op("Mul", clean, g.const(alpha)), g.op("Mul", y, g.const(0.1 * (1 - alpha))))
     length = g.op("ReduceMean", g.op("Abs", "bone_mean"), g.ints(1), keepdims=1)
     pull = g.op("ReduceSum", "guidance", g.ints(0), keepdims=1)
     factor = g.op("Add", g.const(1.0), g.op("Mul", g.op("Mul", length, pull), g.const(1e-3)))

@@ -268,7 +268,8 @@ class _Engine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(plan[8 + size :], options)
-        self.inputs = [i.name for i in self.session.get_inputs()]
+        self.symbols = {i.name: i.shape for i in self.session.get_inputs()}
+        self.inputs = list(self.symbols)
         self.outputs = {o.name: o.shape for o in self.session.get_outputs()}
 
     @property
@@ -316,8 +317,11 @@ class _Context:
         return all(a <= s <= b for a, s, b in zip(least, shape, most, strict=True))
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        people, n = self.shapes["noise"][:2]
-        known = {"P": people, "N": n}
+        known = {
+            symbol: size
+            for i, shape in self.shapes.items()
+            for symbol, size in zip(self.engine.symbols[i], shape, strict=True)
+        }
         return tuple(known.get(d, d) for d in self.engine.outputs[name])
 
     def set_tensor_address(self, name: str, address: int) -> bool:

@@ -127,9 +127,7 @@ def test_a_failing_frame_runs_on_the_fallback(both, slow, shop, caplog):
     result = both.run(FEEDS)
     assert result["mean"][0, 0, 0] == 1  # the fallback's first frame
     assert (slow.frames, fast.closed, both.name) == (1, 1, "slow")
-    assert both.reason == (
-        "slow works; fast failed: CUDA_ERROR_OUT_OF_MEMORY; next attempt after 10 s"
-    )
+    assert both.reason == ("slow works; fast failed: CUDA_ERROR_OUT_OF_MEMORY; next attempt after 10 s")
     both.run(FEEDS)
     assert len(caplog.records) == 1
 
@@ -200,9 +198,7 @@ def test_frames_the_fast_one_was_not_compiled_for_run_on_the_fallback(both, slow
     fast.error = None
     both.run(FEEDS)
     assert (slow.frames, fast.frames, both.name) == (3, 2, "fast")
-    assert [r.message for r in caplog.records] == [
-        "built for 5 hypotheses, got 8; slow runs such frames"
-    ]
+    assert [r.message for r in caplog.records] == ["built for 5 hypotheses, got 8; slow runs such frames"]
 
 
 def test_when_the_fallback_fails_too_the_caller_learns_it(both, slow):

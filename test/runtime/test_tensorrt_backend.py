@@ -114,6 +114,15 @@ def test_rows_are_those_of_the_bucket(start, people, rows):
     assert start().rows(people) == rows
 
 
+def test_caches_may_be_views_of_larger_arrays(start, expected):
+    """The lifter binds the first rows of arrays that hold everyone, or every second one."""
+    backend, feeds = start(), make_feeds(3)
+    for step in (1, 2):
+        large = {n: np.repeat(v, step, axis=0) for n, v in feeds.items() if n != "guidance"}
+        views = {n: v[::step] for n, v in large.items()} | {"guidance": feeds["guidance"]}
+        assert_same(backend.run(views), expected(feeds))
+
+
 def test_a_run_is_one_graph_launch(start, driver):
     backend = start()
     backend.warm_up(5)
@@ -145,7 +154,7 @@ def test_closing_gives_everything_back_and_may_be_repeated(start, driver):
     backend.close()
     backend.close()
     assert driver.live == 0
-    with pytest.raises(BackendError, match="closed"):
+    with pytest.raises(BackendError, match="used after close"):
         backend.run(make_feeds(1))
 
 
@@ -153,8 +162,7 @@ def test_calls_from_two_threads_take_turns(start, expected):
     backend, results = start(), {}
     feeds = {seed: make_feeds(2, seed=seed) for seed in range(4)}
     threads = [
-        threading.Thread(target=lambda s=seed: results.update({s: backend.run(feeds[s])}))
-        for seed in feeds
+        threading.Thread(target=lambda s=seed: results.update({s: backend.run(feeds[s])})) for seed in feeds
     ]
     for thread in threads:
         thread.start()
@@ -289,6 +297,13 @@ def test_probe_without_tensorrt_says_what_to_install(model, driver, monkeypatch)
 def test_a_gpu_the_driver_does_not_have_is_refused(driver):
     with pytest.raises(BackendError, match="no GPU 3: the NVIDIA driver reports 1"):
         Cuda(3)
+
+
+def test_memory_that_does_not_suffice_for_every_bucket_is_found_at_the_start(model, trt, driver):
+    driver.fail("cuMemHostAlloc", 2, after=5)
+    with pytest.raises(BackendError, match="CUDA_ERROR_OUT_OF_MEMORY"):
+        tensorrt_backend.create(read_spec(model), BackendOptions(max_people=10))
+    assert driver.live == 0
 
 
 def test_with_a_fallback_it_serves_at_once_and_takes_over(model, trt, tmp_path, monkeypatch):

@@ -54,9 +54,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def rtx():
-    pytest.importorskip(
-        "tensorrt_rtx", reason="needs the Python package tensorrt-rtx-cu13 (or -cu12)"
-    )
+    pytest.importorskip("tensorrt_rtx", reason="needs the Python package tensorrt-rtx-cu13 (or -cu12)")
     return find_flavour(name="tensorrt_rtx")
 
 
@@ -115,9 +113,7 @@ def test_half_graphs_keep_names_types_and_metadata():
     graph = make_graph()
     half = to_half_blocks(graph)
     for side in ("input", "output"):
-        assert [str(v) for v in getattr(half.graph, side)] == [
-            str(v) for v in getattr(graph.graph, side)
-        ]
+        assert [str(v) for v in getattr(half.graph, side)] == [str(v) for v in getattr(graph.graph, side)]
     assert half.metadata_props == graph.metadata_props
 
 
@@ -183,9 +179,7 @@ def test_shapes_read_from_half_tensors_stay_readable():
 def test_a_graph_without_blocks_is_refused():
     value = onnx.helper.make_tensor_value_info("x", 1, [2])
     other = onnx.helper.make_tensor_value_info("y", 1, [2])
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Neg", ["x"], ["y"])], "g", [value], [other]
-    )
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Neg", ["x"], ["y"])], "g", [value], [other])
     with pytest.raises(ModelError, match="no block to convert to FP16"):
         to_half_blocks(onnx.helper.make_model(graph))
 
@@ -232,9 +226,7 @@ def test_networks_are_strongly_typed_in_the_way_of_each_version(model, version, 
 
 def test_a_graph_that_the_parser_refuses_is_told_with_its_node(model, fake):
     fake.trt.parse_error = "unsupported\n operator"
-    with pytest.raises(
-        BackendError, match=r"does not take tiny.onnx: unsupported operator \(node 7"
-    ):
+    with pytest.raises(BackendError, match=r"does not take tiny.onnx: unsupported operator \(node 7"):
         build_plan(Recipe(model, 1, 5), fake)
 
 
@@ -307,9 +299,7 @@ def test_rtx_knows_its_gpus(rtx, sm, works):
 
 def test_a_gpu_that_only_tensorrt_proper_supports_is_told(rtx, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(
-        BackendError, match=r"does not run on compute capability 9\.0; install Tens"
-    ):
+    with pytest.raises(BackendError, match=r"does not run on compute capability 9\.0; install Tens"):
         find_flavour("9.0")
 
 

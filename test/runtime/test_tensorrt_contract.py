@@ -1,0 +1,73 @@
+"""The contract that all backends share, kept by TensorRT on a stand-in GPU.
+
+Alone, and behind a fallback after it has taken over.
+"""
+
+import pytest
+
+pytest.importorskip("onnx", reason="needs the Python package onnx to make a test graph")
+
+import test_backend_contract as contract
+from fake_gpu import build_driver, install
+from synthetic import write
+
+from diffpose_ros.runtime import tensorrt_backend
+from diffpose_ros.runtime.load import load_backend
+from diffpose_ros.runtime.protocol import BackendOptions, read_spec
+
+ANYWHERE = [
+    "test_answers_are_those_of_the_graph",
+    "test_people_do_not_touch_each_other",
+    "test_the_next_run_does_not_overwrite_the_last_answer",
+    "test_inputs_are_not_written_and_read_where_they_are",
+    "test_changes_made_between_two_runs_are_seen",
+    "test_bucketed_rows_hold_the_people",
+    "test_a_missing_input_is_named",
+    "test_a_wrong_shape_is_named",
+    "test_closing_twice_is_harmless_and_running_after_it_says_so",
+]
+globals().update({name: getattr(contract, name) for name in ANYWHERE})
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return build_driver(tmp_path_factory.mktemp("driver"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("contract") / "model.onnx")
+
+
+def started(model, monkeypatch, library, cache, behind_a_fallback):
+    monkeypatch.setattr("diffpose_ros.runtime.background_build.build_aside", lambda *a: None)
+    install(monkeypatch, library)
+    options = BackendOptions(max_people=10, cache_dir=cache)
+    if not behind_a_fallback:
+        return tensorrt_backend.create(read_spec(model), options)
+    backend = load_backend(model, "tensorrt", options)
+    assert backend.wait_ready(30.0)
+    backend.run(contract.feeds(backend, 1))
+    return backend
+
+
+@pytest.fixture(params=[False, True], ids=["alone", "behind a fallback"])
+def backend(request, model, monkeypatch, library, tmp_path):
+    backend = started(model, monkeypatch, library, tmp_path, request.param)
+    yield backend
+    backend.close()
+
+
+def test_it_says_what_serves_and_why(backend):
+    assert backend.name == "tensorrt"
+    assert backend.device == "Fake GPU"
+    assert backend.reason == ("TensorRT 11.4.1.0 on Fake GPU (compute capability 8.9), fp32 (asked for)")
+
+
+@pytest.mark.parametrize(("hypotheses", "window"), [(1, 6), (3, 6), (8, 6), (5, 1), (5, 12)])
+def test_other_numbers_work_behind_a_fallback(model, monkeypatch, library, tmp_path, hypotheses, window):
+    """An engine alone is compiled for its rings and for at most its N."""
+    backend = started(model, monkeypatch, library, tmp_path, True)
+    contract.test_other_numbers_of_hypotheses_and_slots_work(backend, hypotheses, window)
+    assert backend.name == "tensorrt"
+    backend.close()
