@@ -77,6 +77,7 @@ def make_nodes(
     *,
     names: Iterable[str] = NODES,
     namespace: str = NAMESPACE,
+    classes: Mapping[str, Callable[..., PipelineNode]] | None = None,
 ) -> dict[str, PipelineNode]:
     """Make nodes, not yet configured.
 
@@ -85,6 +86,7 @@ def make_nodes(
         parameters: by node, the parameters that differ from the defaults of ``config/*.yaml``.
         names: which nodes.
         namespace: of all of them.
+        classes: by node, what makes it instead of the node's own class.
 
     Returns:
         The nodes by name.
@@ -96,7 +98,8 @@ def make_nodes(
     try:
         for name in names:
             given = (parameters or {}).get(name, {})
-            nodes[name] = node_class(name)(  # type: ignore[call-arg]
+            make: Callable[..., PipelineNode] = (classes or {}).get(name) or node_class(name)
+            nodes[name] = make(
                 context=context,
                 namespace=namespace,
                 use_global_arguments=False,
@@ -154,9 +157,7 @@ class Graph:
                 raise ConfigError(f"{name}: {problem.text if problem else 'did not start'}")
         self._thread.start()
 
-    def wait(
-        self, until: Callable[[], bool], *, timeout_s: float, period_s: float = 0.05
-    ) -> bool:
+    def wait(self, until: Callable[[], bool], *, timeout_s: float, period_s: float = 0.05) -> bool:
         """Wait until a condition holds. False when the time ran out first.
 
         Raises:
@@ -193,9 +194,7 @@ class Graph:
             self._error = error
 
 
-def run_node(
-    make: Callable[[], PipelineNode], args: Sequence[str] | None = None
-) -> int:
+def run_node(make: Callable[[], PipelineNode], args: Sequence[str] | None = None) -> int:
     """Run one node as this process, until SIGINT or SIGTERM.
 
     A node whose model is missing stays alive, unconfigured, with the reason in ``/diagnostics``, so

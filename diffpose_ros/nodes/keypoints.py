@@ -1,4 +1,4 @@
-"""Finds people and their keypoints in images and keeps their identities: ``image_raw`` -> ``keypoints``."""
+"""Finds people in images and keeps their identities: ``image_raw`` -> ``keypoints``."""
 
 from __future__ import annotations
 
@@ -68,9 +68,7 @@ def detector_options(values: Mapping[str, Any]) -> dict[str, Any]:
 def check(values: Mapping[str, Any]) -> None:
     """Raise ConfigError when the values do not fit together."""
     if values["input_size"] % 32:
-        raise ConfigError(
-            f"parameter 'input_size': expected a multiple of 32, got {values['input_size']}"
-        )
+        raise ConfigError(f"parameter 'input_size': expected a multiple of 32, got {values['input_size']}")
 
 
 class KeypointsNode(PipelineNode):
@@ -112,9 +110,7 @@ class KeypointsNode(PipelineNode):
         if self.parameters["transport"] == "raw":
             self.subscribe(Image, "image_raw", self._image_came, qos.IMAGE_IN)
         else:
-            self.subscribe(
-                CompressedImage, "image_raw/compressed", self._image_came, qos.IMAGE_IN
-            )
+            self.subscribe(CompressedImage, "image_raw/compressed", self._image_came, qos.IMAGE_IN)
 
     def stop(self) -> None:
         """End the worker."""
@@ -186,9 +182,7 @@ class KeypointsNode(PipelineNode):
 
     def _publish(self, header: Any, rgb: images.Image, people: People2D, name: str) -> None:
         height, width = rgb.shape[:2]
-        message = conversions.people_to_message(
-            people, header, width=width, height=height, detector=name
-        )
+        message = conversions.people_to_message(people, header, width=width, height=height, detector=name)
         self._people.publish(message)
         self.monitor.published((self.now_ns() - conversions.stamp_to_ns(header.stamp)) / 1e9)
         self.monitor.value("people", str(len(people)))

@@ -81,9 +81,7 @@ def check(values: Mapping[str, Any]) -> None:
 class LifterNode(PipelineNode):
     """The node."""
 
-    def __init__(
-        self, *, make_lifter: Callable[[LifterConfig], Any] = Lifter, **node_kwargs: Any
-    ) -> None:
+    def __init__(self, *, make_lifter: Callable[[LifterConfig], Any] = Lifter, **node_kwargs: Any) -> None:
         super().__init__("lifter", SPECS, check=check, **node_kwargs)
         self._make_lifter = make_lifter
         self._lifter: Any = None

@@ -43,9 +43,7 @@ class VideoSourceNode(PipelineNode):
         published_frames: frames published since activation.
     """
 
-    def __init__(
-        self, *, open_source: Callable[..., VideoSource] = open_source, **node_kwargs: Any
-    ) -> None:
+    def __init__(self, *, open_source: Callable[..., VideoSource] = open_source, **node_kwargs: Any) -> None:
         super().__init__("video_source", SPECS, **node_kwargs)
         self._open = open_source
         self.finished = threading.Event()
@@ -93,9 +91,7 @@ class VideoSourceNode(PipelineNode):
         self._halt = threading.Event()
         self.finished.clear()
         self.published_frames = 0
-        self._thread = threading.Thread(
-            target=self._run, args=(self._halt,), name="video", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, args=(self._halt,), name="video", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -150,9 +146,7 @@ class VideoSourceNode(PipelineNode):
 
     def _publish(self, image: images.Image) -> None:
         camera = self._camera_for(image)
-        header = Header(
-            stamp=conversions.ns_to_stamp(self.now_ns()), frame_id=self.parameters["frame_id"]
-        )
+        header = Header(stamp=conversions.ns_to_stamp(self.now_ns()), frame_id=self.parameters["frame_id"])
         self._infos.publish(conversions.camera_to_info(camera, header))
         if self._images is not None and self._images.get_subscription_count():
             self._images.publish(images.rgb_to_image(image, header))

@@ -95,8 +95,7 @@ def people_from_message(message: Any) -> People2D:
     """
     if message.joint_set not in JOINT_SETS:
         raise InputError(
-            f"keypoints: expected a joint set of {', '.join(JOINT_SETS)}, "
-            f"got '{message.joint_set}'"
+            f"keypoints: expected a joint set of {', '.join(JOINT_SETS)}, got '{message.joint_set}'"
         )
     joints = len(joint_set(message.joint_set))
     people = message.people
@@ -120,9 +119,7 @@ def people_from_message(message: Any) -> People2D:
     )
 
 
-def people_to_message(
-    people: People2D, header: Any, *, width: int, height: int, detector: str
-) -> Any:
+def people_to_message(people: People2D, header: Any, *, width: int, height: int, detector: str) -> Any:
     """A ``Person2DArray`` of the people of an image of ``width`` x ``height``."""
     from diffpose_ros.msg import Keypoint2D, Person2D, Person2DArray
 

@@ -72,9 +72,7 @@ class SkeletonMarkers:
         present = {s.track_id for s in skeletons}
         for gone in [t for t in self._people if t not in present]:
             for marker in self._people.pop(gone):
-                array.markers.append(
-                    Marker(header=header, ns=marker.ns, id=marker.id, action=Marker.DELETE)
-                )
+                array.markers.append(Marker(header=header, ns=marker.ns, id=marker.id, action=Marker.DELETE))
         for skeleton in skeletons:
             array.markers.extend(self._person(skeleton, header))
         return array
@@ -129,9 +127,7 @@ class SkeletonMarkers:
             markers.append(label)
         if style.ellipsoid_sigma > 0:
             for j in range(len(joints)):
-                marker = self._marker(
-                    "uncertainty", first + j, Marker.SPHERE, _COLOURS[joints.side(j)], 0.25
-                )
+                marker = self._marker("uncertainty", first + j, Marker.SPHERE, _COLOURS[joints.side(j)], 0.25)
                 markers.append(marker)
         return markers
 

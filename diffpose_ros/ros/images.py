@@ -34,9 +34,7 @@ def image_to_rgb(message: Any) -> Image:
         raise InputError(f"image: expected a positive size, got {width}x{height}")
     data = np.frombuffer(message.data, dtype=np.uint8)
     if data.size < step * height:
-        raise InputError(
-            f"image: expected step x height = {step * height} bytes, got {data.size}"
-        )
+        raise InputError(f"image: expected step x height = {step * height} bytes, got {data.size}")
     channels = _CHANNELS.get(message.encoding)
     if channels is not None and step < channels * width:
         raise InputError(
@@ -77,10 +75,8 @@ def rgb_to_image(image: Image, header: Any) -> Any:
     height, width = image.shape[:2]
     # an array('B') is taken as it is; bytes would be checked value by value
     data = array.array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(image)).cast("B"))
-    return ImageMessage(
-        header=header, height=height, width=width, encoding="rgb8", step=3 * width, data=data
-    )
+    data.frombytes(np.ascontiguousarray(image).data)
+    return ImageMessage(header=header, height=height, width=width, encoding="rgb8", step=3 * width, data=data)
 
 
 def rgb_to_compressed(image: Image, header: Any, *, quality: int = 90) -> Any:

@@ -1,4 +1,4 @@
-"""The base of all nodes: lifecycle with autostart, logging that is throttled, callbacks that are safe.
+"""The base of all nodes: lifecycle with autostart, throttled logging, safe callbacks.
 
 rclpy swallows an exception in a transition and lets one in any other callback end ``spin``; here
 both end as one clear log line and a diagnostic. What a node makes in ``setup`` and ``start`` it
@@ -87,9 +87,7 @@ class PipelineNode(LifecycleNode):
             self.destroy_node()
             raise
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.RESULT)
-        self._diagnostics_timer = self.create_timer(
-            DIAGNOSTIC_PERIOD_S, self.guard(self.publish_diagnostics)
-        )
+        self._diagnostics_timer = self.create_timer(DIAGNOSTIC_PERIOD_S, self.guard(self.publish_diagnostics))
 
     # What subclasses fill in
 
@@ -100,10 +98,10 @@ class PipelineNode(LifecycleNode):
         """Activate: start workers, then subscribe."""
 
     def stop(self) -> None:
-        """Deactivate: stop workers. Subscriptions and timers made by the helpers go by themselves."""
+        """Deactivate: stop workers. What :meth:`subscribe` and :meth:`every` made goes by itself."""
 
     def teardown(self) -> None:
-        """Clean up: drop models. Publishers made by the helpers go by themselves."""
+        """Clean up: drop models. What :meth:`publisher` made goes by itself."""
 
     def parameters_changed(self, names: set[str]) -> None:
         """New parameter values are in place."""
@@ -116,9 +114,7 @@ class PipelineNode(LifecycleNode):
         self._publishers_made.append(made)
         return made
 
-    def subscribe(
-        self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile
-    ) -> Any:
+    def subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> Any:
         """A subscription that lives until deactivation."""
         made = self.create_subscription(kind, topic, self.guard(callback), profile)
         self._subscriptions_made.append(made)

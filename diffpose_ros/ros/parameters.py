@@ -6,6 +6,7 @@ This file knows no rclpy class until :class:`ParameterSet` declares, so specs ca
 
 from __future__ import annotations
 
+import array
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Spec:
                 f"parameter '{self.name}': expected {_NAMES[self.kind]}, "
                 f"got {_NAMES.get(type(value), type(value).__name__)} {value!r}{self._hint(value)}"
             )
-        if self.kind in (int, float):
+        if isinstance(value, (int, float)) and self.kind is not bool:
             self._check_range(value)
         if self.choices and value not in self.choices:
             raise ConfigError(
@@ -75,27 +76,19 @@ class Spec:
         low = -math.inf if self.minimum is None else self.minimum
         high = math.inf if self.maximum is None else self.maximum
         if not (math.isfinite(value) and low <= value <= high):
-            raise ConfigError(
-                f"parameter '{self.name}': expected {low:g} to {high:g}, got {value:g}"
-            )
+            raise ConfigError(f"parameter '{self.name}': expected {low:g} to {high:g}, got {value:g}")
 
     def _check_list(self, value: Any) -> list[float]:
+        if isinstance(value, array.array):  # as rclpy hands lists over
+            value = value.tolist()
         if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
-            try:
-                value = list(value.tolist())  # array.array, as rclpy hands lists over
-            except AttributeError:
-                raise ConfigError(
-                    f"parameter '{self.name}': expected a list of numbers, got {value!r}"
-                ) from None
+            raise ConfigError(f"parameter '{self.name}': expected a list of numbers, got {value!r}")
         if any(type(v) is not float for v in value):
             raise ConfigError(
-                f"parameter '{self.name}': expected a list of numbers with a decimal point, "
-                f"got {value!r}"
+                f"parameter '{self.name}': expected a list of numbers with a decimal point, got {value!r}"
             )
         if self.length is not None and len(value) != self.length:
-            raise ConfigError(
-                f"parameter '{self.name}': expected {self.length} numbers, got {len(value)}"
-            )
+            raise ConfigError(f"parameter '{self.name}': expected {self.length} numbers, got {len(value)}")
         for v in value:
             self._check_range(v)
         return list(value)
@@ -222,9 +215,7 @@ def _declare(node: Any, spec: Spec, default: Any) -> Any:
     """Declare without a range first, so that a wrong override gets our text and not a traceback."""
     from rcl_interfaces.msg import ParameterDescriptor
 
-    value = node.declare_parameter(
-        spec.name, default, ParameterDescriptor(dynamic_typing=True)
-    ).value
+    value = node.declare_parameter(spec.name, default, ParameterDescriptor(dynamic_typing=True)).value
     value = spec.check(value)
     node.set_descriptor(spec.name, _descriptor(spec))
     return value

@@ -35,7 +35,7 @@ class TransformSender:
     def send(
         self, header: Any, frames: Sequence[tuple[str, NDArray[np.float64], NDArray[np.float64]]]
     ) -> None:
-        """Send ``(child frame, translation (3,) m, rotation (3, 3))`` relative to the header's frame."""
+        """Send ``(child frame, translation (3,) m, rotation (3, 3))``, seen from the header's."""
         if self._publisher is None or not frames:
             return
         from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3

@@ -14,7 +14,7 @@ import pytest
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 
-from diffpose_ros.core import Camera, People2D, Skeleton, TrackState  # noqa: E402
+from diffpose_ros.core import Camera, People2D, Skeleton, TrackState
 
 WIDTH, HEIGHT = 320, 240
 
@@ -101,7 +101,8 @@ class FakeLifter:
         skeletons = tuple(skeleton(int(t), depth=3.0 + int(t)) for t in people.track_id)
         if self.report.refused:
             skeletons = ()
-        return LiftResult(skeletons, replace(self.report, people=len(people), lifted=len(skeletons)))
+        report = replace(self.report, people=len(people), lifted=len(skeletons))
+        return LiftResult(skeletons, report)
 
     def reset(self):
         self.resets += 1
@@ -211,9 +212,7 @@ def image_message(stamp_ns=1_000_000_000, *, width=WIDTH, height=HEIGHT):
 def people_message(people2d, stamp_ns=1_000_000_000, *, width=WIDTH, height=HEIGHT):
     from diffpose_ros.ros.conversions import people_to_message
 
-    return people_to_message(
-        people2d, header(stamp_ns), width=width, height=height, detector="fake"
-    )
+    return people_to_message(people2d, header(stamp_ns), width=width, height=height, detector="fake")
 
 
 class Kit:

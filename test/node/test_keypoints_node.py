@@ -11,14 +11,14 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
 
-from functools import partial  # noqa: E402
+from functools import partial
 
-from rclpy.parameter import Parameter  # noqa: E402
-from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from diffpose_ros.msg import Person2DArray
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage, Image
 
-from diffpose_ros.msg import Person2DArray  # noqa: E402
-from diffpose_ros.nodes.keypoints import KeypointsNode  # noqa: E402
-from diffpose_ros.ros.conversions import people_from_message, stamp_to_ns  # noqa: E402
+from diffpose_ros.nodes.keypoints import KeypointsNode
+from diffpose_ros.ros.conversions import people_from_message, stamp_to_ns
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -75,9 +75,7 @@ def test_a_compressed_image_is_read_where_asked_for(bench, kit, make):
     node = make(transport="compressed")
     ok, data = cv2.imencode(".jpg", np.full((kit.HEIGHT, kit.WIDTH, 3), (0, 0, 255), np.uint8))
     assert ok
-    message = CompressedImage(
-        header=kit.header(), format="jpeg", data=array.array("B", data.tobytes())
-    )
+    message = CompressedImage(header=kit.header(), format="jpeg", data=array.array("B", data.tobytes()))
     bench.publish(RAW + "/compressed", message)
     assert bench.spin(lambda: bench.people)
     assert node.fakes[0].images[0][0, 0] == pytest.approx([255, 0, 0], abs=3)  # RGB

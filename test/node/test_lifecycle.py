@@ -15,11 +15,11 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
 
-from functools import partial  # noqa: E402
+from functools import partial
 
-from diffpose_ros.nodes.keypoints import KeypointsNode  # noqa: E402
-from diffpose_ros.nodes.lifter import LifterNode  # noqa: E402
-from diffpose_ros.nodes.markers import MarkersNode  # noqa: E402
+from diffpose_ros.nodes.keypoints import KeypointsNode
+from diffpose_ros.nodes.lifter import LifterNode
+from diffpose_ros.nodes.markers import MarkersNode
 
 PAGE = resource.getpagesize()
 
@@ -140,9 +140,7 @@ def test_an_exception_in_a_callback_does_not_end_spin(bench, kit):
     bench.publish("/diffpose/skeletons", Skeleton3DArray(header=kit.header()))
     assert bench.logged("TypeError: 'NoneType' object is not callable")
     bench.publish("/diffpose/skeletons", Skeleton3DArray(header=kit.header()))
-    assert bench.spin(
-        lambda: node.monitor.status().problems["internal error"].count == 2
-    )
+    assert bench.spin(lambda: node.monitor.status().problems["internal error"].count == 2)
 
 
 def test_without_autostart_a_node_waits(bench):
@@ -200,7 +198,7 @@ def test_a_signal_while_inferring_ends_the_process_with_0_within_3_seconds(wait,
         assert process.stdout.readline() == "inferring\n", process.stderr.read()
         start = time.monotonic()
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=20)
         seconds = time.monotonic() - start
     finally:
         process.kill()

@@ -9,15 +9,15 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
 
-from dataclasses import replace  # noqa: E402
-from functools import partial  # noqa: E402
+from dataclasses import replace
+from functools import partial
 
-from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray
+from diffpose_ros.msg import Skeleton3D, Skeleton3DArray
 
-from diffpose_ros.core import BackendError, ModelError  # noqa: E402
-from diffpose_ros.msg import Skeleton3D, Skeleton3DArray  # noqa: E402
-from diffpose_ros.nodes.lifter import LifterNode  # noqa: E402
-from diffpose_ros.ros.conversions import skeleton_from_message, stamp_to_ns  # noqa: E402
+from diffpose_ros.core import BackendError, ModelError
+from diffpose_ros.nodes.lifter import LifterNode
+from diffpose_ros.ros.conversions import skeleton_from_message, stamp_to_ns
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -99,9 +99,7 @@ def test_nobody_in_view_publishes_an_empty_array(bench, kit, lifter):
     ],
     ids=["none yet", "K zeros", "K NaN", "unknown model", "coefficients", "no size", "other size"],
 )
-def test_a_camera_that_does_not_fit_is_said_and_nothing_invented(
-    bench, kit, lifter, changes, text
-):
+def test_a_camera_that_does_not_fit_is_said_and_nothing_invented(bench, kit, lifter, changes, text):
     if changes is not None:
         bench.publish("/diffpose/camera_info", kit.camera_info(**changes))
         bench.spin(lambda: lifter._info is not None)
@@ -240,9 +238,7 @@ def test_a_wrong_model_file_fails_configure_and_names_the_path(bench, kit, tmp_p
     assert bench.logged(str(path))
     assert node.monitor.status().state == "unconfigured"
     assert bench.spin(
-        lambda: any(
-            s.level == b"\x02" and str(path) in s.message for d in diagnostics for s in d.status
-        )
+        lambda: any(s.level == b"\x02" and str(path) in s.message for d in diagnostics for s in d.status)
     )
     assert node._lifter is None
     # alive: it can be configured once the file is right

@@ -10,12 +10,12 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
 
-from rclpy.parameter import Parameter  # noqa: E402
-from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
+from rclpy.parameter import Parameter
+from visualization_msgs.msg import Marker, MarkerArray
 
-from diffpose_ros.core import H36M17  # noqa: E402
-from diffpose_ros.nodes.markers import MarkersNode  # noqa: E402
-from diffpose_ros.ros.conversions import skeletons_to_message  # noqa: E402
+from diffpose_ros.core import H36M17
+from diffpose_ros.nodes.markers import MarkersNode
+from diffpose_ros.ros.conversions import skeletons_to_message
 
 TOPIC = "/diffpose/skeletons"
 

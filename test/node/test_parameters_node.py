@@ -10,11 +10,11 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
 
-from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.parameter import Parameter
 
-from diffpose_ros.core import ConfigError  # noqa: E402
-from diffpose_ros.nodes.graph import NODES, make_nodes, node_class  # noqa: E402
-from diffpose_ros.nodes.markers import MarkersNode  # noqa: E402
+from diffpose_ros.core import ConfigError
+from diffpose_ros.nodes.graph import NODES, make_nodes, node_class
+from diffpose_ros.nodes.markers import MarkersNode
 
 
 def values(node):
@@ -116,6 +116,5 @@ def test_a_process_with_a_wrong_parameter_ends_with_one_line_and_no_traceback():
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.strip().splitlines() == [
-        "[ERROR] parameter 'lifetime_s': expected a number with a decimal point, "
-        "got a string 'long'"
+        "[ERROR] parameter 'lifetime_s': expected a number with a decimal point, got a string 'long'"
     ]

@@ -9,13 +9,13 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
 
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from diffpose_ros.core import Camera  # noqa: E402
-from diffpose_ros.media.camera_yaml import write_camera  # noqa: E402
-from diffpose_ros.nodes.video_source import VideoSourceNode  # noqa: E402
-from diffpose_ros.ros.conversions import camera_from_info, stamp_to_ns  # noqa: E402
-from diffpose_ros.ros.images import compressed_to_rgb, image_to_rgb  # noqa: E402
+from diffpose_ros.core import Camera
+from diffpose_ros.media.camera_yaml import write_camera
+from diffpose_ros.nodes.video_source import VideoSourceNode
+from diffpose_ros.ros.conversions import camera_from_info, stamp_to_ns
+from diffpose_ros.ros.images import compressed_to_rgb, image_to_rgb
 
 FRAMES = 6
 
@@ -38,9 +38,7 @@ def play(bench, node):
 
 
 def test_a_folder_is_played_once_in_order_with_a_camera_for_each_image(bench, folder):
-    node = bench.add(
-        VideoSourceNode, start=False, source=str(folder), fps=20.0, loop=False, frame_id="eye"
-    )
+    node = bench.add(VideoSourceNode, start=False, source=str(folder), fps=20.0, loop=False, frame_id="eye")
     images = bench.listen(Image, "/diffpose/image_raw")
     infos = bench.listen(CameraInfo, "/diffpose/camera_info")
     play(bench, node)
@@ -55,9 +53,7 @@ def test_a_folder_is_played_once_in_order_with_a_camera_for_each_image(bench, fo
 
 
 def test_rate_scale_plays_faster(bench, folder):
-    node = bench.add(
-        VideoSourceNode, start=False, source=str(folder), fps=2.0, loop=False, rate_scale=20.0
-    )
+    node = bench.add(VideoSourceNode, start=False, source=str(folder), fps=2.0, loop=False, rate_scale=20.0)
     play(bench, node)
     assert bench.spin(node.finished.is_set, timeout_s=2.0)  # 2.5 s at its own rate
     assert node.published_frames == FRAMES
@@ -85,9 +81,7 @@ def test_a_calibration_is_published(bench, folder, tmp_path):
     k = np.array([[70.0, 0, 31], [0, 71.0, 23], [0, 0, 1]])
     camera = Camera(matrix=k, width=64, height=48, distortion=[0.1, 0, 0, 0, 0], model="plumb_bob")
     write_camera(path, camera)
-    node = bench.add(
-        VideoSourceNode, start=False, source=str(folder), camera_file=str(path), loop=False
-    )
+    node = bench.add(VideoSourceNode, start=False, source=str(folder), camera_file=str(path), loop=False)
     infos = bench.listen(CameraInfo, "/diffpose/camera_info")
     play(bench, node)
     assert bench.spin(lambda: infos)
@@ -98,9 +92,7 @@ def test_a_calibration_is_published(bench, folder, tmp_path):
 
 
 def test_compressed_images_are_published_where_asked_for(bench, folder):
-    node = bench.add(
-        VideoSourceNode, start=False, source=str(folder), raw=False, compressed=True, loop=False
-    )
+    node = bench.add(VideoSourceNode, start=False, source=str(folder), raw=False, compressed=True, loop=False)
     images = bench.listen(CompressedImage, "/diffpose/image_raw/compressed")
     play(bench, node)
     assert bench.spin(lambda: len(images) == FRAMES)

@@ -11,11 +11,11 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
 
-from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
-from diffpose_ros.core import Camera, InputError, People2D, Skeleton, TrackState  # noqa: E402
-from diffpose_ros.ros import conversions, images  # noqa: E402
+from diffpose_ros.core import Camera, InputError, People2D, Skeleton, TrackState
+from diffpose_ros.ros import conversions, images
 
 RNG = np.random.default_rng(5)
 HEADER = Header(stamp=conversions.ns_to_stamp(1_234_567_890_123_456_789), frame_id="eye")
@@ -50,9 +50,7 @@ def test_people_come_back_as_they_went():
 
 
 def test_nobody_comes_back_as_nobody():
-    message = conversions.people_to_message(
-        People2D.empty(), HEADER, width=64, height=48, detector="d"
-    )
+    message = conversions.people_to_message(People2D.empty(), HEADER, width=64, height=48, detector="d")
     assert len(conversions.people_from_message(message)) == 0
 
 
