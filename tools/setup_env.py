@@ -154,7 +154,7 @@ def install(names: Sequence[str]) -> bool:
     done = stamp.read_text().split() if stamp.is_file() else []
     if key in done:
         return False
-    pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     options = [part for file in files for part in ("-r", file)]
     advice = "Check the network and the package index; see requirements/."
 
@@ -212,7 +212,7 @@ def build() -> None:
         "CMAKE_PREFIX_PATH": str(VENV),
         "AMENT_PREFIX_PATH": str(VENV),
     }
-    command = [
+    command: list[str | Path] = [
         *(VENV / "bin" / "colcon", "--log-base", VENV / "log", "build", "--paths", source),
         *("--build-base", VENV / "build", "--install-base", ROS),
         *("--merge-install", "--symlink-install", "--event-handlers", "console_direct+"),

@@ -1,0 +1,124 @@
+"""The launch files: arguments described, no second place for defaults, and they start the nodes."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH = ROOT / "launch"
+FILES = sorted(LAUNCH.glob("*.launch.py"))
+TOPICS_AND_FILES = {"namespace", "image", "camera_info", "rviz_config", "fixed_frame"}
+SWITCHES = {"rviz": "false", "log_level": "info"}
+
+
+def declared(path: Path) -> dict[str, dict[str, Any]]:
+    """Arguments that a launch file declares: name -> keyword -> source text or constant."""
+    found = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "DeclareLaunchArgument":
+            assert isinstance(node.args[0], ast.Constant)
+            found[node.args[0].value] = {
+                k.arg: k.value.value if isinstance(k.value, ast.Constant) else ast.unparse(k.value)
+                for k in node.keywords
+            }
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_argument_is_described(path: Path) -> None:
+    assert declared(path)
+    for name, keywords in declared(path).items():
+        assert keywords.get("description"), f"{path.name}: {name} has no description"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_arguments_that_set_parameters_default_to_not_overridden(path: Path) -> None:
+    for name, keywords in declared(path).items():
+        if name in TOPICS_AND_FILES:
+            continue
+        default = keywords.get("default_value", "")
+        assert default == SWITCHES.get(name, ""), f"{path.name}: {name} has a second default"
+
+
+def test_an_argument_has_the_same_default_in_every_file() -> None:
+    defaults: dict[str, set[Any]] = {}
+    for path in FILES:
+        for name, keywords in declared(path).items():
+            if "default_value" in keywords:
+                defaults.setdefault(name, set()).add(keywords["default_value"])
+    assert {name for name, values in defaults.items() if len(values) > 1} == set()
+
+
+def test_lift_has_the_promised_arguments() -> None:
+    promised = {
+        "namespace", "image", "camera_info", "compressed", "detector", "model", "backend",
+        "params_file", "rviz", "video", "use_sim_time", "log_level",
+    }  # fmt: skip
+    assert promised <= set(declared(LAUNCH / "lift.launch.py"))
+
+
+def test_overridden_parameters_exist_in_the_nodes_configuration() -> None:
+    parameters = {
+        "keypoints": {"detector", "model", "transport"},
+        "lifter": {"model", "backend", "person_height"},
+        "video_source": {"source", "camera_file", "loop", "compressed", "raw"},
+    }
+    for node, names in parameters.items():
+        config = yaml.safe_load((ROOT / "config" / f"{node}.yaml").read_text())
+        assert names <= set(config["/**"]["ros__parameters"])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_launch_file_loads(path: Path) -> None:
+    pytest.importorskip("launch_ros", reason="launch_ros is not installed (it has no wheel)")
+    from launch.launch_description_sources import get_launch_description_from_python_launch_file
+
+    description = get_launch_description_from_python_launch_file(str(path))
+    names = {argument.name for argument in description.get_launch_arguments()}
+    assert set(declared(path)) <= names
+
+
+def topics(value: Any) -> set[str]:
+    """Strings in a configuration that are topics of the nodes."""
+    if isinstance(value, dict):
+        return set().union(*(topics(v) | topics(k) for k, v in value.items()), set())
+    if isinstance(value, list):
+        return set().union(*map(topics, value), set())
+    return {value} if isinstance(value, str) and value.startswith("/diffpose/") else set()
+
+
+def test_rviz_shows_image_overlay_skeletons_and_frames() -> None:
+    config = yaml.safe_load((ROOT / "config" / "rviz" / "lift.rviz").read_text())
+    manager = config["Visualization Manager"]
+    assert topics(config) == {"/diffpose/image_raw", "/diffpose/annotated", "/diffpose/markers"}
+    assert "rviz_default_plugins/TF" in {display["Class"] for display in manager["Displays"]}
+    assert manager["Global Options"]["Fixed Frame"] == "camera_optical_frame"
+
+
+def test_rviz_topics_follow_the_namespace() -> None:
+    text = (LAUNCH / "rviz.launch.py").read_text()
+    for topic in ("image_raw", "annotated", "markers"):
+        assert topic in text
+
+
+def test_the_foxglove_layout_opens_what_the_demo_records() -> None:
+    layout = json.loads((ROOT / "config" / "foxglove" / "demo.json").read_text())
+    assert {
+        "/diffpose/image_raw/compressed",
+        "/diffpose/camera_info",
+        "/diffpose/markers",
+        "/diffpose/skeletons.latency",
+    } <= topics(layout)
+
+    def panels(node: Any) -> set[str]:
+        if isinstance(node, str):
+            return {node}
+        return panels(node["first"]) | panels(node["second"])
+
+    assert panels(layout["layout"]) == set(layout["configById"])

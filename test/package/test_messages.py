@@ -1,0 +1,68 @@
+"""The messages: every field documented, and the fields that others rely on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from diffpose_ros.core import TrackState
+
+MSG = Path(__file__).resolve().parents[2] / "msg"
+FILES = sorted(MSG.glob("*.msg"))
+UNITS = ("pixels", "metres", "m^2", "no unit", "stamp of the image", "time since", "on the lifter")
+MEASURED = ("float", "geometry_msgs/", "std_msgs/Header", "builtin_interfaces/Duration")
+
+
+def fields(path: Path) -> list[tuple[str, str, str]]:
+    """(type, name, comment) of every field; a comment may go on in the next line."""
+    found: list[tuple[str, str, str]] = []
+    for line in path.read_text().splitlines():
+        code, _, comment = line.partition("#")
+        if code.strip() and "=" not in code:
+            kind, name = code.split()
+            found.append((kind, name, comment.strip()))
+        elif found and line.startswith(" ") and comment:
+            kind, name, before = found[-1]
+            found[-1] = (kind, name, f"{before} {comment.strip()}")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_field_is_explained_with_its_unit(path: Path) -> None:
+    for kind, name, comment in fields(path):
+        assert comment, f"{path.name}: {name} has no comment"
+        if kind.startswith(MEASURED):
+            assert any(unit in comment for unit in UNITS), f"{path.name}: {name} names no unit"
+
+
+def test_states_have_the_numbers_of_the_library() -> None:
+    interfaces = pytest.importorskip("diffpose_ros.msg", reason="messages not built: make setup")
+    for kind in (interfaces.Person2D, interfaces.Skeleton3D):
+        for state in TrackState:
+            assert getattr(kind, f"STATE_{state.name}") == state
+
+
+def test_covariances_are_three_by_three() -> None:
+    interfaces = pytest.importorskip("diffpose_ros.msg", reason="messages not built: make setup")
+    assert len(interfaces.Joint3D().covariance) == 9
+    assert len(interfaces.Skeleton3D().root_covariance) == 9
+
+
+@pytest.mark.parametrize(
+    ("message", "names"),
+    [
+        ("Keypoint2D", {"x", "y", "score"}),
+        ("Person2D", {"track_id", "age", "state", "score", "keypoints"}),
+        ("Person2DArray", {"header", "image_width", "image_height", "joint_set", "people"}),
+        ("Joint3D", {"name", "position", "covariance", "score"}),
+        (
+            "Skeleton3D",
+            {"header", "joint_set", "track_id", "age", "state", "score", "joints", "root",
+             "root_covariance", "root_is_metric"},
+        ),
+        ("Skeleton3DArray", {"header", "image_width", "image_height", "joint_set", "skeletons"}),
+    ],
+)  # fmt: skip
+def test_a_message_carries(message: str, names: set[str]) -> None:
+    assert names <= {name for _, name, _ in fields(MSG / f"{message}.msg")}

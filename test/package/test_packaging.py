@@ -1,0 +1,85 @@
+"""What is installed, and that the files that describe the package agree."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from diffpose_ros import __version__
+from diffpose_ros.core import ConfigError, ModelError
+from diffpose_ros.core.resources import _config_folders, config_path, weights_path
+
+ROOT = Path(__file__).resolve().parents[2]
+NODES = ("keypoints", "lifter", "markers", "video_source")
+CMAKE = (ROOT / "CMakeLists.txt").read_text()
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert ET.parse(ROOT / "package.xml").findtext("version") == __version__
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert setup["metadata"]["version"] == "attr: diffpose_ros.__version__"
+
+
+def test_the_license_is_whole_and_the_notice_names_what_is_bundled() -> None:
+    assert "END OF TERMS AND CONDITIONS" in (ROOT / "LICENSE").read_text()
+    notice = " ".join((ROOT / "NOTICE").read_text().split())
+    assert "MoveNet MultiPose Lightning by Google" in notice
+    assert "weights are unchanged" in notice
+    assert "The data used in this project was obtained from mocap.cs.cmu.edu. The database was" in notice
+    assert "created with funding from NSF EIA-0196217." in notice
+
+
+def test_cmake_generates_every_message() -> None:
+    listed = set(re.findall(r"msg/(\w+)\.msg", CMAKE))
+    assert listed == {path.stem for path in (ROOT / "msg").glob("*.msg")}
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_a_node_has_executable_module_and_configuration(node: str) -> None:
+    script = ROOT / "scripts" / f"{node}_node"
+    assert script.stat().st_mode & 0o111, "not executable"
+    assert f"scripts/{node}_node" in CMAKE
+    assert f"from diffpose_ros.nodes.{node} import main" in script.read_text()
+    module = ast.parse((ROOT / "diffpose_ros" / "nodes" / f"{node}.py").read_text())
+    assert "main" in {n.name for n in module.body if isinstance(n, ast.FunctionDef)}
+    assert config_path(f"{node}.yaml").is_file()
+
+
+def test_configuration_is_found_beside_installed_code(tmp_path: Path) -> None:
+    code = tmp_path / "lib" / "python3.11" / "site-packages" / "diffpose_ros" / "core"
+    share = tmp_path / "share" / "diffpose_ros" / "config"
+    for folder in (code, share):
+        folder.mkdir(parents=True)
+    assert list(_config_folders(code / "resources.py")) == [share]
+
+
+def test_configuration_of_a_pip_installation_is_package_data(tmp_path: Path) -> None:
+    code = tmp_path / "site-packages" / "diffpose_ros" / "core"
+    config = tmp_path / "site-packages" / "diffpose_ros" / "config"
+    for folder in (code, config):
+        folder.mkdir(parents=True)
+    assert list(_config_folders(code / "resources.py")) == [config]
+
+
+def test_unknown_resources_say_what_was_looked_for_and_where() -> None:
+    with pytest.raises(ConfigError, match=r"no configuration 'no\.yaml'.*searched: .*config"):
+        config_path("no.yaml")
+    with pytest.raises(ModelError, match=r"no weights 'no/model\.onnx'.*does not exist"):
+        weights_path("no/model.onnx")
+
+
+def test_no_weight_file_is_larger_than_25_megabytes() -> None:
+    for path in weights_path().rglob("*"):
+        assert path.stat().st_size <= 25e6, path
+
+
+def test_runtime_requirements_hold_no_training_framework() -> None:
+    runtime = (ROOT / "requirements" / "runtime.txt").read_text().splitlines()
+    names = {re.split(r"[<>=~!;\[ ]", line)[0] for line in runtime if line and line[0] != "#"}
+    assert names == {"numpy", "onnxruntime", "opencv-python-headless", "pyyaml", "rich", "scipy"}

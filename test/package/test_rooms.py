@@ -1,0 +1,153 @@
+"""Every room knows only the rooms below it, and a robot needs neither torch nor, mostly, ROS."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "diffpose_ros"
+OFFLINE = {"data", "training", "evaluation"}
+ROOMS: dict[str, set[str]] = {
+    "core": set(),
+    "geometry": {"core"},
+    "tracking": {"core"},
+    "history": {"core"},
+    "detection": {"core"},
+    "models": {"core"},
+    "diffusion": {"core"},
+    "runtime": {"models", "diffusion", "core"},
+    "lifting": {"geometry", "history", "diffusion", "runtime", "core"},
+    "data": {"lifting", "models", "diffusion", "geometry", "core"},
+    "training": {"data", "lifting", "models", "diffusion", "runtime", "geometry", "core"},
+    "evaluation": {"data", "lifting", "models", "diffusion", "runtime", "geometry", "core"},
+    "media": {"core"},
+    "ros": {"media", "core", "msg"},
+    "nodes": {"ros", "detection", "tracking", "lifting", "media", "geometry", "core", "msg"},
+}
+"""The table of docs/architecture.md: room -> what it may import. ``cli`` may import everything."""
+
+RUNTIME_TORCH = ("runtime/export", "runtime/network", "runtime/torch")
+"""Files of ``runtime`` that see networks and samplers: what is exported, or run by torch."""
+
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def imports(path: Path, *, at_load: bool = False) -> set[str]:
+    """Modules that a file imports, dotted; with ``at_load`` only those that loading it imports."""
+    found = set()
+    nodes = [ast.parse(path.read_text())]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            found.add(node.module or "")
+            if node.module == "diffpose_ros":
+                found |= {f"diffpose_ros.{alias.name}" for alias in node.names}
+        lazy = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or (
+            isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        )
+        if not (at_load and lazy):
+            nodes.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def rooms_of(modules: set[str]) -> set[str]:
+    """Rooms that dotted module names belong to."""
+    parts = (module.split(".") for module in modules)
+    names = {p[1] for p in parts if p[0] == "diffpose_ros" and len(p) > 1}
+    return {name for name in names if (PACKAGE / name).is_dir() or name == "msg"}
+
+
+def named(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_a_file_imports_only_rooms_below_its_own(path: Path) -> None:
+    room = path.relative_to(PACKAGE).parts[0]
+    if room == "cli" or path.parent == PACKAGE:
+        return
+    assert room in ROOMS, f"'{room}' is not in the table of rooms"
+    extra = rooms_of(imports(path)) - ROOMS[room] - {room}
+    assert not extra, f"{named(path)} may not import {sorted(extra)}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_runtime_sees_networks_only_to_export_or_to_run_torch(path: Path) -> None:
+    if named(path).startswith("runtime/") and not named(path).startswith(RUNTIME_TORCH):
+        assert not rooms_of(imports(path, at_load=True)) & {"models", "diffusion"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_nothing_that_runs_on_a_robot_imports_what_is_offline(path: Path) -> None:
+    room = path.relative_to(PACKAGE).parts[0]
+    if room not in OFFLINE | {"cli"}:
+        assert not rooms_of(imports(path)) & OFFLINE
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_a_file_has_at_most_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def present(*rooms: str) -> list[str]:
+    """Modules of rooms, dotted."""
+    return [
+        ".".join(("diffpose_ros", *path.relative_to(PACKAGE).with_suffix("").parts))
+        for room in rooms
+        for path in sorted((PACKAGE / room).rglob("*.py"))
+    ]
+
+
+def import_without(modules: list[str], blocked: list[str]) -> str:
+    """Import modules in a fresh interpreter in which others cannot be found; return its errors."""
+    code = f"""
+import importlib, sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}} (blocked)", name=name)
+sys.meta_path.insert(0, Blocked())
+for name in {modules!r}:
+    importlib.import_module(name)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
+    )
+    return done.stderr.strip()
+
+
+ROBOT = ("core", "geometry", "tracking", "history", "detection", "lifting", "media")
+
+
+@pytest.mark.parametrize("room", ROBOT)
+def test_a_robot_room_imports_without_torch_and_without_ros(room: str) -> None:
+    assert import_without(present(room), ["torch", "rclpy", "sensor_msgs", "std_msgs"]) == ""
+
+
+def test_the_runtime_imports_without_torch_and_without_ros() -> None:
+    modules = [
+        name
+        for name in present("runtime")
+        if not any(name.startswith(f"diffpose_ros.{f.replace('/', '.')}") for f in RUNTIME_TORCH)
+    ]
+    assert import_without(modules, ["torch", "rclpy", "tensorrt", "openvino"]) == ""
+
+
+def test_every_other_room_imports_without_ros() -> None:
+    pytest.importorskip("torch", reason="torch is not installed: make setup-train")
+    rooms = set(ROOMS) - {"ros", "nodes"} | {"cli"}
+    # cli/_*.py are the insides of commands, imported when the command runs; `demo` needs ROS
+    modules = [name for name in present(*sorted(rooms)) if not name.startswith("diffpose_ros.cli._")]
+    assert import_without(modules, ["rclpy", "std_msgs", "sensor_msgs"]) == ""
+
+
+def test_the_command_line_starts_without_torch_and_without_ros() -> None:
+    assert import_without(["diffpose_ros.cli.main"], ["torch", "rclpy", "safetensors"]) == ""
