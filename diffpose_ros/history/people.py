@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from diffpose_ros.core import ConfigError
 from diffpose_ros.history.ring import RingStamps
 
+Rows = slice | list[int] | NDArray[np.int64]
+"""How rows are named."""
+
 FREE = -1
 """Identity of a row that nobody owns."""
 
@@ -94,7 +97,7 @@ class PeopleState:
         }
         self._row_of: dict[int, int] = {}
 
-    def __contains__(self, track_id: int) -> bool:
+    def __contains__(self, track_id: object) -> bool:
         return track_id in self._row_of
 
     def row_of(self, track_id: int) -> int:
@@ -159,12 +162,12 @@ class PeopleState:
         self.warm[last] = False
         self.count = last
 
-    def reset(self, rows: object) -> None:
+    def reset(self, rows: Rows) -> None:
         """Empty these rows; their owners stay. Nobody else is touched.
 
         Caches keep their numbers, which are finite: an empty slot's age masks them.
         """
-        self.warm[rows] = False  # type: ignore[index]
+        self.warm[rows] = False
         for ring in self.rings.values():
             ring.reset(rows)
 

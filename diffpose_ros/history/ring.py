@@ -43,7 +43,7 @@ class RingStamps:
         self.stamps[rows, head] = stamps_ns
         self.head[rows] = (head + 1) % self.slots
 
-    def reset(self, rows: object) -> None:
+    def reset(self, rows: slice | list[int] | NDArray[np.int64]) -> None:
         """Empty these rows."""
-        self.stamps[rows] = EMPTY  # type: ignore[index]
-        self.head[rows] = 0  # type: ignore[index]
+        self.stamps[rows] = EMPTY
+        self.head[rows] = 0

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import BackendError, Camera, Hypotheses, InputError, People2D, Skeleton
+from diffpose_ros.core import Camera, Hypotheses, InputError, People2D, Skeleton
 from diffpose_ros.diffusion.noise import fixed_noise
 from diffpose_ros.geometry.mapping import coco_to_points
 from diffpose_ros.geometry.root import root_translation, stature
@@ -192,7 +192,8 @@ class Lifter:
         store, timer = self._memory.people, self._timer
         present = len(chosen.track_ids)
         budget = self.config.deadline_s if deadline_s is None else deadline_s
-        index, fit, degraded = 0, present, ()
+        index, fit = 0, present
+        degraded: tuple[str, ...] = ()
         if budget is not None and present:
             index, fit = self._planner.plan(min(present, self.config.max_people), budget)
             degraded = self._degradations(index, fit, present)
@@ -322,5 +323,3 @@ class Lifter:
             if store.track_id[row] < -1:
                 store.remove(row)
 
-
-__all__ = ["BackendError", "Lifter"]

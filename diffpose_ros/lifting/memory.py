@@ -76,7 +76,8 @@ class Memory:
             self._feeds[name] = np.full((batch, windows[ring]), -1.0, dtype=np.float32)
         self._state: ViewState | None = None
         self._rows = slice(0, 0)
-        self._dt = self._first = np.zeros(0)
+        self._dt: NDArray[np.float64] = np.zeros(0)
+        self._first: NDArray[np.bool_] = np.zeros(0, dtype=bool)
 
     def observe(
         self,

@@ -20,7 +20,7 @@ from diffpose_ros.runtime.protocol import (
 
 log = logging.getLogger(__name__)
 
-BACKENDS = ("tensorrt", "onnxruntime", "openvino")
+BACKENDS = ("tensorrt", "onnxruntime", "openvino", "torch")
 """Known backends, the one that ``auto`` prefers first.
 
 TensorRT comes first because it is only available beside a GPU; OpenVINO computes no faster than

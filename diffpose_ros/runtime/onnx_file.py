@@ -88,14 +88,15 @@ def _text_field(data: memoryview, wanted: int) -> str:
 
 
 def _value_info(data: memoryview) -> tuple[str, tuple[int | None, ...]]:
-    name, shape = "", ()
+    name = ""
+    shape: tuple[int | None, ...] = ()
     for number, _, value in _fields(data):
         if isinstance(value, int):
             continue
         if number == 1:
             name = bytes(value).decode()
         elif number == 2:  # TypeProto.tensor_type.shape.dim
-            dims = [
+            shape = tuple(
                 _dim(d)
                 for n1, _, tensor in _fields(value)
                 if n1 == 1 and not isinstance(tensor, int)
@@ -103,8 +104,7 @@ def _value_info(data: memoryview) -> tuple[str, tuple[int | None, ...]]:
                 if n2 == 2 and not isinstance(s, int)
                 for n3, _, d in _fields(s)
                 if n3 == 1 and not isinstance(d, int)
-            ]
-            shape = tuple(dims)
+            )
     return name, shape
 
 

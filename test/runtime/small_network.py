@@ -1,0 +1,50 @@
+"""A whole lifter of small random networks, exported as a shipped model is."""
+
+from pathlib import Path
+
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from diffpose_ros.models.context_encoder import ContextConfig
+from diffpose_ros.models.graformer import DenoiserConfig
+from diffpose_ros.models.hpim import HistoryConfig
+from diffpose_ros.runtime.export import export_onnx
+from diffpose_ros.runtime.network import LifterNetwork, LifterNetworkConfig
+
+WINDOW, LENGTH = 9, 5
+
+
+def small_network(kind: str = "starpose", seed: int = 0) -> LifterNetwork:
+    """Random weights, of both kinds; the same for the same seed."""
+    torch.manual_seed(seed)
+    config = LifterNetworkConfig(
+        context=ContextConfig(width=16, depth=2, heads=2, window=WINDOW),
+        denoiser=DenoiserConfig(width=16, depth=1),
+        history=HistoryConfig(width=8, depth=1, heads=2, length=LENGTH)
+        if kind == "starpose"
+        else None,
+        guidance=(0.3, 0.3, 0.01, 0.01),
+    )
+    network = LifterNetwork(config).eval()
+    with torch.no_grad():  # initialised to zero, some parts would hide mistakes
+        for parameter in network.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    return network
+
+
+def save_model(folder: Path, kind: str = "starpose", steps: tuple[int, ...] = (5,)) -> Path:
+    """Write what stands in a model's folder; returns ``model.onnx``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network = small_network(kind)
+    save_file(network.state_dict(), folder / "model.safetensors")
+    (folder / "config.yaml").write_text(yaml.safe_dump(_plain(network.config.to_mapping())))
+    for number in steps[1:]:
+        export_onnx(network, folder / f"model_{number}.onnx", name=kind, steps=number)
+    return export_onnx(network, folder / "model.onnx", name=kind, steps=steps[0])
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
