@@ -47,7 +47,14 @@ class SynthesisConfig:
 
     frames: int = 96
     rates_hz: dict[float, float] = field(
-        default_factory=lambda: {30.0: 0.6, 25.0: 0.1, 20.0: 0.06, 15.0: 0.08, 10.0: 0.06, 60.0: 0.1}
+        default_factory=lambda: {
+            30.0: 0.6,
+            25.0: 0.1,
+            20.0: 0.06,
+            15.0: 0.08,
+            10.0: 0.06,
+            60.0: 0.1,
+        }
     )
     drop: float = 0.15
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -85,9 +92,7 @@ class MotionLibrary:
         fps: frames per second of the clips.
     """
 
-    def __init__(
-        self, body: NDArray[np.float32], offsets: NDArray[np.int64], fps: float
-    ) -> None:
+    def __init__(self, body: NDArray[np.float32], offsets: NDArray[np.int64], fps: float) -> None:
         lengths = np.diff(offsets)
         if len(lengths) == 0 or lengths.min() < 2:
             raise InputError("motion library: expected at least one clip of two frames or more")
@@ -120,7 +125,10 @@ class MotionLibrary:
         return cls(body, offsets, fps)
 
     def sample(
-        self, batch: int, times_s: NDArray[np.float64], rng: np.random.Generator,
+        self,
+        batch: int,
+        times_s: NDArray[np.float64],
+        rng: np.random.Generator,
         speed: tuple[float, float],
     ) -> NDArray[np.float32]:
         """Cut ``batch`` random segments, resampled to ``times_s``; short clips hold at their end.

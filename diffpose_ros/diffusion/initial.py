@@ -97,8 +97,12 @@ def fit_mixture(
 
 
 def score_width(
-    score: NDArray[np.floating], depth_m: NDArray[np.floating], focal_px: float,
-    *, base_px: float = 2.0, worst_px: float = 40.0,
+    score: NDArray[np.floating],
+    depth_m: NDArray[np.floating],
+    focal_px: float,
+    *,
+    base_px: float = 2.0,
+    worst_px: float = 40.0,
 ) -> NDArray[np.float64]:
     """Width of the detector's uncertainty in x and y, metres, from a keypoint's score.
 

@@ -6,6 +6,7 @@ parametrisation, steadier than eps at few steps). All are written in operations 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -53,7 +54,7 @@ def sample_ddim(
         h_0.
     """
     h = start
-    for k, nxt in zip(steps[:-1], steps[1:], strict=True):
+    for k, nxt in itertools.pairwise(steps):
         clean = denoise(h, k)
         if guide is not None:
             clean = guide(clean)

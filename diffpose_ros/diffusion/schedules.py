@@ -48,7 +48,9 @@ class Schedule:
         out = [1.0]
         for i in range(k):
             part = i / (k - 1) if k > 1 else 1.0
-            out.append(out[-1] * (1.0 - (self.beta_start + part * (self.beta_end - self.beta_start))))
+            out.append(
+                out[-1] * (1.0 - (self.beta_start + part * (self.beta_end - self.beta_start)))
+            )
         return tuple(out)
 
 

@@ -41,7 +41,9 @@ class DenoiserConfig:
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
-            raise ConfigError(f"denoiser width {self.width} is not a multiple of {self.heads} heads")
+            raise ConfigError(
+                f"denoiser width {self.width} is not a multiple of {self.heads} heads"
+            )
 
 
 def laplacian_basis() -> Tensor:

@@ -136,7 +136,9 @@ class TemporalAttention(nn.Module):
         q, k, packed = self._project(x)
         logits = torch.matmul(q.transpose(1, 2), k.permute(0, 2, 3, 1))
         weights = torch.softmax(logits + self.age_bias(age).transpose(0, 1), dim=-1)
-        return self._unpack(torch.matmul(weights.to(packed.dtype), packed.transpose(1, 2)).transpose(1, 2))
+        return self._unpack(
+            torch.matmul(weights.to(packed.dtype), packed.transpose(1, 2)).transpose(1, 2)
+        )
 
     def step(
         self, x: Tensor, age: Tensor, key_cache: Tensor, value_cache: Tensor

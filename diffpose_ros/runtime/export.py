@@ -111,7 +111,9 @@ def example_inputs(graph: StepGraph, people: int, hypotheses: int = 5) -> dict[s
     }
     if config.history:
         inputs["previous_points"] = inputs["points"].roll(1, 0)
-        inputs["history_age"] = torch.arange(config.history.length + 1, 1, -1).expand(people, -1) / 30.0
+        inputs["history_age"] = (
+            torch.arange(config.history.length + 1, 1, -1).expand(people, -1) / 30.0
+        )
     for s in graph.state():
         slots = window if s["ring"] == "context" else config.history.length  # type: ignore[union-attr]
         shape = [slots if n == -1 else n for n in s["shape"]]
@@ -169,3 +171,25 @@ def export_onnx(network: LifterNetwork, path: Path, *, name: str, steps: int | N
     onnx.save(model, str(part))
     part.replace(path)
     return path
+
+
+def check_parity(network: LifterNetwork, path: Path, *, steps: int, people: int = 3) -> float:
+    """Largest difference of any output between the file on ONNX Runtime and the network.
+
+    Raises:
+        ModelError: they differ by more than 1e-3.
+    """
+    import onnxruntime
+
+    graph = StepGraph(network.eval(), steps).eval()
+    inputs = example_inputs(graph, people)
+    with torch.no_grad():
+        expected = graph(*inputs.values())
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = session.run(graph.output_names, {k: v.numpy() for k, v in inputs.items()})
+    worst = max(
+        float((torch.from_numpy(a) - b).abs().max()) for a, b in zip(found, expected, strict=True)
+    )
+    if not worst < 1e-3:
+        raise ModelError(f"{path}: differs from the network by {worst:g}, expected less than 1e-3")
+    return worst

@@ -152,7 +152,8 @@ class LifterNetwork(nn.Module):
         """
         parts = [feature, pose * POSE_UNIT, log_sigma + 3.0]
         if past is not None and previous is not None:
-            assert has_previous is not None and previous_age is not None
+            assert has_previous is not None
+            assert previous_age is not None
             there = has_previous[..., None, None]
             step = (previous - pose) * (2.0 * POSE_UNIT)
             clock = (previous_age.clamp(0.0, 1.0) * 10.0)[..., None, None] * there

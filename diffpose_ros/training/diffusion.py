@@ -97,12 +97,19 @@ class DiffusionTask:
         with torch.no_grad():
             far = (k > len(self.alphas) * 4 // 5).float().view(b, 1, 1)
             size = error.norm(dim=-1)
-            logs["start_mm"] = round(1000 * float((size * far).sum() / (far.sum() * t * 17 + 1e-6)), 2)
+            logs["start_mm"] = round(
+                1000 * float((size * far).sum() / (far.sum() * t * 17 + 1e-6)), 2
+            )
             logs["context_mm"] = round(1000 * float((pose - truth).norm(dim=-1).mean()), 2)
         return total, logs
 
     def _answer(
-        self, noisy: Tensor, k: Tensor, feature: Tensor, pose: Tensor, log_sigma: Tensor,
+        self,
+        noisy: Tensor,
+        k: Tensor,
+        feature: Tensor,
+        pose: Tensor,
+        log_sigma: Tensor,
         past: tuple[Tensor, Tensor, Tensor, Tensor] | None,
     ) -> Tensor:
         """Denoise all frames of all clips: (B, T, 17, 3)."""
@@ -168,18 +175,27 @@ class DiffusionTask:
 
 
 def measure_residuals(
-    network: LifterNetwork, library: MotionLibrary, synthesis: SynthesisConfig,
-    *, batches: int = 20, batch: int = 16, seed: int = 12345,
+    network: LifterNetwork,
+    library: MotionLibrary,
+    synthesis: SynthesisConfig,
+    *,
+    batches: int = 20,
+    batch: int = 16,
+    seed: int = 12345,
 ) -> np.ndarray:
     """The context encoder's real error in units of its own estimate, (S, 17, 3)."""
     network.eval()
     out = []
     with torch.no_grad():
         for i in range(batches):
-            data = to_tensors(make_batch(library, batch, np.random.default_rng((seed, i)), synthesis))
+            data = to_tensors(
+                make_batch(library, batch, np.random.default_rng((seed, i)), synthesis)
+            )
             _, pose, log_sigma = network.context(data["points"], data["view"], data["times_s"])
             residual = (data["pose"] - pose) / log_sigma.exp()
-            out.append(residual.clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)[:, ::3].flatten(0, 1).numpy())
+            out.append(
+                residual.clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)[:, ::3].flatten(0, 1).numpy()
+            )
     return np.concatenate(out)
 
 

@@ -159,7 +159,9 @@ class Trainer:
                 self._average()
                 spent = time.monotonic() - begin
                 left = spent / (self.step - began_at) * (self.config.steps - self.step)
-                progress = Progress(self.step, self.config.steps, float(total.detach()), parts, left)
+                progress = Progress(
+                    self.step, self.config.steps, float(total.detach()), parts, left
+                )
                 log.write(json.dumps({"step": self.step, "loss": progress.loss, **parts,
                                       "seconds": round(spent, 1)}) + "\n")  # fmt: skip
                 last = stop_after_s is not None and spent > stop_after_s

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,7 @@ def test_the_papers_schedule_does_not_reach_noise_and_the_default_does() -> None
 def test_alphas_fall(name: str) -> None:
     alphas = Schedule(beta_schedule=name).alphas()
     assert len(alphas) == 51
-    assert all(a > b for a, b in zip(alphas, alphas[1:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(alphas))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ def stamps(frames: int) -> torch.Tensor:
     return torch.cumsum(0.01 + 0.05 * torch.rand(frames), 0)
 
 
-@pytest.mark.parametrize("window", [1, 12, 81], ids=["one", "shorter than clip", "longer than clip"])
+@pytest.mark.parametrize(
+    "window", [1, 12, 81], ids=["one", "shorter than clip", "longer than clip"]
+)
 def test_context_encoder_streams_what_the_banded_clip_gives(window: int) -> None:
     config = ContextConfig(width=32, depth=3, window=window)
     encoder = lively(ContextEncoder(config))
@@ -108,7 +110,8 @@ def test_history_module_streams_what_the_clip_gives() -> None:
 def test_empty_slots_do_not_count() -> None:
     bias = AgeBias(4)(torch.tensor([[0.1, -1.0]]))
     assert bias.shape == (1, 4, 2)
-    assert (bias[..., 1] < -1e3).all() and (bias[..., 0] > -1e3).all()
+    assert (bias[..., 1] < -1e3).all()
+    assert (bias[..., 0] > -1e3).all()
 
 
 def test_banded_ages_see_the_window_and_nothing_else() -> None:

@@ -1,0 +1,125 @@
+"""The exported graph is the network: with masks, with and without guidance, for any number of people."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: training and export need it")
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: export needs it")
+ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+
+from diffpose_ros.models.context_encoder import ContextConfig  # noqa: E402
+from diffpose_ros.models.graformer import DenoiserConfig  # noqa: E402
+from diffpose_ros.models.hpim import HistoryConfig  # noqa: E402
+from diffpose_ros.runtime.export import StepGraph, example_inputs, export_onnx  # noqa: E402
+from diffpose_ros.runtime.network import LifterNetwork, LifterNetworkConfig  # noqa: E402
+from diffpose_ros.runtime.spec import read_spec  # noqa: E402
+
+
+def network(history: bool) -> LifterNetwork:
+    torch.manual_seed(0)
+    net = LifterNetwork(
+        LifterNetworkConfig(
+            context=ContextConfig(width=32, depth=2, window=9),
+            denoiser=DenoiserConfig(width=32, depth=2),
+            history=HistoryConfig(width=16, depth=1, length=5) if history else None,
+            guidance=(0.5, 0.5, 0.1, 0.1),
+        )
+    )
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    return net.eval()
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["diffpose", "starpose"])
+def exported(request, tmp_path_factory):
+    net = network(request.param)
+    path = tmp_path_factory.mktemp("export") / "model.onnx"
+    return net, export_onnx(net, path, name="tiny")
+
+
+@pytest.mark.parametrize("people", [1, 3, 17])
+@pytest.mark.parametrize("guided", [True, False], ids=["guided", "unguided"])
+@pytest.mark.parametrize("masked", [True, False], ids=["masked", "all seen"])
+def test_parity_with_torch(exported, people: int, guided: bool, masked: bool) -> None:
+    net, path = exported
+    graph = StepGraph(net, net.config.steps)
+    inputs = example_inputs(graph, people)
+    if not guided:
+        inputs["guidance"] = torch.zeros(4)
+    if masked:
+        inputs["points"][:, 3:9] = 0.0
+        inputs["age"][:, :5] = -1.0
+        inputs["previous_age"][0] = -1.0
+        inputs["bone_mean"][0] = -1.0
+        if "history_age" in inputs:
+            inputs["history_age"][0] = -1.0
+    with torch.no_grad():
+        expected = graph(*inputs.values())
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = session.run(graph.output_names, {k: v.numpy() for k, v in inputs.items()})
+    for name, a, b in zip(graph.output_names, found, expected, strict=True):
+        assert np.abs(a - b.numpy()).max() < 1e-4, name
+    assert found[0].shape == (people, 17, 3)
+
+
+def test_fewer_hypotheses_and_shorter_rings_need_no_other_file(exported) -> None:
+    net, path = exported
+    graph = StepGraph(net, net.config.steps)
+    inputs = {k: v.numpy() for k, v in example_inputs(graph, 2).items()}
+    inputs["noise"] = inputs["noise"][:, :3]
+    inputs["age"] = inputs["age"][:, :4]
+    for s in graph.state():
+        if s["ring"] == "context":
+            cut = [slice(None)] * (len(s["shape"]) + 1)
+            cut[s["slot_axis"] + 1] = slice(0, 4)
+            inputs[s["input"]] = np.ascontiguousarray(inputs[s["input"]][tuple(cut)])
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    out = dict(zip(graph.output_names, session.run(None, inputs), strict=True))
+    assert out["hypotheses"].shape == (2, 3, 17, 3)
+
+
+def test_empty_slots_may_hold_anything_finite(exported) -> None:
+    net, path = exported
+    graph = StepGraph(net, net.config.steps)
+    inputs = {k: v.numpy() for k, v in example_inputs(graph, 2).items()}
+    inputs["age"] = inputs["age"].copy()
+    inputs["age"][:, 2:5] = -1.0
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    a = session.run(["mean"], inputs)[0]
+    for s in graph.state():
+        if s["ring"] == "context":
+            cut = [slice(None)] * (len(s["shape"]) + 1)
+            cut[s["slot_axis"] + 1] = slice(2, 5)
+            inputs[s["input"]] = inputs[s["input"]].copy()
+            inputs[s["input"]][tuple(cut)] = 7.0
+    assert np.allclose(a, session.run(["mean"], inputs)[0], atol=1e-6)
+
+
+def test_metadata_is_what_the_runtime_reads(exported) -> None:
+    net, path = exported
+    spec = read_spec(path)
+    assert spec.kind == net.config.kind
+    assert spec.steps == 5
+    assert spec.hypotheses == 5
+    assert spec.guidance == pytest.approx((0.5, 0.5, 0.1, 0.1))
+    model = onnx.load(str(path))
+    meta = json.loads(model.metadata_props[0].value)
+    assert [i.name for i in model.graph.input][-len(meta["state"]) :] == [
+        s["input"] for s in meta["state"]
+    ]
+
+
+def test_covariance_is_symmetric_and_positive(exported) -> None:
+    net, path = exported
+    graph = StepGraph(net, net.config.steps)
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    out = session.run(["covariance"], {k: v.numpy() for k, v in example_inputs(graph, 3).items()})[
+        0
+    ]
+    assert np.allclose(out, np.swapaxes(out, -1, -2), atol=1e-7)
+    assert np.linalg.eigvalsh(out).min() > 0

@@ -1,0 +1,158 @@
+"""Virtual views of motion capture: geometry that holds, noise that is bounded, batches that repeat."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from diffpose_ros.core import H36M17, InputError
+from diffpose_ros.data import augment
+from diffpose_ros.data.noise import NoiseConfig, detect
+from diffpose_ros.data.synthesis import MotionLibrary, SynthesisConfig, make_batch, time_grid
+from diffpose_ros.data.virtual_camera import CameraConfig, view
+
+REST = np.array(
+    [[0, 0.95, 0], [-0.1, 0.95, 0], [-0.1, 0.5, 0], [-0.1, 0.08, 0], [0.1, 0.95, 0], [0.1, 0.5, 0],
+     [0.1, 0.08, 0], [0, 1.2, 0], [0, 1.45, 0], [0, 1.55, 0.08], [0, 1.7, 0], [0.18, 1.42, 0],
+     [0.2, 1.15, 0], [0.2, 0.9, 0], [-0.18, 1.42, 0], [-0.2, 1.15, 0], [-0.2, 0.9, 0],
+     [0.03, 1.58, 0.07], [-0.03, 1.58, 0.07], [0.07, 1.57, 0], [-0.07, 1.57, 0]], np.float32
+)  # fmt: skip
+
+
+@pytest.fixture
+def library() -> MotionLibrary:
+    """Two clips of somebody walking on the spot, swinging arms and knees."""
+    t = np.arange(120, dtype=np.float32)[:, None] / 30
+    body = np.repeat(REST[None], 120, 0)
+    body[:, 13, 2] += 0.1 * np.sin(4 * t[:, 0])
+    body[:, 3, 2] += 0.1 * np.cos(4 * t[:, 0])
+    body[:, :, 0] += 0.5 * t
+    return MotionLibrary(body, np.array([0, 70, 120]), 30.0)
+
+
+def test_a_batch_is_a_function_of_its_seed(library: MotionLibrary) -> None:
+    config = SynthesisConfig(frames=20)
+    a = make_batch(library, 4, np.random.default_rng((1, 2)), config)
+    b = make_batch(library, 4, np.random.default_rng((1, 2)), config)
+    c = make_batch(library, 4, np.random.default_rng((1, 3)), config)
+    assert np.array_equal(a.points, b.points)
+    assert not np.array_equal(a.points, c.points)
+
+
+def test_shapes_units_and_masks(library: MotionLibrary) -> None:
+    batch = make_batch(library, 8, np.random.default_rng(0), SynthesisConfig(frames=30))
+    assert batch.points.shape == (8, 30, 21, 3)
+    assert batch.view.shape == (8, 30, 6)
+    assert batch.pose.shape == (8, 30, 17, 3)
+    assert np.isfinite(batch.points).all()
+    assert np.isfinite(batch.pose).all()
+    assert np.allclose(batch.pose[:, :, 0], 0, atol=1e-5)
+    assert (batch.points[..., 10, 2] == 0).all(), "COCO has no head top"
+    masked = batch.points[..., 2] == 0
+    assert (batch.points[masked] == 0).all()
+    assert 0.3 < np.abs(batch.pose).max() < 2.0
+
+
+def test_points_are_the_poses_projection_when_the_detector_is_perfect(
+    library: MotionLibrary,
+) -> None:
+    perfect = NoiseConfig(jitter=(1e-6, 2e-6), bias=0.0, bursts_per_s=(0, 0), swaps_per_s=(0, 0),
+                          blackout=0.0)  # fmt: skip
+    config = SynthesisConfig(frames=10, noise=perfect)
+    batch = make_batch(library, 6, np.random.default_rng(3), config)
+    seen = batch.points[..., :17, 2] > 0
+    rays = batch.points[..., :17, :2] * batch.scale[..., None, None]
+    # Solve for the root that explains the right knee, then check the other limb joints.
+    for b, t in [(0, 0), (3, 5), (5, 9)]:
+        use = [j for j in (1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16) if seen[b, t, j]]
+        if len(use) < 4:
+            continue
+        a = np.zeros((2 * len(use), 3))
+        y = np.zeros(2 * len(use))
+        for i, j in enumerate(use):
+            for axis in (0, 1):
+                u = rays[b, t, j, axis]
+                a[2 * i + axis, axis], a[2 * i + axis, 2] = 1, -u
+                y[2 * i + axis] = u * batch.pose[b, t, j, 2] - batch.pose[b, t, j, axis]
+        root, *_ = np.linalg.lstsq(a, y, rcond=None)
+        assert np.abs(a @ root - y).max() < 2e-3
+        assert root[2] > 0.5
+
+
+def test_mirror_twice_is_nothing() -> None:
+    body = np.random.default_rng(0).normal(size=(2, 3, 21, 3)).astype(np.float32)
+    both = np.array([True, False])
+    assert np.allclose(augment.mirror(augment.mirror(body, both), both), body)
+    assert not np.allclose(augment.mirror(body, both)[0], body[0])
+
+
+def test_bones_and_assemble_are_inverse() -> None:
+    body = np.random.default_rng(0).normal(size=(2, 3, 21, 3)).astype(np.float32)
+    assert np.allclose(augment.assemble(augment.bones(body)), body, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", ["crossover", "rotate_joints"])
+def test_new_poses_keep_bone_lengths(library: MotionLibrary, change: str) -> None:
+    rng = np.random.default_rng(1)
+    body = library.sample(6, np.arange(12) / 30, rng, (0.7, 1.4))
+    new = getattr(augment, change)(body, rng, 0.9)
+    assert not np.allclose(new, body, atol=1e-3)
+    for a, b in H36M17.bones:
+        if a in (8,) and change == "crossover":
+            continue
+        before = np.linalg.norm(body[:, :, a] - body[:, :, b], axis=-1)
+        after = np.linalg.norm(new[:, :, a] - new[:, :, b], axis=-1)
+        assert np.allclose(before, after, atol=1e-4), (a, b)
+
+
+def test_other_bodies_stay_symmetric(library: MotionLibrary) -> None:
+    rng = np.random.default_rng(2)
+    body = augment.reshape_body(library.sample(6, np.arange(5) / 30, rng, (1, 1)), rng, 0.1)
+    left = np.linalg.norm(body[:, :, 11] - body[:, :, 8], axis=-1)
+    right = np.linalg.norm(body[:, :, 14] - body[:, :, 8], axis=-1)
+    assert np.allclose(left, right, rtol=1e-3)
+    height = body[:, 0, 10, 1] - body[:, 0, 3, 1]
+    assert height.std() > 0.02
+
+
+def test_the_body_is_in_front_of_every_camera(library: MotionLibrary) -> None:
+    rng = np.random.default_rng(4)
+    times = np.arange(10) / 30
+    body = library.sample(50, times, rng, (1, 1))
+    seen = view(body, times, rng, CameraConfig())
+    assert (seen.xyz[..., 2] > 0.2).mean() > 0.98
+    assert 0.75 < seen.visible.mean() <= 1.0
+    # Y down in the image: heads are above hips for cameras that look ahead.
+    above = seen.tangents[:, :, 10, 1] < seen.tangents[:, :, 0, 1]
+    assert above.mean() > 0.95
+
+
+def test_a_worse_detector_is_worse(library: MotionLibrary) -> None:
+    rng = np.random.default_rng(5)
+    times = np.arange(30) / 30
+    body = library.sample(20, times, rng, (1, 1))
+    seen = view(body, times, rng, CameraConfig(moving=0.0))
+    truth, visible = seen.tangents[:, :, :17], seen.visible[:, :, :17]
+    errors = []
+    for jitter in ((0.005, 0.006), (0.05, 0.06)):
+        config = dataclasses.replace(
+            NoiseConfig(), jitter=jitter, bursts_per_s=(0, 0), swaps_per_s=(0, 0)
+        )
+        xy, score = detect(truth, visible, times, np.random.default_rng(6), config)
+        assert score.min() >= 0
+        assert score.max() <= 1
+        errors.append(np.linalg.norm(xy - truth, axis=-1)[score > 0].mean())
+    assert errors[1] > 2 * errors[0]
+
+
+def test_time_grids_increase() -> None:
+    for seed in range(20):
+        times = time_grid(SynthesisConfig(), np.random.default_rng(seed))
+        assert (np.diff(times) > 0).all()
+
+
+def test_no_motion_is_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.npz"):
+        MotionLibrary.from_npz(tmp_path / "nothing.npz")
