@@ -21,7 +21,7 @@ setup(
     package_dir={"diffpose_ros.config": "config"},
     package_data={
         "diffpose_ros": ["weights/**/*", "py.typed"],
-        "diffpose_ros.config": ["**/*.yaml", "**/*.json"],
+        "diffpose_ros.config": ["**/*.yaml", "**/*.json", "**/*.rviz"],
     },
     install_requires=requirements("runtime"),
     extras_require={
