@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.2
 
+_ONE_AT_A_TIME = threading.Lock()
+"""A lifter with a deadline has engines for several numbers of steps; their builds take turns."""
+
 
 def build_aside(spec: ModelSpec, options: BackendOptions, cancelled: threading.Event) -> None:
     """Make sure that the cache holds the engine; does nothing if it cannot be written.
@@ -61,11 +64,21 @@ def command(spec: ModelSpec, options: BackendOptions, cache: EngineCache) -> lis
 
 
 def run_aside(words: list[str], cancelled: threading.Event) -> None:
-    """Run a command at low priority until it ends or is cancelled.
+    """Run a command at low priority until it ends or is cancelled; several take turns.
 
     Raises:
         BackendError: it failed (with its last line) or was cancelled.
     """
+    while not _ONE_AT_A_TIME.acquire(timeout=_POLL_S):
+        if cancelled.is_set():
+            raise BackendError("the build was cancelled")
+    try:
+        _run(words, cancelled)
+    finally:
+        _ONE_AT_A_TIME.release()
+
+
+def _run(words: list[str], cancelled: threading.Event) -> None:
     process = subprocess.Popen(
         words,
         stdin=subprocess.DEVNULL,

@@ -88,7 +88,10 @@ class Cuda:
 
     def __init__(self, index: int = 0, library: str | None = None) -> None:
         self._lib = _load(library or LIBRARY)
-        self._call("cuInit", 0)
+        try:
+            self._call("cuInit", 0)
+        except CudaError as error:  # the driver's library is here, a device or its module is not
+            raise CudaError(f"no NVIDIA GPU works here: {error}", error.code) from error
         version, count, device = c_int(), c_int(), c_int()
         self._call("cuDriverGetVersion", byref(version))
         self._call("cuDeviceGetCount", byref(count))

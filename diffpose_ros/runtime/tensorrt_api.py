@@ -71,7 +71,10 @@ class Flavour:
     def make_context(self, engine: Any) -> Any:
         """An execution context; ``None`` where device memory does not suffice."""
         if not self.is_rtx:
-            return engine.create_execution_context()
+            # A context stays with its profile; by default each would hold the largest one's memory.
+            return engine.create_execution_context(
+                self.trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
+            )
         config = engine.create_runtime_config()
         # Shape-specialised kernels must be compiled before capture, not while frames arrive.
         strategy = self.trt.DynamicShapesKernelSpecializationStrategy

@@ -165,6 +165,9 @@ class FakeTensorRT(ModuleType):
         self.float32 = "float32"
         self.ILogger, self.IProgressMonitor = ILogger, IProgressMonitor
         self.BuilderFlag = type("BuilderFlag", (), {})
+        self.ExecutionContextAllocationStrategy = enum.Enum(
+            "ExecutionContextAllocationStrategy", ["STATIC", "ON_PROFILE_CHANGE", "USER_MANAGED"]
+        )
         self.network_flags: list[int] = []
         self.timings: list[bytes | None] = []
         self.NetworkDefinitionCreationFlag = enum.IntEnum(
@@ -286,7 +289,8 @@ class _Engine:
     def num_optimization_profiles(self) -> int:
         return len(self.profiles)
 
-    def create_execution_context(self) -> Any:
+    def create_execution_context(self, strategy: Any) -> Any:
+        assert strategy is self.trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
         if self.trt.no_context:
             self.logger.log(_Severity.ERROR, "out of device memory")
             return None

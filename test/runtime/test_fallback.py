@@ -257,3 +257,40 @@ class TestBuildProcess:
         with pytest.raises(BackendError, match="cancelled"):
             run_aside([sys.executable, "-c", "import time; time.sleep(60)"], cancelled)
         assert time.monotonic() - started < 10
+
+    def test_builds_take_turns(self, tmp_path):
+        code = (
+            "import sys, time, pathlib; p = pathlib.Path(sys.argv[1]); p.mkdir();time.sleep(0.2); p.rmdir()"
+        )
+        words = [sys.executable, "-c", code, str(tmp_path / "busy")]
+        errors = []
+
+        def build():
+            try:
+                run_aside(words, threading.Event())
+            except BackendError as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=build) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert errors == []
+
+    def test_one_that_waits_for_its_turn_can_be_cancelled(self):
+        first, second = threading.Event(), threading.Event()
+        words = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+        def build():
+            with pytest.raises(BackendError, match="cancelled"):
+                run_aside(words, first)
+
+        busy = threading.Thread(target=build)
+        busy.start()
+        second.set()
+        with pytest.raises(BackendError, match="cancelled"):
+            run_aside(words, second)
+        first.set()
+        busy.join(10)
+        assert not busy.is_alive()

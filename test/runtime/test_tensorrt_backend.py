@@ -286,6 +286,13 @@ def test_probe_without_a_driver_says_so(model, monkeypatch):
     assert found.reason == "no NVIDIA driver here: libcuda-absent.so.9 cannot be loaded"
 
 
+def test_probe_with_a_driver_but_no_working_gpu_says_so(model, driver):
+    driver.fail("cuInit", 100)
+    found = tensorrt_backend.probe(read_spec(model))
+    assert not found.available
+    assert found.reason.startswith("no NVIDIA GPU works here: the GPU failed: cuInit returned")
+
+
 def test_probe_without_tensorrt_says_what_to_install(model, driver, monkeypatch):
     for module in ("tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(sys.modules, module, None)
