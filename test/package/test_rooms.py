@@ -22,8 +22,8 @@ ROOMS: dict[str, set[str]] = {
     "diffusion": {"core"},
     "runtime": {"models", "diffusion", "core"},
     "lifting": {"geometry", "history", "diffusion", "runtime", "core"},
-    "data": {"lifting", "models", "diffusion", "geometry", "core"},
-    "training": {"data", "lifting", "models", "diffusion", "runtime", "geometry", "core"},
+    "data": {"geometry", "core"},
+    "training": {"data", "models", "diffusion", "runtime", "geometry", "core"},
     "evaluation": {"data", "lifting", "models", "diffusion", "runtime", "geometry", "core"},
     "media": {"core"},
     "ros": {"media", "core", "msg"},
@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
 }
 """The table of docs/architecture.md: room -> what it may import. ``cli`` may import everything."""
 
-RUNTIME_TORCH = ("runtime/export", "runtime/network", "runtime/torch")
+RUNTIME_TORCH = ("runtime/export", "runtime/checkpoint", "runtime/network", "runtime/torch")
 """Files of ``runtime`` that see networks and samplers: what is exported, or run by torch."""
 
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)

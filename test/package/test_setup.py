@@ -1,0 +1,153 @@
+"""`make setup`: what is done is not done again, and every failure says what to install."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ROOT / "tools"
+
+
+@pytest.fixture
+def setup_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """tools/setup_env.py, working in an empty folder."""
+    spec = importlib.util.spec_from_file_location("setup_env", TOOLS / "setup_env.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    venv = tmp_path / ".venv"
+    venv.mkdir()
+    for name, value in {
+        "ROOT": tmp_path,
+        "VENV": venv,
+        "PYTHON": Path(sys.executable),
+        "ROS": venv / "ros",
+        "LOG": venv / "log" / "setup.log",
+    }.items():
+        monkeypatch.setattr(module, name, value)
+    return module
+
+
+def test_a_step_is_done_again_only_when_what_it_is_made_from_changes(
+    setup_env: ModuleType,
+) -> None:
+    done: list[str] = []
+    for key in ("a", "a", "b", "a"):
+        setup_env.step("name", key, "work", lambda key=key: done.append(key))
+    assert done == ["a", "b", "a"]
+
+
+def test_a_step_that_failed_is_tried_again(setup_env: ModuleType) -> None:
+    def fail() -> None:
+        raise setup_env.SetupError("no network")
+
+    with pytest.raises(setup_env.SetupError):
+        setup_env.step("name", "key", "work", fail)
+    assert setup_env.step("name", "key", "work", lambda: None)
+
+
+def test_a_smaller_set_of_requirements_is_part_of_a_larger_one(
+    setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (setup_env.ROOT / "requirements").mkdir()
+    for name in ("ros", "runtime", "demo", "training", "dev"):
+        (setup_env.ROOT / "requirements" / f"{name}.txt").write_text(f"{name}\n")
+    calls: list[list[str]] = []
+    monkeypatch.setattr(setup_env, "run", lambda command, advice: calls.append(command))
+    monkeypatch.setattr(setup_env, "repair_exports", lambda: None)
+    base, every = ["ros", "runtime", "demo"], ["ros", "runtime", "demo", "training", "dev"]
+
+    assert setup_env.install(every)
+    assert not setup_env.install(base)
+    assert not setup_env.install(every)
+    (setup_env.ROOT / "requirements" / "runtime.txt").write_text("changed\n")
+    assert setup_env.install(base)
+    assert setup_env.install(every)
+    assert len(calls) == 3
+
+
+def test_a_failed_command_shows_its_last_lines_and_the_advice(
+    setup_env: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(setup_env.SetupError, match=r"sh failed with exit code 3, see .* Do this\."):
+        setup_env.run(["sh", "-c", "echo the reason; exit 3"], "Do this.")
+    assert "the reason" in capsys.readouterr().err
+
+
+def test_a_machine_without_wheels_is_told_to_build_with_colcon(
+    setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    with pytest.raises(setup_env.SetupError, match=r"aarch64; install ROS 2 .* colcon"):
+        setup_env.check_machine()
+
+
+def test_missing_tools_are_named_with_the_command_that_installs_them(
+    setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup_env.shutil, "which", lambda tool: None if tool in ("g++", "cmake") else tool)
+    with pytest.raises(setup_env.SetupError, match=r"missing: .*g\+\+, cmake; .*apt install .*cmake"):
+        setup_env.check_machine()
+
+
+def test_exported_cmake_files_point_at_this_python(setup_env: ModuleType) -> None:
+    folder = setup_env.VENV / "share" / "std_msgs" / "cmake"
+    folder.mkdir(parents=True)
+    file = folder / "export_std_msgs__rosidl_generator_pyExport.cmake"
+    built = "/opt/python/cp311-cp311"
+    file.write_text(
+        f'INCLUDE "/keep/this;{built}/include/python3.11;'
+        f'{built}/lib/python3.11/site-packages/numpy/_core/include"\n'
+    )
+    setup_env.repair_exports()
+    text = file.read_text()
+    assert "/opt/python" not in text
+    assert "/keep/this" in text
+    for path in text.split('"')[1].split(";")[1:]:
+        assert Path(path).is_dir()
+
+
+def test_links_to_deleted_sources_are_removed(setup_env: ModuleType, tmp_path: Path) -> None:
+    source = tmp_path / "kept.py"
+    source.write_text("")
+    folder = setup_env.ROS / "lib"
+    folder.mkdir(parents=True)
+    (folder / "kept.py").symlink_to(source)
+    (folder / "gone.py").symlink_to(tmp_path / "gone.py")
+    setup_env.drop_dead_links(setup_env.ROS)
+    assert [path.name for path in folder.iterdir()] == ["kept.py"]
+
+
+def test_an_unknown_group_is_refused(setup_env: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert setup_env.main(["everything"]) == 2
+    assert "unknown group 'everything', expected: dev, training" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("python", "path", "text"),
+    [
+        ("/no/python", "/usr/bin:/bin", "PYTHON=/no/python is not a Python 3.10 to 3.13"),
+        ("", "{empty}", "sudo apt install python3 python3-venv python3-dev"),
+    ],
+    ids=["named and wrong", "none found"],
+)
+def test_without_a_python_the_message_says_what_to_do(
+    python: str, path: str, text: str, tmp_path: Path
+) -> None:
+    # only what the script itself needs is on the path
+    (tmp_path / "dirname").symlink_to("/usr/bin/dirname")
+    env = {**os.environ, "PYTHON": python, "PATH": path.format(empty=tmp_path)}
+    done = subprocess.run(
+        ["/bin/sh", TOOLS / "setup.sh"], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert text in done.stderr
