@@ -20,7 +20,8 @@ from diffpose_ros.cli._options import (
     writable,
 )
 from diffpose_ros.core import InputError
-from diffpose_ros.evaluation import benchmark, protocol, report
+from diffpose_ros.data import benchmark
+from diffpose_ros.evaluation import protocol, report
 
 EXAMPLES = """
 diffpose_ros evaluate --data lifting_val.npz

@@ -113,7 +113,7 @@ def rotate_joints(
     vectors = bones(body)
     ramp = np.linspace(0, 1, t, dtype=np.float32)[None, :, None]
     for name, (_, moved) in _SUBTREES.items():
-        take = (rng.random(b) < probability)[:, None, None]
+        take = np.asarray(rng.random(b) < probability)[:, None, None]
         limit = min(max_angle, _MAX_ANGLE.get(name, max_angle))
         start, end = rng.normal(size=(2, b, 1, 3)).astype(np.float32) * (limit / 2)
         end = start + 0.5 * (end - start)

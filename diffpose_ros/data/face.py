@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from diffpose_ros.core import COCO17, H36M17
 
 # Face points relative to the nose, metres, as (left, up, forward) in the head's own frame: the
-# head of an average adult (biocular and bitragion breadth, tragion to subnasale).
+# mean over the iClone clips of the motion capture archive, whose skeleton has eyes and ears.
 _FACE_OFFSETS = {
     "left_eye": (0.032, 0.035, -0.015),
     "right_eye": (-0.032, 0.035, -0.015),

@@ -73,10 +73,12 @@ def detect(
     torso = np.linalg.norm(shoulders - hips, axis=-1)
     width = np.linalg.norm(tangents[:, :, 5] - tangents[:, :, 6], axis=-1)
     size = np.maximum(torso, 1.2 * width)[:, :, None, None]
-    level = np.exp(rng.uniform(*np.log(config.jitter), b))[:, None, None, None]
+    least, most = np.log(config.jitter)
+    level = np.exp(rng.uniform(least, most, b))[:, None, None, None]
     dt = np.diff(times_s, prepend=times_s[0])
     spread = level * _DIFFICULTY[None, None, :, None]
-    slow = _correlated(rng, (b, t, 17, 2), dt, rng.uniform(*config.correlation_s, b))
+    shortest, longest = config.correlation_s
+    slow = _correlated(rng, (b, t, 17, 2), dt, np.asarray(rng.uniform(shortest, longest, b)))
     share = rng.uniform(0.2, 0.9, (b, 1, 1, 1))
     jitter = np.sqrt(share) * slow + np.sqrt(1 - share) * rng.normal(size=(b, t, 17, 2))
     lively = 1.0 + 0.8 * np.abs(_correlated(rng, (b, t, 17, 1), dt, np.full(b, 0.4)))

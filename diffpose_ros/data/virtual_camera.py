@@ -78,7 +78,8 @@ def view(
     middle = body[:, :, 0].mean(1)
     floor = np.quantile(body[..., 1].reshape(b, -1), 0.02, axis=1)
     azimuth = rng.uniform(-np.pi, np.pi, b)
-    distance = np.exp(rng.uniform(*np.log(config.distance), b))
+    near, far = np.log(config.distance)
+    distance = np.exp(rng.uniform(near, far, b))
     height = floor + rng.uniform(*config.height, b)
     rise = np.clip(height - middle[:, 1], -0.9 * distance, 0.9 * distance)
     ground = np.sqrt(np.maximum(distance**2 - rise**2, 0.25))
@@ -90,7 +91,8 @@ def view(
         ],
         axis=-1,
     )
-    focal = np.exp(rng.uniform(*np.log(config.focal), b))
+    wide, tele = np.log(config.focal)
+    focal = np.exp(rng.uniform(wide, tele, b))
     aspect = rng.choice([9 / 16, 3 / 4, 1.0, 16 / 9], size=b, p=[0.55, 0.3, 0.05, 0.1])
     forward = middle - position
     forward /= np.linalg.norm(forward, axis=-1, keepdims=True)
@@ -104,7 +106,7 @@ def view(
     rotation = rotation_from_vector(off3) @ rotation
     rotation = np.repeat(rotation[:, None], t, 1)
     position = np.repeat(position[:, None], t, 1)
-    moving = (rng.random(b) < config.moving)[:, None, None]
+    moving = np.asarray(rng.random(b) < config.moving)[:, None, None]
     clock = (times_s - times_s[0])[None, :, None]
     rate = rng.uniform(0.2, 2.0, (b, 1, 1))
     phase = rng.uniform(0, 2 * np.pi, (b, 1, 3))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import Camera, People2D, TrackState
-from diffpose_ros.evaluation.benchmark import Sequence
+from diffpose_ros.data.benchmark import Sequence
 
 NS = 1_000_000_000
 GAP_NS = 60 * NS

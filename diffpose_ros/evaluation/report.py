@@ -43,23 +43,32 @@ class Scores:
 
 
 def score(predictions: Sequence[Prediction]) -> Scores:
-    """Average the metrics over all frames of all sequences; differences stay within a sequence.
+    """Average the metrics over the frames that count, of all sequences.
+
+    Frames that a sequence's ``valid`` leaves out were lifted, since later ones build on them, but
+    count in no figure; differences in time stay within a sequence and need all their frames valid.
 
     Raises:
         InputError: there is nothing to score.
     """
     if not predictions:
         raise InputError("evaluation: expected at least one sequence, got none")
-    pairs = [(p.xyz, p.sequence.skeleton) for p in predictions]
-    predicted = np.concatenate([p for p, _ in pairs])
-    true = np.concatenate([t for _, t in pairs])
-    covariance = np.concatenate([p.covariance for p in predictions])
+    counts = [_valid(p) for p in predictions]
+    if not any(c.any() for c in counts):
+        raise InputError("evaluation: expected at least one frame that counts, all are left out")
+    predicted = np.concatenate([p.xyz[c] for p, c in zip(predictions, counts, strict=True)])
+    true = np.concatenate(
+        [p.sequence.skeleton[c] for p, c in zip(predictions, counts, strict=True)]
+    )
+    covariance = np.concatenate(
+        [p.covariance[c] for p, c in zip(predictions, counts, strict=True)]
+    )
     best = None
     if all(p.hypotheses is not None for p in predictions):
         best = np.concatenate(
             [
-                metrics.min_of_n_mpjpe(p.hypotheses, p.sequence.skeleton)  # type: ignore[arg-type]
-                for p in predictions
+                metrics.min_of_n_mpjpe(p.hypotheses[c], p.sequence.skeleton[c])  # type: ignore[index]
+                for p, c in zip(predictions, counts, strict=True)
             ]
         )
     return Scores(
@@ -68,8 +77,8 @@ def score(predictions: Sequence[Prediction]) -> Scores:
         n_mpjpe_mm=float(metrics.n_mpjpe(predicted, true).mean()),
         pck150=metrics.pck(predicted, true),
         auc=metrics.auc(predicted, true),
-        mpjve_mm=_mean_over(pairs, metrics.mpjve),
-        acc_err_mm=_mean_over(pairs, metrics.acc_err),
+        mpjve_mm=_mean_over(predictions, metrics.mpjve),
+        acc_err_mm=_mean_over(predictions, metrics.acc_err),
         min_of_n_mpjpe_mm=None if best is None else float(best.mean()),
         root_error_mm=float(metrics.root_error(predicted, true).mean()),
         coverage_1sigma=float(metrics.inside_sigma(predicted, covariance, true, 1.0).mean()),
@@ -88,9 +97,24 @@ def by(predictions: Sequence[Prediction], key: Callable[[Prediction], str]) -> d
     return {name: score(group) for name, group in sorted(groups.items())}
 
 
+def _valid(prediction: Prediction) -> NDArray[np.bool_]:
+    """(F,) which frames count."""
+    valid = prediction.sequence.valid
+    return np.ones(len(prediction.xyz), dtype=bool) if valid is None else valid
+
+
 def _mean_over(
-    pairs: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    predictions: Sequence[Prediction],
     metric: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]],
 ) -> float | None:
-    values = np.concatenate([metric(p, t) for p, t in pairs])
-    return float(values.mean()) if values.size else None
+    """Mean of a difference in time, (F - order,) per sequence, where all its frames count."""
+    kept = []
+    for prediction in predictions:
+        values, valid = metric(prediction.xyz, prediction.sequence.skeleton), _valid(prediction)
+        order = len(valid) - len(values)
+        whole = np.ones(len(values), dtype=bool)
+        for i in range(order + 1):
+            whole &= valid[i : i + len(values)]
+        kept.append(values[whole])
+    all_values = np.concatenate(kept)
+    return float(all_values.mean()) if all_values.size else None

@@ -190,7 +190,8 @@ class LifterNetwork(nn.Module):
         )
         previous, age = inputs["previous_pose"], inputs["previous_age"]
         has_previous = (age >= 0).to(pose.dtype)
-        past, new_history = None, []
+        past: Tensor | None = None
+        new_history: list[tuple[Tensor, Tensor]] = []
         if self.history is not None:
             slot_age = inputs["history_age"]
             before = torch.where(slot_age < 0, slot_age, (slot_age - age[:, None]).clamp(min=0.0))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -71,7 +72,7 @@ class Trainer:
         library: motions to learn from.
         synthesis: how batches are made.
         config: the optimiser's settings.
-        output: folder for ``state.pt``-free checkpoints (safetensors) and ``log.jsonl``.
+        output: folder for checkpoints (safetensors, never a pickle) and ``log.jsonl``.
     """
 
     def __init__(
@@ -102,7 +103,12 @@ class Trainer:
         path = self.output / "resume.safetensors"
         if not path.exists():
             return False
-        state = load_file(path)
+        try:
+            state = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(
+                f"{path}: not a readable safetensors checkpoint ({error}); remove it to start anew"
+            ) from error
         try:
             for i, (name, parameter) in enumerate(self.trainable.items()):
                 parameter.data.copy_(state[f"weight.{name}"])
@@ -114,6 +120,9 @@ class Trainer:
                 }
         except KeyError as error:
             raise ModelError(f"{path}: made for another network ({error} is missing)") from error
+        except RuntimeError as error:
+            line = str(error).splitlines()[0]
+            raise ModelError(f"{path}: made for another network ({line})") from error
         self.step = int(state["step"])
         return True
 

@@ -64,7 +64,9 @@ def rollout(
     )
     window, length = config.context.window, config.history.length if config.history else 1
     means: list[Tensor] = []
-    covariances, samples, bones = [], [], []
+    covariances: list[Tensor] = []
+    samples: list[Tensor] = []
+    bones: list[Tensor] = []
     for i in range(t):
         if means:
             real = torch.matmul(means[-1], rotation[:, i - 1])

@@ -186,5 +186,20 @@ def test_missing_and_foreign_files_are_named(tmp_path):
         load(tmp_path / "b.npz")
 
 
+def test_a_truncated_archive_is_refused(tmp_path):
+    path = tmp_path / "b.npz"
+    np.savez(path, **arrays())
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(InputError, match="not a readable") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_is_not_opened(tmp_path):
+    np.savez(tmp_path / "b.npz", **arrays(offsets=np.array([0, {"a": 1}], dtype=object)))
+    with pytest.raises(InputError, match=r"b\.npz: "):
+        load(tmp_path / "b.npz")
+
+
 def test_the_module_names_what_it_offers():
     assert {"load", "to_benchmark", "from_clip", "Sequence"} <= set(benchmark.__all__)

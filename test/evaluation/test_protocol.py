@@ -1,10 +1,13 @@
 """The causal protocol and what is made of its predictions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from diffpose_ros.core import InputError
-from diffpose_ros.evaluation import benchmark, protocol, report
+from diffpose_ros.data import benchmark
+from diffpose_ros.evaluation import protocol, report
 
 
 @pytest.fixture
@@ -97,6 +100,29 @@ def test_single_frames_have_no_velocity(sequences, oracle):
     scores = report.score(list(protocol.run(oracle([s.skeleton[0] for s in short]), short)))
     assert scores.mpjve_mm is None
     assert scores.frames == 2
+
+
+def test_frames_that_do_not_count_are_lifted_and_left_out(sequences, oracle):
+    # Wrong in the third frame of the first sequence, which does not count: no figure sees it.
+    answers = truth(sequences)
+    answers[2] = answers[2] + np.linspace(0, 1, 17)[:, None]
+    valid = np.array([True, True, False, True, True, True])
+    masked = [replace(sequences[0], valid=valid), sequences[1]]
+    lifter = oracle(answers)
+    scores = report.score(list(protocol.run(lifter, masked)))
+    assert len(lifter.people) == 12
+    assert scores.frames == 11
+    assert scores.mpjpe_mm == pytest.approx(0, abs=1e-6)
+    assert scores.mpjve_mm == pytest.approx(0, abs=1e-6)
+    assert scores.acc_err_mm == pytest.approx(0, abs=1e-6)
+    assert scores.min_of_n_mpjpe_mm == pytest.approx(0, abs=1e-6)
+    assert report.score(list(protocol.run(oracle(answers), sequences))).mpjve_mm > 1
+
+
+def test_a_file_in_which_no_frame_counts_is_an_error(sequences, oracle):
+    none = [replace(s, valid=np.zeros(len(s), dtype=bool)) for s in sequences]
+    with pytest.raises(InputError, match="at least one frame that counts"):
+        report.score(list(protocol.run(oracle(truth(sequences)), none)))
 
 
 def test_nothing_to_score_is_an_error():
