@@ -42,11 +42,17 @@ def exported(request, tmp_path_factory):
     return net, export_onnx(net, path, name="tiny")
 
 
+@pytest.fixture(scope="module")
+def session(exported):
+    """One session for all tests: optimising the graph takes seconds."""
+    return ort.InferenceSession(str(exported[1]), providers=["CPUExecutionProvider"])
+
+
 @pytest.mark.parametrize("people", [1, 3, 17])
 @pytest.mark.parametrize("guided", [True, False], ids=["guided", "unguided"])
 @pytest.mark.parametrize("masked", [True, False], ids=["masked", "all seen"])
-def test_parity_with_torch(exported, people: int, guided: bool, masked: bool) -> None:
-    net, path = exported
+def test_parity_with_torch(exported, session, people: int, guided: bool, masked: bool) -> None:
+    net, _ = exported
     graph = StepGraph(net, net.config.steps)
     inputs = example_inputs(graph, people)
     if not guided:
@@ -60,15 +66,14 @@ def test_parity_with_torch(exported, people: int, guided: bool, masked: bool) ->
             inputs["history_age"][0] = -1.0
     with torch.no_grad():
         expected = graph(*inputs.values())
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     found = session.run(graph.output_names, {k: v.numpy() for k, v in inputs.items()})
     for name, a, b in zip(graph.output_names, found, expected, strict=True):
         assert np.abs(a - b.numpy()).max() < 1e-4, name
     assert found[0].shape == (people, 17, 3)
 
 
-def test_fewer_hypotheses_and_shorter_rings_need_no_other_file(exported) -> None:
-    net, path = exported
+def test_fewer_hypotheses_and_shorter_rings_need_no_other_file(exported, session) -> None:
+    net, _ = exported
     graph = StepGraph(net, net.config.steps)
     inputs = {k: v.numpy() for k, v in example_inputs(graph, 2).items()}
     inputs["noise"] = inputs["noise"][:, :3]
@@ -78,18 +83,16 @@ def test_fewer_hypotheses_and_shorter_rings_need_no_other_file(exported) -> None
             cut = [slice(None)] * (len(s["shape"]) + 1)
             cut[s["slot_axis"] + 1] = slice(0, 4)
             inputs[s["input"]] = np.ascontiguousarray(inputs[s["input"]][tuple(cut)])
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     out = dict(zip(graph.output_names, session.run(None, inputs), strict=True))
     assert out["hypotheses"].shape == (2, 3, 17, 3)
 
 
-def test_empty_slots_may_hold_anything_finite(exported) -> None:
-    net, path = exported
+def test_empty_slots_may_hold_anything_finite(exported, session) -> None:
+    net, _ = exported
     graph = StepGraph(net, net.config.steps)
     inputs = {k: v.numpy() for k, v in example_inputs(graph, 2).items()}
     inputs["age"] = inputs["age"].copy()
     inputs["age"][:, 2:5] = -1.0
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     a = session.run(["mean"], inputs)[0]
     for s in graph.state():
         if s["ring"] == "context":
@@ -114,10 +117,9 @@ def test_metadata_is_what_the_runtime_reads(exported) -> None:
     ]
 
 
-def test_covariance_is_symmetric_and_positive(exported) -> None:
-    net, path = exported
+def test_covariance_is_symmetric_and_positive(exported, session) -> None:
+    net, _ = exported
     graph = StepGraph(net, net.config.steps)
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     out = session.run(["covariance"], {k: v.numpy() for k, v in example_inputs(graph, 3).items()})[
         0
     ]
