@@ -91,12 +91,9 @@ def test_half_precision_moves_shipped_skeletons_by_less_than_a_millimetre(path):
     spec = read_spec(path)
     graph = path.read_bytes()
     half = _bytes(to_half_blocks(graph))
-    moved = []
-    for seed, people in enumerate((1, 3)):
-        feeds = example_feeds(spec, people, seed=seed)
-        full, got = _run(graph, feeds)["mean"], _run(half, feeds)["mean"]
-        moved.append(np.linalg.norm(full - got, axis=-1).mean())
-    assert max(moved) < 1e-3
+    feeds = example_feeds(spec, 3)
+    full, got = _run(graph, feeds)["mean"], _run(half, feeds)["mean"]
+    assert np.linalg.norm(full - got, axis=-1).mean() < 1e-3
 
 
 def test_half_precision_moves_the_skeleton_by_less_than_a_millimetre():
@@ -196,7 +193,10 @@ def _bytes(graph) -> bytes:
 def _run(graph: bytes, feeds: dict) -> dict:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     names = [o.name for o in session.get_outputs()]
     return dict(zip(names, session.run(names, feeds), strict=True))
 
