@@ -3,6 +3,7 @@
 Alone, and behind a fallback after it has taken over.
 """
 
+import numpy as np
 import pytest
 
 pytest.importorskip("onnx", reason="needs the Python package onnx to make a test graph")
@@ -12,6 +13,7 @@ from fake_gpu import build_driver, install
 from synthetic import write
 
 from diffpose_ros.runtime import tensorrt_backend
+from diffpose_ros.runtime.fallback import FallbackBackend
 from diffpose_ros.runtime.load import load_backend
 from diffpose_ros.runtime.protocol import BackendOptions, read_spec
 
@@ -71,3 +73,42 @@ def test_other_numbers_work_behind_a_fallback(model, monkeypatch, library, tmp_p
     contract.test_other_numbers_of_hypotheses_and_slots_work(backend, hypotheses, window)
     assert backend.name == "tensorrt"
     backend.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "text"),
+    [("cuGraphLaunch", 700, "ILLEGAL_ADDRESS"), ("cuMemcpyHtoDAsync_v2", 2, "OUT_OF_MEMORY")],
+    ids=["device lost", "out of memory"],
+)
+def test_a_device_that_fails_mid_stream_is_left_and_taken_up_again(
+    model, monkeypatch, library, tmp_path, caplog, call, code, text
+):
+    """No frame is lost, every change is told once, nothing stays allocated."""
+    driver = install(monkeypatch, library).driver
+    spec, options = read_spec(model), BackendOptions(max_people=2, cache_dir=tmp_path)
+    backend = FallbackBackend(
+        load_backend(model, "onnxruntime"),
+        lambda cancelled: tensorrt_backend.create(spec, options),
+        name="tensorrt",
+        first_retry_s=0.0,
+    )
+    feeds = contract.feeds(backend, 2)
+
+    def frame():
+        np.testing.assert_allclose(backend.run(feeds)["mean"], contract.reference(feeds), atol=1e-5)
+        return backend.name
+
+    assert backend.wait_ready(30.0)
+    assert frame() == "tensorrt"
+    caplog.clear()
+    driver.fail(call, code)
+    assert frame() == "onnxruntime"
+    assert text in backend.reason
+    driver.recover()
+    assert driver.live == 0
+    frame()  # starts the next attempt
+    assert backend.wait_ready(30.0)
+    assert frame() == "tensorrt"
+    assert len([r for r in caplog.records if text in r.message]) == 1
+    backend.close()
+    assert driver.live == 0
