@@ -25,6 +25,7 @@ from rclpy.parameter import Parameter
 
 from diffpose_ros.core import ConfigError, DiffposeError
 from diffpose_ros.ros.lifecycle import PipelineNode
+from diffpose_ros.ros.memory import reuse_large_blocks
 
 NAMESPACE = "diffpose"
 NODES = ("video_source", "keypoints", "lifter", "markers")
@@ -132,6 +133,7 @@ class Graph:
         self._stopped = False
         for node in (*self.nodes.values(), *self._extra):
             self._executor.add_node(node)
+        reuse_large_blocks()
         self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
 
     def __enter__(self) -> Graph:
@@ -205,6 +207,7 @@ def run_node(make: Callable[[], PipelineNode], args: Sequence[str] | None = None
     """
     code = 0
     node: PipelineNode | None = None
+    reuse_large_blocks()
     try:
         rclpy.init(args=args)
         node = make()

@@ -216,7 +216,7 @@ class LifterNode(PipelineNode):
         if report.degraded:
             monitor.count("degraded")
             self.trouble("deadline", "deadline: " + "; ".join(report.degraded))
-        if report.left_out or report.waiting:
+        if report.people > self.parameters["max_people"]:
             self.trouble(
                 "too many people",
                 f"{report.people} people in view: at most {self.parameters['max_people']} are "

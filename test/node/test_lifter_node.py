@@ -152,12 +152,10 @@ def test_keypoints_of_another_form_are_refused(bench, kit, lifter, damage, text)
     [
         ({"refused": "stamp 1 ns is not newer"}, "keypoints not taken: stamp 1 ns", False),
         ({"degraded": ("3 of 5 hypotheses",)}, "deadline: 3 of 5 hypotheses", True),
-        ({"waiting": (4, 5)}, "2 wait for their turn", True),
-        ({"left_out": 7}, "7 are left out", True),
         ({"failed": (3,)}, "the network gave NaN for person 3", True),
         ({"messages": ("camera changed",)}, "camera changed", True),
     ],
-    ids=["refused", "deadline", "turns", "cap", "NaN", "event"],
+    ids=["refused", "deadline", "NaN", "event"],
 )
 def test_what_the_lifter_reports_is_logged_and_shown(bench, kit, lifter, report, text, published):
     ready(bench, kit)
@@ -167,6 +165,15 @@ def test_what_the_lifter_reports_is_logged_and_shown(bench, kit, lifter, report,
     assert text in diagnostic(lifter).message
     bench.spin(lambda: bench.skeletons, timeout_s=1.0 if published else 0.1)
     assert bool(bench.skeletons) is published
+
+
+def test_more_people_than_can_be_lifted_is_said(bench, kit, lifter):
+    ready(bench, kit)
+    lifter.fake.report = replace(lifter.fake.report, waiting=tuple(range(35)), left_out=7)
+    send(bench, kit, kit.people(52))
+    text = "52 people in view: at most 10 are lifted per frame, 35 wait for their turn, 7 are left out"
+    assert bench.logged(text)
+    assert text in diagnostic(lifter).message
 
 
 def test_a_backend_that_fails_is_an_error_and_the_node_goes_on(bench, kit, lifter):

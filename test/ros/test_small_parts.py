@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 import threading
 import time
 
@@ -167,6 +170,24 @@ def test_memory_of_problems_is_cleared_by_a_reset():
     monitor.reset()
     assert monitor.status().counters == {}
     assert monitor.status().problems == {}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc's mallopt")
+def test_image_sized_blocks_are_kept_by_the_process():
+    code = """
+import resource, numpy as np
+from diffpose_ros.ros.memory import reuse_large_blocks
+assert reuse_large_blocks()
+for i in range(60):
+    if i == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones((1080, 1920, 3), np.uint8)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert int(done.stdout) < 5 * 1500  # 1500 pages an image, 50 images
 
 
 def _wait(condition):
