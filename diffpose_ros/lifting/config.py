@@ -27,7 +27,8 @@ class LifterConfig:
         max_tracks: people remembered at once; more are left out, best scores first.
         max_gap_s: a person unseen for longer starts anew, s.
         person_height: standing height of everyone in view, m; ``None`` = trust the body prior.
-        deadline_s: time one frame may take, s; ``None`` = as long as it takes.
+        deadline_s: time one frame may take, s; ``None`` = as long as it takes. Models with fewer
+            steps are loaded only when it is set.
         min_hypotheses: fewest hypotheses that a missed deadline leaves.
         score_threshold: keypoints scored lower are ignored; ``None`` = the model's own.
         min_keypoints: a person with fewer usable keypoints is not lifted in that frame.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,17 +80,21 @@ class Engine:
         self.backend = self.backends[self.spec.steps]
         least = min(config.min_hypotheses, self.hypotheses)
         self._rungs = ladder(self.hypotheses, least, sorted(files, reverse=True))
-        if config.deadline_s is None:
-            self._rungs = self._rungs[:1]
 
-    def warm_up(self, people: Sequence[int]) -> list[Level]:
-        """Run every level once or more; return what each costs here.
+    def warm_up(self, people: Sequence[int], *, all_levels: bool) -> list[Level]:
+        """Run the levels once or more; return what each costs here.
 
         Args:
             people: numbers of people to try, e.g. ``(1, 4)``.
+            all_levels: try each level; otherwise the best one alone, which tells enough of those
+                with fewer hypotheses to keep a deadline that is set later.
         """
+        best = self._measure(*self._rungs[0], people)
+        if all_levels:
+            return [best, *(self._measure(n, steps, people) for n, steps in self._rungs[1:])]
         return [
-            self._measure(n, steps, people) for n, steps in self._rungs
+            replace(best, hypotheses=n, each_s=best.each_s * _share(n / best.hypotheses))
+            for n, _ in self._rungs
         ]
 
     def _measure(self, hypotheses: int, steps: int, people: Sequence[int]) -> Level:
@@ -118,6 +123,11 @@ class Engine:
         for backend in self.backends.values():
             backend.close()
         self.backends.clear()
+
+
+def _share(hypotheses: float) -> float:
+    """Cost of a fraction of the hypotheses: the encoder's third does not shrink with them."""
+    return 1 / 3 + 2 / 3 * hypotheses
 
 
 def _variant(path: Path, spec: ModelSpec, steps: int) -> Path:

@@ -54,7 +54,10 @@ class Lifter:
         self._timer = timer
         self._engine = Engine(self.config)
         self.spec, self.backend = self._engine.spec, self._engine.backend
-        levels = self._engine.warm_up((1,) if self.config.deadline_s is None else (1, 4))
+        if self.config.deadline_s is None:
+            levels = self._engine.warm_up((1,), all_levels=False)
+        else:
+            levels = self._engine.warm_up((1, 4), all_levels=True)
         self._planner = DeadlinePlanner(levels)
         batch = max(self.backend.rows(self.config.max_people), self.config.max_people)
         weights = self.config.guidance_weights or self.spec.guidance

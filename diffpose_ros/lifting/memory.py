@@ -58,7 +58,7 @@ class Memory:
             spare=batch,
         )
         self._noise = {
-            n: np.ascontiguousarray(np.broadcast_to(z, (batch, *z.shape)), dtype=np.float32)
+            n: np.array(np.broadcast_to(z, (batch, *z.shape)), dtype=np.float32, order="C")
             for n, z in noise.items()
         }
         self._feeds: dict[str, NDArray[np.float32]] = {"guidance": guidance}

@@ -89,7 +89,9 @@ class OpenVinoBackend:
         request = self._request(key)
         try:
             for name in self.spec.inputs:
-                # The tensor shares the caller's memory for the time of the run.
+                if not bound[name].flags.writeable:  # which shared tensors refuse
+                    bound[name] = bound[name].copy()
+                # The tensor shares this memory and does not keep it alive: `bound` does.
                 request.set_tensor(name, self._ov.Tensor(bound[name], shared_memory=True))
             request.infer()
         except Exception as e:

@@ -309,6 +309,14 @@ def test_a_deadline_takes_hypotheses_then_steps_then_turns(make, camera):
     assert report.degraded == ()
 
 
+def test_a_deadline_set_later_takes_hypotheses_and_turns(make, camera):
+    lifter = make()
+    people = standing(camera, [[0.5 * k - 1, 0, 4] for k in range(3)])
+    assert lifter.lift(people, camera, 0, deadline_s=10.0).report.degraded == ()
+    report = lifter.lift(people, camera, FRAME, deadline_s=1e-9).report
+    assert report.degraded == ("2 of 5 hypotheses", "1 of 3 people in turns")
+
+
 def test_every_stage_is_timed(make, camera):
     stages = run(make(), camera, 2, places=[[0, 0, 4]]).report.stage_s
     assert set(stages) == {"undistort", "window", "graph", "root", "total"}

@@ -107,6 +107,13 @@ def test_inputs_are_not_written_and_read_where_they_are(backend):
         np.testing.assert_array_equal(value, before[name])
 
 
+def test_read_only_inputs_are_as_good(backend):
+    f = feeds(backend, 2)
+    for value in f.values():
+        value.flags.writeable = False
+    np.testing.assert_allclose(backend.run(f)["mean"], reference(f), atol=1e-5)
+
+
 def test_changes_made_between_two_runs_are_seen(backend):
     f = feeds(backend, 1)
     before = backend.run(f)["mean"].copy()

@@ -1,0 +1,207 @@
+"""``diffpose_ros bench``: latency per frame of each stage and of the whole."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from diffpose_ros.cli._options import BACKENDS, bounded, command, writable
+from diffpose_ros.core import InputError
+from diffpose_ros.evaluation import latency, latency_report
+from diffpose_ros.evaluation.latency import STAGES, Publish
+from diffpose_ros.lifting import LiftResult
+from diffpose_ros.runtime.catalog import find_model
+from diffpose_ros.runtime.protocol import ModelSpec, read_spec
+
+EXAMPLES = """
+diffpose_ros bench
+diffpose_ros bench --people 1,5,10 --backend onnxruntime --json bench.json --plot bench.png
+diffpose_ros bench --json bench.json --write-docs
+diffpose_ros bench --from bench.json --write-docs docs/performance.md
+"""
+DOCS = "docs/performance.md"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the parser of ``diffpose_ros``."""
+    parser = command(
+        subparsers, "bench", "latency per frame of each stage and of the whole", EXAMPLES
+    )
+    parser.add_argument(
+        "--model", default="starpose", metavar="NAME|PATH",
+        help="a shipped model or an .onnx file (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--people", type=_sizes, default=(1, 5, 10, 50), metavar="P,P,...",
+        help="sizes of the crowd (default: 1,5,10,50)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--backend", action="append", choices=BACKENDS[1:], default=[],
+        help="only this one; may be given several times (default: each that works here)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--frames", type=bounded(int, 5), default=200, metavar="N",
+        help="frames of each; large crowds get fewer (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-ratios", action="store_true",
+        help="leave out the comparisons, of which the papers' way takes seconds a frame",
+    )  # fmt: skip
+    parser.add_argument("--json", metavar="OUT", help="write the numbers here, too")
+    parser.add_argument("--plot", metavar="OUT.png", help="draw latency over people")
+    parser.add_argument(
+        "--write-docs", nargs="?", const=DOCS, metavar="FILE.md",
+        help=f"put the tables into this file (default: {DOCS})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--from", dest="source", metavar="FILE.json", help="measure nothing, take these numbers"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print, write."""
+    console = Console()
+    out = None if args.json is None else writable(args.json)
+    picture = None if args.plot is None else writable(args.plot)
+    data = _load(args.source) if args.source else _measure(args, console)
+    for name, backend in data["backend"].items():
+        console.print(_table(name, backend))
+    for name, value in data["ratios"].items():
+        busy = data.get("ratios_processor_time", {}).get(name)
+        if value is not None:
+            console.print(f"{name}: theirs / ours {value:g}, in processor time {busy:g}")
+    for name, why in data["not_measured"].items():
+        console.print(f"not measured: {name}: {why}")
+    if out is not None:
+        try:
+            out.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{out}: cannot be written ({error.strerror})") from None
+    if picture is not None:
+        latency_report.plot(data, picture)
+    if args.write_docs is not None:
+        latency_report.write_docs(data, Path(args.write_docs))
+    return 0
+
+
+def _measure(args: argparse.Namespace, console: Console) -> dict[str, Any]:
+    spec = read_spec(find_model(args.model))
+    machine = latency.machine()  # before our own load is on it
+    backends, absent = latency.available_backends(spec.path, args.backend)
+    not_measured = {n: why for n, why in absent.items() if not args.backend}
+    with console.status("starting") as status, _publisher() as (publish, why):
+        if publish is None:
+            not_measured["publish"] = why
+        measured = latency.measure(
+            spec.path, people=args.people, backends=backends, frames=args.frames,
+            publish=publish, progress=status.update,
+        )  # fmt: skip
+        ratios, ratios_cpu = _ratios(spec, args, not_measured, status.update)
+    ring = spec.rings.get("context")
+    return {
+        "machine": machine,
+        "model": spec.name,
+        "hypotheses": spec.hypotheses,
+        "steps": spec.steps,
+        "guidance": list(spec.guidance),
+        "window": ring.length if ring else 0,
+        "backend": measured,
+        "ratios": ratios,
+        "ratios_processor_time": ratios_cpu,
+        "not_measured": not_measured,
+    }
+
+
+def _ratios(
+    spec: ModelSpec, args: argparse.Namespace, not_measured: dict[str, str], progress: Any
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    none = dict.fromkeys(("torch_eager", "full_window", "papers_way"))
+    why = "left out (--no-ratios)" if args.no_ratios else None
+    if why is None and find_spec("torch") is None:
+        why = "torch is not installed (pip install torch)"
+    if why is None:
+        from diffpose_ros.evaluation import latency_references
+        from diffpose_ros.runtime.torch_backend import probe
+
+        able = probe(spec)
+        why = latency_references.missing() or (None if able.available else able.reason)
+        if why is None:
+            return latency_references.ratios(spec, args.frames, progress)
+    not_measured["ratios"] = str(why)
+    return none, none
+
+
+@contextlib.contextmanager
+def _publisher() -> Iterator[tuple[Publish | None, str]]:
+    """Publishes results as the lifter node does, or says why it cannot."""
+    try:
+        import rclpy
+        from std_msgs.msg import Header
+
+        from diffpose_ros.msg import Skeleton3DArray
+        from diffpose_ros.ros import conversions, qos
+    except ImportError as error:
+        yield None, f"ROS 2 with this package's messages is not here ({error})"
+        return
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("diffpose_bench", context=context)
+    publisher = node.create_publisher(Skeleton3DArray, "skeletons", qos.RESULT)
+
+    def publish(result: LiftResult, stamp_ns: int) -> None:
+        header = Header(frame_id="camera_optical_frame")
+        header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, 10**9)
+        publisher.publish(
+            conversions.skeletons_to_message(
+                result.skeletons, header, width=1920, height=1080, model="bench",
+                hypotheses=result.report.hypotheses, steps=result.report.steps, latency_s=0.0,
+            )
+        )  # fmt: skip
+
+    try:
+        yield publish, ""
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+def _load(path: str) -> dict[str, Any]:
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        assert isinstance(data, dict)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, AssertionError):
+        raise InputError(f"{path}: expected the JSON that `bench --json` writes") from None
+    needed = ("machine", "backend", "ratios", "model", "not_measured")
+    missing = [n for n in needed if n not in data]
+    if missing:
+        raise InputError(f"{path}: expected the JSON that `bench --json` writes, it lacks {missing}")
+    return data
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    one = bounded(int, 1, 1000)
+    return tuple(one(part) for part in text.split(","))
+
+
+def _table(name: str, backend: dict[str, Any]) -> Table:
+    table = Table(title=f"{name}: {backend['reason']}")
+    table.add_column("p50 / p99, ms")
+    for size in backend["people"]:
+        table.add_column("1 person" if size == "1" else f"{size} people", justify="right")
+    for stage in STAGES:
+        cells = [p.get(stage) for p in backend["people"].values()]
+        if any(cells):
+            table.add_row(
+                stage, *("-" if c is None else f"{c['p50_ms']:.2f} / {c['p99_ms']:.2f}" for c in cells)
+            )
+    return table
