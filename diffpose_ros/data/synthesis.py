@@ -21,6 +21,12 @@ from diffpose_ros.geometry import mapping, normalise
 # The 21-point order seen from COCO-17: what a detector would report of the body.
 _COCO_FROM_BODY = [9, 17, 18, 19, 20, 11, 14, 12, 15, 13, 16, 4, 1, 5, 2, 6, 3]
 
+SPINE_PART = 0.735
+"""Where the archive's ``spine`` joint lies between hip and thorax."""
+
+LEG_M = 0.84
+"""Thigh and shank of the archive's average body, metres."""
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -118,6 +124,9 @@ class MotionLibrary:
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"motion capture file {path}: {error}") from error
         body = np.concatenate([h36m, coco[:, list(mapping.FACE)]], axis=1).astype(np.float32)
+        body = np.concatenate(
+            [one_convention(body[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)]
+        )
         if clips is not None:
             keep = [body[a:b] for a, b, k in zip(offsets, offsets[1:], clips, strict=False) if k]
             offsets = np.cumsum([0] + [len(k) for k in keep])
@@ -153,6 +162,25 @@ class MotionLibrary:
         part = (position - low).astype(np.float32)[..., None, None]
         rows = self.offsets[clip][:, None] + low
         return self.body[rows] * (1 - part) + self.body[rows + 1] * part
+
+
+def one_convention(body: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring a clip of an odd skeleton to the archive's common one.
+
+    Retargeted clips come with one giant's skeleton whose ``spine`` sits a quarter of the way up the
+    trunk instead of three quarters. Left alone they teach that bodies and joints are ambiguous.
+
+    Args:
+        body: (T, 21, 3) metres, Y up, floor at y = 0.
+    """
+    trunk = np.linalg.norm(body[:, 8] - body[:, 0], axis=-1).mean()
+    below = np.linalg.norm(body[:, 7] - body[:, 0], axis=-1).mean()
+    legs = sum(np.linalg.norm(body[:, a] - body[:, b], axis=-1).mean() for a, b in ((1, 2), (2, 3)))
+    if below > 0.5 * trunk:
+        return body
+    out = body.copy()
+    out[:, 7] = body[:, 0] + SPINE_PART * (body[:, 8] - body[:, 0])
+    return out * np.float32(LEG_M / legs)
 
 
 def time_grid(config: SynthesisConfig, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -10,26 +10,16 @@ import pytest
 from diffpose_ros.core import H36M17, InputError
 from diffpose_ros.data import augment
 from diffpose_ros.data.noise import NoiseConfig, detect
-from diffpose_ros.data.synthesis import MotionLibrary, SynthesisConfig, make_batch, time_grid
+from diffpose_ros.data.synthesis import (
+    LEG_M,
+    SPINE_PART,
+    MotionLibrary,
+    SynthesisConfig,
+    make_batch,
+    one_convention,
+    time_grid,
+)
 from diffpose_ros.data.virtual_camera import CameraConfig, view
-
-REST = np.array(
-    [[0, 0.95, 0], [-0.1, 0.95, 0], [-0.1, 0.5, 0], [-0.1, 0.08, 0], [0.1, 0.95, 0], [0.1, 0.5, 0],
-     [0.1, 0.08, 0], [0, 1.2, 0], [0, 1.45, 0], [0, 1.55, 0.08], [0, 1.7, 0], [0.18, 1.42, 0],
-     [0.2, 1.15, 0], [0.2, 0.9, 0], [-0.18, 1.42, 0], [-0.2, 1.15, 0], [-0.2, 0.9, 0],
-     [0.03, 1.58, 0.07], [-0.03, 1.58, 0.07], [0.07, 1.57, 0], [-0.07, 1.57, 0]], np.float32
-)  # fmt: skip
-
-
-@pytest.fixture
-def library() -> MotionLibrary:
-    """Two clips of somebody walking on the spot, swinging arms and knees."""
-    t = np.arange(120, dtype=np.float32)[:, None] / 30
-    body = np.repeat(REST[None], 120, 0)
-    body[:, 13, 2] += 0.1 * np.sin(4 * t[:, 0])
-    body[:, 3, 2] += 0.1 * np.cos(4 * t[:, 0])
-    body[:, :, 0] += 0.5 * t
-    return MotionLibrary(body, np.array([0, 70, 120]), 30.0)
 
 
 def test_a_batch_is_a_function_of_its_seed(library: MotionLibrary) -> None:
@@ -156,3 +146,19 @@ def test_time_grids_increase() -> None:
 def test_no_motion_is_refused(tmp_path) -> None:
     with pytest.raises(InputError, match=r"nothing\.npz"):
         MotionLibrary.from_npz(tmp_path / "nothing.npz")
+
+
+def test_an_odd_skeleton_is_brought_to_the_common_one() -> None:
+    odd = np.repeat(REST[None] * 1.2, 4, 0)
+    odd[:, 7] = odd[:, 0] + 0.25 * (odd[:, 8] - odd[:, 0])
+    fixed = one_convention(odd)
+    trunk = fixed[0, 8] - fixed[0, 0]
+    assert np.allclose(fixed[0, 7] - fixed[0, 0], SPINE_PART * trunk, atol=1e-5)
+    leg = np.linalg.norm(fixed[0, 1] - fixed[0, 2]) + np.linalg.norm(fixed[0, 2] - fixed[0, 3])
+    assert leg == pytest.approx(LEG_M, abs=1e-3)
+
+
+def test_a_common_skeleton_is_left_alone() -> None:
+    common = np.repeat(REST[None], 4, 0)
+    common[:, 7] = common[:, 0] + SPINE_PART * (common[:, 8] - common[:, 0])
+    assert one_convention(common) is common
