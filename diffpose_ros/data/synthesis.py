@@ -176,7 +176,7 @@ def one_convention(body: NDArray[np.float32]) -> NDArray[np.float32]:
     trunk = np.linalg.norm(body[:, 8] - body[:, 0], axis=-1).mean()
     below = np.linalg.norm(body[:, 7] - body[:, 0], axis=-1).mean()
     legs = sum(np.linalg.norm(body[:, a] - body[:, b], axis=-1).mean() for a, b in ((1, 2), (2, 3)))
-    if below > 0.5 * trunk:
+    if below > 0.4 * trunk:
         return body
     out = body.copy()
     out[:, 7] = body[:, 0] + SPINE_PART * (body[:, 8] - body[:, 0])

@@ -148,8 +148,8 @@ def test_no_motion_is_refused(tmp_path) -> None:
         MotionLibrary.from_npz(tmp_path / "nothing.npz")
 
 
-def test_an_odd_skeleton_is_brought_to_the_common_one() -> None:
-    odd = np.repeat(REST[None] * 1.2, 4, 0)
+def test_an_odd_skeleton_is_brought_to_the_common_one(library: MotionLibrary) -> None:
+    odd = 1.2 * library.body[:4]
     odd[:, 7] = odd[:, 0] + 0.25 * (odd[:, 8] - odd[:, 0])
     fixed = one_convention(odd)
     trunk = fixed[0, 8] - fixed[0, 0]
@@ -158,7 +158,7 @@ def test_an_odd_skeleton_is_brought_to_the_common_one() -> None:
     assert leg == pytest.approx(LEG_M, abs=1e-3)
 
 
-def test_a_common_skeleton_is_left_alone() -> None:
-    common = np.repeat(REST[None], 4, 0)
+def test_a_common_skeleton_is_left_alone(library: MotionLibrary) -> None:
+    common = library.body[:4].copy()
     common[:, 7] = common[:, 0] + SPINE_PART * (common[:, 8] - common[:, 0])
     assert one_convention(common) is common
