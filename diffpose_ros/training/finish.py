@@ -27,6 +27,8 @@ CALIBRATION_NOISE = NoiseConfig(
 """A middling detector: covariances are right for it, wide for better ones, narrow for worse."""
 
 STEP_VARIANTS = (2, 1)
+MOST_SCALE = 30.0
+"""A spread that falls short by more than this is no measure of the error."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def calibrate(
     """Scale each joint's covariance so that ``target`` of the truth lies within one sigma.
 
     Variance is scale^2 * spread of the hypotheses + floor^2, both per joint and coordinate; the
-    floor is a quarter of the typical error, the scale is found by bisection.
+    floor is a quarter of the typical error, the scale is found by bisection. Where no scale up to
+    :data:`MOST_SCALE` covers enough, the floor is the typical error itself.
     """
     network.covariance_scale.fill_(1.0)
     network.covariance_floor.fill_(1e-4)
@@ -77,13 +80,16 @@ def calibrate(
     error, spread = torch.cat(errors).abs(), torch.cat(spreads)
     before = (error <= spread.sqrt())[:, 1:].float().mean()
     floor = 0.25 * error.quantile(target, dim=0).clamp(min=1e-3)
-    low, high = torch.zeros(17, 3), torch.full((17, 3), 30.0)
+    low, high = torch.zeros(17, 3), torch.full((17, 3), MOST_SCALE)
     for _ in range(40):
         middle = 0.5 * (low + high)
         covered = (error.square() <= middle.square() * spread + floor.square()).float().mean(0)
         low = torch.where(covered < target, middle, low)
         high = torch.where(covered < target, high, middle)
     scale = 0.5 * (low + high)
+    # Hypotheses that hardly differ say nothing about the error: there its size alone has to.
+    covered = (error.square() <= scale.square() * spread + floor.square()).float().mean(0)
+    floor = torch.where(covered < target - 0.02, error.quantile(target, dim=0), floor)
     scale[0], floor[0] = 1.0, 1e-3
     network.covariance_scale.copy_(scale)
     network.covariance_floor.copy_(floor)

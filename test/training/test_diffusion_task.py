@@ -1,0 +1,99 @@
+"""The second stage: what learns, from which history, around which mixture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: training needs it")
+
+from diffpose_ros.core import ModelError
+from diffpose_ros.data.augment import rotation_from_vector
+from diffpose_ros.training.build import build
+from diffpose_ros.training.config import TrainingConfig, from_mapping
+from diffpose_ros.training.diffusion import DiffusionTask, into_next_view
+
+
+def run(content: dict):
+    return build(from_mapping(TrainingConfig, content))
+
+
+@pytest.fixture(params=["diffpose", "starpose"])
+def lifter(plan, request):
+    """A lifter's run on a context encoder of a few steps."""
+    list(run(plan("context", steps=3)).trainer.run())
+    return run(plan(request.param))
+
+
+def test_gradients_reach_denoiser_and_history_but_not_the_frozen_context(lifter) -> None:
+    batch = lifter.trainer.dataset[0]
+    net = lifter.lifter
+    with torch.no_grad():
+        for p in net.parameters():  # some start at zero and would pass no gradient on
+            p.add_(0.02 * torch.randn_like(p))
+    total, parts = lifter.trainer.loss(batch, 0)
+    total.backward()
+    assert torch.isfinite(total)
+    assert all(np.isfinite(v) for v in parts.values())
+    assert all(p.grad is None for p in net.context.parameters())
+    moved = [n for n, p in net.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]
+    assert any(n.startswith("denoiser.") for n in moved)
+    assert any(n.startswith("history.") for n in moved) == (net.history is not None)
+    assert not any(n.startswith("context.") for n in lifter.trainer.trainable)
+
+
+def test_the_loss_falls(lifter) -> None:
+    batch = lifter.trainer.dataset[0]
+    net = lifter.lifter
+    optimiser = torch.optim.Adam(lifter.trainer.trainable.values(), lr=3e-3)
+    losses = []
+    for _ in range(30):
+        torch.manual_seed(0)  # the same k, component, noise and history in every step
+        total, _ = lifter.trainer.loss(batch, 0)
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        losses.append(float(total.detach()))
+    assert losses[-1] < 0.9 * losses[0]
+    assert all(torch.isfinite(p).all() for p in net.parameters())
+
+
+def test_the_context_encoder_is_the_pretrained_one(lifter, plan) -> None:
+    from safetensors.torch import load_file
+
+    given = load_file(plan(lifter.lifter.config.kind)["context"])
+    for name, tensor in lifter.lifter.context.state_dict().items():
+        assert torch.equal(tensor, given[name]), name
+
+
+def test_the_mixture_is_fitted_to_the_encoders_errors(lifter) -> None:
+    net = lifter.lifter
+    assert float(net.mixture_weight.sum()) == pytest.approx(1.0, abs=1e-4)
+    assert (net.mixture_std > 0).all()
+    assert float(net.mixture_mean[:, 1:].abs().max()) > 1e-3
+
+
+def test_a_context_encoder_that_is_missing_is_named(plan) -> None:
+    with pytest.raises(ModelError, match=r"context/model\.safetensors: no such checkpoint"):
+        run(plan("diffpose"))
+
+
+def test_symmetry_can_be_trained_on(plan) -> None:
+    list(run(plan("context", steps=1)).trainer.run())
+    ready = run(plan("diffpose") | {"loss": {"symmetry": 1.0}})
+    assert isinstance(ready.trainer.loss, DiffusionTask)
+    _, parts = ready.trainer.loss(ready.trainer.dataset[0], 0)
+    assert parts["symmetry"] > 0
+
+
+def test_poses_are_carried_into_the_next_frames_view() -> None:
+    rng = np.random.default_rng(0)
+    turn = rotation_from_vector(rng.normal(0, 0.4, (2, 4, 3)))
+    pose = rng.normal(0, 0.3, (2, 4, 17, 3))
+    moved = into_next_view(torch.from_numpy(pose), torch.from_numpy(turn)).numpy()
+    assert moved.shape == (2, 3, 17, 3)
+    for b in range(2):
+        for t in range(3):
+            for j in (0, 5, 16):
+                real = np.linalg.inv(turn[b, t]) @ pose[b, t, j]
+                assert moved[b, t, j] == pytest.approx(turn[b, t + 1] @ real, abs=1e-9)
