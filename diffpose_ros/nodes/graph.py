@@ -220,6 +220,10 @@ def run_node(make: Callable[[], PipelineNode], args: Sequence[str] | None = None
         code = 2
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        if rclpy.ok():
+            raise
+        # the signal came while the node was being made: rclpy fails in many ways then
     clean = True
     try:
         if node is not None:
