@@ -49,6 +49,23 @@ class GuidanceInputs:
     has_bones: Tensor
 
 
+@dataclass(frozen=True)
+class Rays:
+    """The observed rays, prepared.
+
+    Attributes:
+        rays: (P, 1, 17, 2) tangents.
+        share: (P, 1, 17, 1) weight of each joint, summing to 1 where anything is seen.
+        middle: (P, 1, 1, 2) weighted mean ray.
+        lever: (P, 1, 17, 2) what turns offsets into the root's depth.
+    """
+
+    rays: Tensor
+    share: Tensor
+    middle: Tensor
+    lever: Tensor
+
+
 class Guidance(nn.Module):
     """One bounded gradient step down the four energies.
 
@@ -59,6 +76,8 @@ class Guidance(nn.Module):
     """
 
     incidence: Tensor
+    pairs: Tensor
+    evening: Tensor
     stillness: Tensor
 
     def __init__(self, rate: float = 0.25, limit_m: float = 0.03) -> None:
@@ -68,6 +87,12 @@ class Guidance(nn.Module):
         for i, (p, c) in enumerate(zip(_PARENT, _CHILD, strict=True)):
             matrix[i, p], matrix[i, c] = -1.0, 1.0
         self.register_buffer("incidence", matrix, persistent=False)
+        # Differences between left and right bones, and the gradient of their mean square.
+        pairs = torch.zeros(len(_LEFT_BONES), len(_PARENT))
+        for i, (left, right) in enumerate(zip(_LEFT_BONES, _RIGHT_BONES, strict=True)):
+            pairs[i, left], pairs[i, right] = 1.0, -1.0
+        self.register_buffer("pairs", pairs, persistent=False)
+        self.register_buffer("evening", (2.0 / len(_LEFT_BONES)) * pairs.t() @ pairs, persistent=False)
         self.register_buffer("stillness", torch.tensor(_STILLNESS), persistent=False)
 
     def lengths(self, pose: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,14 +107,15 @@ class Guidance(nn.Module):
         The reprojection error is measured in metres at the joint's depth, with the root placed by
         least squares (ZeDO eq. 6) and held.
         """
-        off, share = self._off_rays(pose, given)
+        rays = self.rays(given)
+        off = self._off_rays(pose, rays)
         _, length = self.lengths(pose)
-        uneven = length[..., _LEFT_BONES] - length[..., _RIGHT_BONES]
+        uneven = torch.matmul(length, self.pairs.t())
         drift = (length - given.bone_mean) * given.has_bones
         moved = (pose - given.previous).square().sum(-1) * given.has_previous
         return torch.stack(
             [
-                (off.square().sum(-1) * share).sum(-1),
+                (off.square() * rays.share).sum((-1, -2)),
                 uneven.square().mean(-1),
                 drift.square().mean(-1),
                 (moved * self.stillness).mean(-1),
@@ -98,36 +124,43 @@ class Guidance(nn.Module):
 
     def gradients(self, pose: Tensor, given: GuidanceInputs) -> list[Tensor]:
         """d energy / d pose, each (P, N, 17, 3): the closed forms of :meth:`energies`."""
-        off, share = self._off_rays(pose, given)
-        weighted = 2.0 * off * share.unsqueeze(-1)
-        depth = -(weighted * given.rays).sum(-1, keepdim=True)
-        reprojection = torch.cat([weighted, depth], dim=-1)
+        rays = self.rays(given)
         bone, length = self.lengths(pose)
-        direction = bone / length.unsqueeze(-1)
-        uneven = length[..., _LEFT_BONES] - length[..., _RIGHT_BONES]
-        per_bone = torch.zeros_like(length)
-        scale = 2.0 / len(_LEFT_BONES)
-        pull = [per_bone[..., i] for i in range(len(_PARENT))]
-        for n, (left, right) in enumerate(zip(_LEFT_BONES, _RIGHT_BONES, strict=True)):
-            pull[left] = pull[left] + scale * uneven[..., n]
-            pull[right] = pull[right] - scale * uneven[..., n]
-        symmetry = self._to_joints(torch.stack(pull, dim=-1), direction)
-        drift = (2.0 / len(_PARENT)) * (length - given.bone_mean) * given.has_bones
-        variance = self._to_joints(drift, direction)
-        moved = (pose - given.previous) * given.has_previous.unsqueeze(-1)
-        still = (2.0 / 17) * self.stillness.unsqueeze(-1) * moved
-        return [reprojection, symmetry, variance, still]
+        return [
+            self._towards_rays(pose, rays),
+            self._to_joints(self._evening(length), bone, length),
+            self._to_joints(self._constancy(length, given), bone, length),
+            self._keeping(pose, given),
+        ]
 
-    def forward(self, pose: Tensor, given: GuidanceInputs, weights: Tensor) -> Tensor:
+    def rays(self, given: GuidanceInputs) -> Rays:
+        """What the observed rays contribute, the same for every hypothesis and step."""
+        w = given.weight.unsqueeze(-1)
+        share = w / w.sum(-2, keepdim=True).clamp(min=1e-3)
+        middle = (share * given.rays).sum(-2, keepdim=True)
+        lever = share * (given.rays - middle)
+        spread = (lever * (given.rays - middle)).sum((-1, -2), keepdim=True)
+        return Rays(given.rays, share, middle, lever / (spread + 1e-9))
+
+    def forward(
+        self, pose: Tensor, given: GuidanceInputs, weights: Tensor, rays: Rays | None = None
+    ) -> Tensor:
         """Move a clean estimate.
 
         Args:
             pose: (P, N, 17, 3) metres.
             given: what to compare with.
             weights: (4,) lambda of the four energies; zeros leave the pose as it is.
+            rays: the result of :meth:`rays`, where it is at hand.
         """
-        parts = self.gradients(pose, given)
-        total = sum((weights[i] * g for i, g in enumerate(parts)), torch.zeros_like(pose))
+        rays = self.rays(given) if rays is None else rays
+        bone, length = self.lengths(pose)
+        pull = weights[1] * self._evening(length) + weights[2] * self._constancy(length, given)
+        total = (
+            weights[0] * self._towards_rays(pose, rays)
+            + self._to_joints(pull, bone, length)
+            + weights[3] * self._keeping(pose, given)
+        )
         # The energies are means over about 17 terms: 17 / 2 turns a gradient back into a residual.
         move = (-self.rate * 8.5) * total
         size = (move.square().sum(-1, keepdim=True) + 1e-12).sqrt()
@@ -135,23 +168,32 @@ class Guidance(nn.Module):
         pose = pose + move
         return pose - pose[..., :1, :]
 
-    def _to_joints(self, per_bone: Tensor, direction: Tensor) -> Tensor:
-        return torch.matmul(self.incidence.t(), per_bone.unsqueeze(-1) * direction)
+    def _evening(self, length: Tensor) -> Tensor:
+        return torch.matmul(length, self.evening)
 
-    def _off_rays(self, pose: Tensor, given: GuidanceInputs) -> tuple[Tensor, Tensor]:
-        """Distance to each joint's ray in x and y (P, N, 17, 2), metres, and shares (P, 1, 17)."""
-        w = given.weight
-        total = w.sum(-1, keepdim=True).clamp(min=1e-3)
-        share = w / total
-        u, v = given.rays[..., 0], given.rays[..., 1]
-        x, y, z = pose[..., 0], pose[..., 1], pose[..., 2]
-        a, b = x - u * z, y - v * z
-        # Normal equations of a + T_x - u T_z = 0, b + T_y - v T_z = 0, solved by elimination.
-        mu, mv = (share * u).sum(-1, keepdim=True), (share * v).sum(-1, keepdim=True)
-        ma, mb = (share * a).sum(-1, keepdim=True), (share * b).sum(-1, keepdim=True)
-        spread = (share * ((u - mu).square() + (v - mv).square())).sum(-1, keepdim=True)
-        cross = (share * ((u - mu) * (a - ma) + (v - mv) * (b - mb))).sum(-1, keepdim=True)
-        tz = (cross / (spread + 1e-9)).clamp(min=0.3)
-        tx, ty = mu * tz - ma, mv * tz - mb
-        off = torch.stack([a + tx - u * tz, b + ty - v * tz], dim=-1)
-        return off, share
+    def _constancy(self, length: Tensor, given: GuidanceInputs) -> Tensor:
+        return (2.0 / len(_PARENT)) * (length - given.bone_mean) * given.has_bones
+
+    def _keeping(self, pose: Tensor, given: GuidanceInputs) -> Tensor:
+        held = (2.0 / 17) * self.stillness * given.has_previous
+        return held.unsqueeze(-1) * (pose - given.previous)
+
+    def _to_joints(self, per_bone: Tensor, bone: Tensor, length: Tensor) -> Tensor:
+        return torch.matmul(self.incidence.t(), (per_bone / length).unsqueeze(-1) * bone)
+
+    def _towards_rays(self, pose: Tensor, rays: Rays) -> Tensor:
+        off = self._off_rays(pose, rays)
+        weighted = 2.0 * off * rays.share
+        depth = -(weighted * rays.rays).sum(-1, keepdim=True)
+        return torch.cat([weighted, depth], dim=-1)
+
+    def _off_rays(self, pose: Tensor, rays: Rays) -> Tensor:
+        """Distance to each joint's ray in x and y (P, N, 17, 2), metres.
+
+        The root solves a + T_x - u T_z = 0, b + T_y - v T_z = 0 in the least squares sense.
+        """
+        flat, depth = pose[..., :2], pose[..., 2:]
+        ab = flat - rays.rays * depth
+        tz = (rays.lever * ab).sum((-1, -2), keepdim=True).clamp(min=0.3)
+        shift = rays.middle * tz - (rays.share * ab).sum(-2, keepdim=True)
+        return ab + shift - rays.rays * tz

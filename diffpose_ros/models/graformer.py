@@ -70,10 +70,12 @@ class ChebConv(nn.Module):
         self.linear = nn.Linear(3 * width_in, width_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(R, 17, Cin) -> (R, 17, Cout)."""
-        graph = torch.cat([self.basis[1] + self.learned, self.basis[2]], dim=0)
-        near, far = torch.matmul(graph, x).split(JOINTS, dim=-2)
-        return self.linear(torch.cat([x, near, far], dim=-1))
+        """(R, 17, Cin) -> (R, 17, Cout): sum_k T_k x W_k, as one product with W and one with T."""
+        width = x.shape[-1]
+        weight = self.linear.weight.view(-1, 3, width).permute(2, 1, 0).reshape(width, -1)
+        graph = torch.stack([self.basis[0], self.basis[1] + self.learned, self.basis[2]], dim=-1)
+        lifted = torch.matmul(x, weight).view(-1, 3 * JOINTS, self.linear.out_features)
+        return torch.matmul(graph.view(JOINTS, 3 * JOINTS), lifted) + self.linear.bias
 
 
 class Block(nn.Module):
@@ -81,14 +83,18 @@ class Block(nn.Module):
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
+        self.config = config
         c = config.width
         self.norm_graph, self.norm_attention = nn.LayerNorm(c), nn.LayerNorm(c)
         self.first, self.second = ChebConv(c, c), ChebConv(c, c)
         self.attention = JointAttention(c, config.heads, JOINTS)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, shift: Tensor) -> Tensor:
-        y = functional.silu(self.first(self.norm_graph(x) + shift))
+    def forward(self, x: Tensor, shift: Tensor, hypotheses: int) -> Tensor:
+        """Rows x (P N, 17, C), what is known of each person (P, 1, 17, C)."""
+        c = self.config.width
+        y = self.norm_graph(x).view(-1, hypotheses, JOINTS, c) + shift
+        y = functional.silu(self.first(y.view(-1, JOINTS, c)))
         x = x + self.second(self.dropout(y))
         return x + self.attention(self.norm_attention(x))
 
@@ -126,25 +132,28 @@ class Denoiser(nn.Module):
         angle = k[:, None] * self.frequencies
         return self.step(torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2))
 
-    def embed_condition(self, feature: Tensor) -> Tensor:
-        """Conditioning features (P, 17, context) to (P, 17, C), once per person and frame."""
-        return self.condition(feature)
+    def embed_condition(self, feature: Tensor) -> list[Tensor]:
+        """Conditioning features (P, 17, context) to (P, 17, C) for the input and for each block.
 
-    def forward(self, noisy: Tensor, condition: Tensor, step: Tensor) -> Tensor:
+        Once per person and frame: hypotheses and steps share them.
+        """
+        condition = self.condition(feature)
+        return [condition, *(shift(condition) for shift in self.shifts)]
+
+    def forward(self, noisy: Tensor, condition: list[Tensor], step: Tensor) -> Tensor:
         """One denoising.
 
         Args:
             noisy: (P, N, 17, 3) residuals r_k.
-            condition: (P, 17, C) from :meth:`embed_condition`.
+            condition: (P, 17, C) each, from :meth:`embed_condition`.
             step: (P or 1, C) from :meth:`embed_step`.
 
         Returns:
             (P, N, 17, 3) clean residuals.
         """
-        p, n = noisy.shape[0], noisy.shape[1]
-        shared = condition + step.unsqueeze(-2)
-        x = (self.pose(noisy) + condition.unsqueeze(1)).flatten(0, 1)
-        for block, shift in zip(self.blocks, self.shifts, strict=True):
-            each = shift(shared).unsqueeze(1).expand(-1, n, -1, -1).flatten(0, 1)
-            x = block(x, each)
-        return self.out(self.norm(x)).unflatten(0, (p, n))
+        n, c = noisy.shape[1], self.config.width
+        x = (self.pose(noisy) + condition[0].unsqueeze(1)).view(-1, JOINTS, c)
+        for block, shift, known in zip(self.blocks, self.shifts, condition[1:], strict=True):
+            clock = functional.linear(step, shift.weight).unsqueeze(-2)
+            x = block(x, (known + clock).unsqueeze(1), n)
+        return self.out(self.norm(x)).view(-1, n, JOINTS, 3)

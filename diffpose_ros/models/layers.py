@@ -34,7 +34,7 @@ class JointAttention(nn.Module):
 
     def __init__(self, width: int, heads: int, joints: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.joints = heads, joints
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
@@ -44,13 +44,14 @@ class JointAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, J, C) -> (R, J, C)."""
-        r, j, c = x.shape
-        q = self.query(x).view(r, j, self.heads, -1).transpose(1, 2)
-        k = self.key(x).view(r, j, self.heads, -1).permute(0, 2, 3, 1)
-        v = self.value(x).view(r, j, self.heads, -1).transpose(1, 2)
-        logits = torch.matmul(q * self.scale, k) + self.bias
+        j, c, h = self.joints, x.shape[-1], self.heads
+        # Constant shapes but for -1: shape arithmetic would cost a graph as much as the products.
+        q = self.query(x).view(-1, j, h, c // h).transpose(1, 2)
+        k = self.key(x).view(-1, j, h, c // h).permute(0, 2, 3, 1)
+        v = self.value(x).view(-1, j, h, c // h).transpose(1, 2)
+        logits = torch.matmul(q, k) * self.scale + self.bias
         mixed = torch.matmul(torch.softmax(logits, dim=-1), v)
-        return self.out(mixed.transpose(1, 2).reshape(r, j, c))
+        return self.out(mixed.transpose(1, 2).reshape(-1, j, c))
 
 
 class AgeBias(nn.Module):
@@ -60,6 +61,8 @@ class AgeBias(nn.Module):
     a window may have any length, start anywhere and run at any frame rate.
     """
 
+    tau: Tensor
+
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(heads, len(_TAU_S)))
@@ -68,10 +71,9 @@ class AgeBias(nn.Module):
 
     def forward(self, age: Tensor) -> Tensor:
         """Ages (..., W) in seconds, negative where empty, to biases (..., H, W)."""
-        a = age.clamp(min=0.0).unsqueeze(-1)
-        basis = torch.exp(-a / self.tau)
-        learned = torch.matmul(basis, self.weight.t())
-        bias = (learned - a * self.slope).transpose(-1, -2)
+        a = age.clamp(min=0.0).unsqueeze(-2)
+        basis = torch.exp(a * (-1.0 / self.tau).unsqueeze(-1))
+        bias = torch.matmul(self.weight, basis) - a * self.slope.unsqueeze(-1)
         return bias + (age < 0).to(bias.dtype).unsqueeze(-2) * EMPTY
 
 
@@ -110,20 +112,21 @@ class TemporalAttention(nn.Module):
         return self.heads, self.joints * (self.value.out_features // self.heads + 1)
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(..., J, C) to q, k (..., H, D) and packed values (..., H, J (D + 1))."""
-        h = self.heads
-        q = (self.query((x * self.pool_query).sum(-2)) * self.scale).unflatten(-1, (h, -1))
-        k = self.key((x * self.pool_key).sum(-2)).unflatten(-1, (h, -1))
-        trust = torch.exp(self.trust(x).clamp(-6.0, 6.0)).unsqueeze(-1)  # (..., J, H, 1)
-        v = self.value(x).unflatten(-1, (h, -1)) * trust
-        packed = torch.cat([v, trust], dim=-1).transpose(-2, -3).flatten(-2)
+        """(R, J, C) to q, k (R, H, D) and packed values (R, H, J (D + 1))."""
+        j, h, d = self.joints, *self.key_shape
+        q = (self.query((x * self.pool_query).sum(1)) * self.scale).view(-1, h, d)
+        k = self.key((x * self.pool_key).sum(1)).view(-1, h, d)
+        trust = torch.exp(self.trust(x).clamp(-6.0, 6.0)).unsqueeze(-1)  # (R, J, H, 1)
+        v = self.value(x).view(-1, j, h, d) * trust
+        packed = torch.cat([v, trust], dim=-1).transpose(1, 2).reshape(-1, h, j * (d + 1))
         return q, k, packed
 
     def _unpack(self, mixed: Tensor) -> Tensor:
-        """(..., H, J (D + 1)) to the output (..., J, C)."""
-        mixed = mixed.unflatten(-1, (self.joints, -1))
+        """(R, H, J (D + 1)) to the output (R, J, C)."""
+        j, h, d = self.joints, *self.key_shape
+        mixed = mixed.view(-1, h, j, d + 1)
         fair = mixed[..., :-1] / (mixed[..., -1:] + 1e-6)
-        return self.out(fair.transpose(-2, -3).flatten(-2))
+        return self.out(fair.transpose(1, 2).reshape(-1, j, h * d))
 
     def forward(self, x: Tensor, age: Tensor) -> Tensor:
         """A whole clip.
@@ -133,12 +136,12 @@ class TemporalAttention(nn.Module):
             age: (T, T), row t the ages of all frames at frame t; negative where t must not look
                 (the future, beyond the window).
         """
-        q, k, packed = self._project(x)
+        b, t = x.shape[:2]
+        q, k, packed = (r.unflatten(0, (b, t)) for r in self._project(x.flatten(0, 1)))
         logits = torch.matmul(q.transpose(1, 2), k.permute(0, 2, 3, 1))
         weights = torch.softmax(logits + self.age_bias(age).transpose(0, 1), dim=-1)
-        return self._unpack(
-            torch.matmul(weights.to(packed.dtype), packed.transpose(1, 2)).transpose(1, 2)
-        )
+        mixed = torch.matmul(weights.to(packed.dtype), packed.transpose(1, 2)).transpose(1, 2)
+        return self._unpack(mixed.flatten(0, 1)).unflatten(0, (b, t))
 
     def step(
         self, x: Tensor, age: Tensor, key_cache: Tensor, value_cache: Tensor
@@ -156,7 +159,7 @@ class TemporalAttention(nn.Module):
         """
         q, k, packed = self._project(x)
         past = torch.matmul(q.unsqueeze(-2), key_cache) + self.age_bias(age).unsqueeze(-2)
-        own_bias = self.age_bias.weight.sum(-1).view(self.heads, 1, 1)
+        own_bias = self.age_bias.weight.sum(-1).unsqueeze(-1).unsqueeze(-1)
         own = (q * k).sum(-1, keepdim=True).unsqueeze(-1) + own_bias
         weights = torch.softmax(torch.cat([past, own], dim=-1), dim=-1)
         mixed = torch.matmul(weights[..., :-1], value_cache).squeeze(-2)

@@ -204,14 +204,15 @@ class LifterNetwork(nn.Module):
         )  # fmt: skip
         embedded = self.denoiser.embed_condition(known)
         centre, width = pose.unsqueeze(1), log_sigma.exp().unsqueeze(1)
-        guidance_inputs = self._guidance_inputs(inputs, has_previous)
+        given = self._guidance_inputs(inputs, has_previous)
+        rays = self.guide.rays(given)
 
         def denoise(h: Tensor, k: int) -> Tensor:
             clock = self.denoiser.embed_step(torch.tensor([float(k)]))
             return self.denoiser(h, embedded, clock)
 
         def guide(r: Tensor) -> Tensor:
-            moved = self.guide(centre + r * width, guidance_inputs, inputs["guidance"])
+            moved = self.guide(centre + r * width, given, inputs["guidance"], rays)
             return (moved - centre) / width
 
         noise = inputs["noise"]
