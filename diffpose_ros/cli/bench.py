@@ -184,7 +184,9 @@ def _load(path: str) -> dict[str, Any]:
     needed = ("machine", "backend", "ratios", "model", "not_measured")
     missing = [n for n in needed if n not in data]
     if missing:
-        raise InputError(f"{path}: expected the JSON that `bench --json` writes, it lacks {missing}")
+        raise InputError(
+            f"{path}: expected the JSON that `bench --json` writes, it lacks {missing}"
+        )
     return data
 
 
@@ -202,6 +204,7 @@ def _table(name: str, backend: dict[str, Any]) -> Table:
         cells = [p.get(stage) for p in backend["people"].values()]
         if any(cells):
             table.add_row(
-                stage, *("-" if c is None else f"{c['p50_ms']:.2f} / {c['p99_ms']:.2f}" for c in cells)
+                stage,
+                *("-" if c is None else f"{c['p50_ms']:.2f} / {c['p99_ms']:.2f}" for c in cells),
             )
     return table

@@ -166,9 +166,7 @@ def measure(
     return out
 
 
-def _subject(
-    name: str, size: int, model: Path, camera: Camera, publish: Publish | None
-) -> Subject:
+def _subject(name: str, size: int, model: Path, camera: Camera, publish: Publish | None) -> Subject:
     config = LifterConfig(model=model, backend=name, max_people=size, max_tracks=max(size, 50))
     return Subject(name, size, Lifter(config), publish, camera)
 
@@ -254,5 +252,3 @@ def _cpu() -> str:
     except OSError:
         return platform.processor() or "unknown"
     return platform.processor() or "unknown"
-
-

@@ -101,9 +101,7 @@ class Engine:
         backend = self.backends[steps]
         seconds = []
         for p in people:
-            options = BackendOptions(
-                max_people=p, hypotheses=hypotheses, windows=self.windows
-            )
+            options = BackendOptions(max_people=p, hypotheses=hypotheses, windows=self.windows)
             feeds = example_feeds(backend.spec, backend.rows(p), options)
             backend.run(feeds)
             times = []

@@ -59,13 +59,13 @@ class Lifter:
         else:
             levels = self._engine.warm_up((1, 4), all_levels=True)
         self._planner = DeadlinePlanner(levels)
-        batch = max(self.backend.rows(self.config.max_people), self.config.max_people)
+        self._batch = max(self.backend.rows(self.config.max_people), self.config.max_people)
         weights = self.config.guidance_weights or self.spec.guidance
         self._memory = Memory(
             self.spec,
             self._engine.windows,
             self.config.max_tracks,
-            batch,
+            self._batch,
             {
                 level.hypotheses: fixed_noise(level.hypotheses, seed=self.config.seed)
                 for level in levels
@@ -202,9 +202,7 @@ class Lifter:
             degraded = self._degradations(index, fit, present)
         level = self._planner.levels[index]
         rows = self._turn(present, max(fit, 1))
-        report = replace(
-            report, hypotheses=level.hypotheses, steps=level.steps, degraded=degraded
-        )
+        report = replace(report, hypotheses=level.hypotheses, steps=level.steps, degraded=degraded)
         if not present:
             return LiftResult(
                 (), replace(report, stage_s={"total": timer() - start}), self._kept([])
@@ -224,16 +222,15 @@ class Lifter:
         tangents, score = coco_to_points(tangents, chosen.score[source])
         rotation = self._memory.observe(rows, tangents, score, stamp_ns)
         backend = self._engine.backends[level.steps]
-        bound = min(backend.rows(len(source)), len(store.track_id) - rows.start)
+        # Another backend, with other buckets, may have taken over since the arrays were made.
+        bound = min(backend.rows(len(source)), self._batch)
         feeds = self._memory.feeds(bound, level.hypotheses)
         t2 = timer()
         outputs = backend.run(feeds)
         t3 = timer()
         good = self._finite(outputs, len(source))
         failed = tuple(int(t) for t in store.track_id[rows][~good])
-        poses = place.to_real_camera(
-            outputs, rotation, keep_hypotheses=self.config.keep_hypotheses
-        )
+        poses = place.to_real_camera(outputs, rotation, keep_hypotheses=self.config.keep_hypotheses)
         real_pose = poses.mean
         if self.config.person_height is not None:
             height = self._memory.smooth_stature(stature(poses.mean))
@@ -325,4 +322,3 @@ class Lifter:
         for row in range(store.count - 1, -1, -1):
             if store.track_id[row] < -1:
                 store.remove(row)
-

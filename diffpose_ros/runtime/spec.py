@@ -213,9 +213,9 @@ def _check(spec: ModelSpec, meta: dict[str, Any], file: OnnxFile) -> None:
     for s in spec.state:
         if s.ring not in spec.rings:
             raise ModelError(f"{spec.path}: cache '{s.input}' names an unknown ring '{s.ring}'")
-        if not 0 <= s.slot_axis < len(s.shape) or [
-            i for i, n in enumerate(s.shape) if n == -1
-        ] != [s.slot_axis]:
+        if not 0 <= s.slot_axis < len(s.shape) or [i for i, n in enumerate(s.shape) if n == -1] != [
+            s.slot_axis
+        ]:
             raise ModelError(
                 f"{spec.path}: cache '{s.input}' has shape {list(s.shape)}, expected -1 on its "
                 f"slot axis {s.slot_axis} and nowhere else"

@@ -8,7 +8,7 @@ pytest.importorskip("onnx", reason="needs the Python package onnx to make a test
 from synthetic import CONTEXT, HISTORY
 from views import S, standing
 
-from diffpose_ros.core import Camera, InputError, ModelError, People2D
+from diffpose_ros.core import BackendError, Camera, InputError, ModelError, People2D
 from diffpose_ros.geometry.root import stature
 
 FRAME = S // 30
@@ -256,6 +256,43 @@ def test_nan_from_the_network_costs_one_person_one_frame(make, camera):
     np.testing.assert_array_equal(after.skeletons[1].xyz, calm_after.skeletons[1].xyz)
     row = lifter._memory.people.row_of(1)
     assert feeds[-1]["previous_age"][row] == -1
+
+
+def test_a_device_that_fails_costs_a_frame_and_no_memory(make, camera, monkeypatch):
+    lifter, calm = make(), make()
+    for one in (lifter, calm):
+        run(one, camera, 4, places=[[0, 0, 4]])
+
+    def fail(feeds):
+        raise BackendError("backend onnxruntime: the run failed: out of memory")
+
+    now = 10 * S + 4 * FRAME
+    with monkeypatch.context() as patch:
+        patch.setattr(lifter.backend, "run", fail)
+        with pytest.raises(BackendError, match="out of memory"):
+            lifter.lift(standing(camera, [[5, 0, 9]]), camera, now)
+    a = lifter.lift(standing(camera, [[0, 0, 4]]), camera, now + FRAME).skeletons[0]
+    b = calm.lift(standing(camera, [[0, 0, 4]]), camera, now + FRAME).skeletons[0]
+    np.testing.assert_array_equal(a.xyz, b.xyz)
+
+
+def test_a_change_of_backend_is_told_once(make, camera, monkeypatch):
+    lifter = make()
+    run(lifter, camera, 2, places=[[0, 0, 4]])
+    monkeypatch.setattr(lifter.backend, "name", "tensorrt", raising=False)
+    monkeypatch.setattr(lifter.backend, "reason", "the engine is ready")
+    told = run(lifter, camera, 1, places=[[0, 0, 4]], start=11 * S).report.messages
+    assert told == ("backend is now tensorrt: the engine is ready",)
+    assert run(lifter, camera, 1, places=[[0, 0, 4]], start=12 * S).report.messages == ()
+
+
+def test_buckets_that_grow_with_another_backend_do_no_harm(make, camera, monkeypatch):
+    places = [[-1, 0, 4], [0, 0, 5], [1, 0, 4]]
+    lifter = make(max_people=3)
+    monkeypatch.setattr(lifter.backend, "rows", lambda people: 16)
+    a, b = run(lifter, camera, 3, places=places), run(make(), camera, 3, places=places)
+    for x, y in zip(a.skeletons, b.skeletons, strict=True):
+        np.testing.assert_array_equal(x.xyz, y.xyz)
 
 
 def test_people_without_identity_are_lifted_from_one_frame(make, camera):
