@@ -116,12 +116,12 @@ def lift_sequence(
         sequence=sequence,
         xyz=xyz,
         covariance=covariance,
-        hypotheses=_stack(samples, xyz),
+        hypotheses=stack_samples(samples, xyz),
         unanswered=unanswered,
     )
 
 
-def _stack(
+def stack_samples(
     samples: list[NDArray[np.float64] | None], xyz: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
     """(F, N, 17, 3), each frame's samples repeated up to the largest N; where there are none, the

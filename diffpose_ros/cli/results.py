@@ -1,0 +1,129 @@
+"""``diffpose_ros results``: tables and plots like the papers', from the shipped weights."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from diffpose_ros.cli._options import bounded, command, writable
+from diffpose_ros.core import InputError, ModelError
+from diffpose_ros.data import benchmark
+from diffpose_ros.evaluation.results import CONTEXT, QUICK, Plan, Study
+
+EXAMPLES = """
+diffpose_ros results --data lifting_val.npz
+diffpose_ros results --data lifting_val.npz --quick --output /tmp/results.md
+diffpose_ros results --data lifting_val.npz --sequences 36     # sweeps on everything
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the parser of ``diffpose_ros``."""
+    parser = command(subparsers, "results", "tables and plots of the shipped models", EXAMPLES)
+    parser.add_argument("--data", required=True, metavar="FILE.npz", help="the benchmark file")
+    parser.add_argument(
+        "--output", default="docs/results.md", metavar="PAGE.md",
+        help="the page; plots go to images/ beside it (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--quick", action="store_true", help="a few sequences and settings: does everything run?"
+    )
+    parser.add_argument(
+        "--sequences", type=bounded(int, 1), metavar="N",
+        help=f"sequences in the sweeps, spread over the file (default: {Plan().sweep_sequences})",
+    )  # fmt: skip
+    parser.add_argument("--diffpose", default="diffpose", metavar="NAME|PATH", help="model to show")
+    parser.add_argument("--starpose", default="starpose", metavar="NAME|PATH", help="model to show")
+    parser.add_argument(
+        "--backend", default="onnxruntime", help="what runs the networks (default: %(default)s)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure everything, write the page."""
+    from diffpose_ros.evaluation.results_page import page
+    from diffpose_ros.runtime.catalog import find_model, step_variants
+    from diffpose_ros.runtime.protocol import read_spec
+
+    console = Console()
+    output = writable(args.output)
+    sequences = benchmark.load(args.data)
+    plan = QUICK if args.quick else Plan()
+    if args.quick:
+        sequences = tuple(sorted(sequences, key=len)[: QUICK.sweep_sequences])
+    if args.sequences is not None:
+        plan = Plan(**{**vars(plan), "sweep_sequences": args.sequences})
+    path = find_model(args.starpose)
+    spec = read_spec(path)
+    plan = Plan(**{**vars(plan), "windows": _allowed(plan.windows, spec)})
+    begin = time.monotonic()
+    with console.status("starting") as status:
+
+        def note(text: str) -> None:
+            status.update(text)
+            if not console.is_terminal:
+                console.print(f"{time.monotonic() - begin:6.0f} s  {text}")
+
+        study = Study(
+            sequences, _maker(args.backend), diffpose=args.diffpose, starpose=args.starpose,
+            plan=plan, steps=[spec.steps, *step_variants(path)], weights=spec.guidance, note=note,
+        )  # fmt: skip
+        _context(study, find_model(args.diffpose).parent)
+        study.ablation()
+        study.sweeps()
+        study.guidance()
+        study.drift()
+        plots = _plots(study, output)
+    try:
+        output.write_text(page(study.results, plots), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror})") from None
+    for text in study.results.notes:
+        console.print(f"not measured: {text}")
+    console.print(f"{output}, {len(plots)} plots, {time.monotonic() - begin:.0f} s")
+    return 0
+
+
+def _maker(backend: str) -> Any:
+    from diffpose_ros.lifting import Lifter, LifterConfig
+
+    def make(model: str, **settings: Any) -> Lifter:
+        return Lifter(LifterConfig(model=model, backend=backend, **settings))
+
+    return make
+
+
+def _allowed(windows: tuple[int, ...], spec: Any) -> tuple[int, ...]:
+    ring = spec.rings.get("context")
+    return tuple(w for w in windows if ring is not None and w <= ring.max_length)
+
+
+def _context(study: Study, folder: Path) -> None:
+    """The encoder alone runs in torch, from the checkpoint; both may be absent."""
+    from diffpose_ros.evaluation.context_only import run_context
+
+    missing = [p for p in ("torch", "safetensors") if find_spec(p) is None]
+    if missing:
+        study.results.notes.append(f"{CONTEXT}: {missing[0]} is not installed.")
+        return
+    try:
+        study.context(lambda sequences: run_context(folder, sequences))
+    except ModelError as error:
+        study.results.notes.append(f"{CONTEXT}: {str(error).replace(str(folder), folder.name)}.")
+
+
+def _plots(study: Study, output: Path) -> dict[str, str]:
+    """Sweep -> image, relative to the page."""
+    from diffpose_ros.evaluation.results_plots import draw
+
+    if find_spec("matplotlib") is None:
+        study.results.notes.append("Plots: matplotlib is not installed.")
+        return {}
+    drawn = draw(study.results, output.parent / "images")
+    return {n: Path(os.path.relpath(p, output.parent)).as_posix() for n, p in drawn.items()}

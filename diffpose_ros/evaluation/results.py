@@ -1,0 +1,212 @@
+"""The figures of docs/results.md: the overall table, the ablation, the sweeps, the drift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from diffpose_ros.core import InputError
+from diffpose_ros.data import benchmark
+from diffpose_ros.evaluation import metrics, report
+from diffpose_ros.evaluation.protocol import LifterLike, Prediction
+from diffpose_ros.evaluation.report import Scores
+from diffpose_ros.evaluation.together import GROUP, run_together
+
+ENERGIES = ("reprojection", "symmetry", "bone length variance", "differential variation")
+PAPER_WEIGHTS = (1.0, 1.0, 0.01, 0.01)
+"""lambda of the four energies as StarPose prints them."""
+
+CONTEXT = "Context encoder alone, no diffusion"
+DIFFPOSE, DIFFPOSE_STPG = "DiffPose", "DiffPose + STPG"
+STARPOSE_PLAIN, STARPOSE = "StarPose without STPG", "StarPose"
+LADDER = (CONTEXT, DIFFPOSE, DIFFPOSE_STPG, STARPOSE_PLAIN, STARPOSE)
+"""From what should be worst to what should be best."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to sweep.
+
+    Attributes:
+        hypotheses: N.
+        windows: L, frames of context.
+        multipliers: of each energy's weight, the others kept.
+        rates_hz: frame rates; those above a file's own are left out.
+        sweep_sequences: sequences in the sweeps, spread evenly over the file.
+        drift_frames: length of the drift run.
+    """
+
+    hypotheses: tuple[int, ...] = (1, 2, 3, 5, 10, 20)
+    windows: tuple[int, ...] = (1, 9, 27, 81, 243)
+    multipliers: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)
+    rates_hz: tuple[float, ...] = (10.0, 15.0, 30.0)
+    sweep_sequences: int = 12
+    drift_frames: int = 2000
+
+
+QUICK = Plan((1, 5), (1, 9), (0.0, 1.0), (10.0,), 3, 150)
+"""Enough to see that everything runs."""
+
+
+@dataclass
+class Results:
+    """What was measured.
+
+    Attributes:
+        overall: scores of each rung of :data:`LADDER` that could be measured.
+        per_action: rung -> action -> scores, over the same frames.
+        sweeps: sweep -> setting -> scores, on the sequences of the sweeps.
+        guidance: energy -> multiplier -> scores, likewise.
+        drift_mm: MPJPE of consecutive blocks of :data:`DRIFT_BLOCK` frames.
+        weights: StarPose's guidance weights.
+        sweep_frames: frames in the sweeps.
+        notes: what could not be measured, and why.
+    """
+
+    overall: dict[str, Scores] = field(default_factory=dict)
+    per_action: dict[str, dict[str, Scores]] = field(default_factory=dict)
+    sweeps: dict[str, dict[float, Scores]] = field(default_factory=dict)
+    guidance: dict[str, dict[float, Scores]] = field(default_factory=dict)
+    drift_mm: list[float] = field(default_factory=list)
+    weights: tuple[float, ...] = PAPER_WEIGHTS
+    sweep_frames: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+DRIFT_BLOCK = 250
+
+
+class Make(Protocol):
+    """Starts a lifter: ``model`` is a name or path, the rest are fields of ``LifterConfig``."""
+
+    def __call__(self, model: str, **settings: Any) -> LifterLike: ...
+
+
+class Study:
+    """Measures; each method adds one part to ``results``.
+
+    Args:
+        sequences: the benchmark.
+        make: starts a lifter.
+        diffpose: name or path of the model without history.
+        starpose: name or path of the model with it.
+        plan: what to sweep.
+        steps: DDIM steps that StarPose was exported with, the most first.
+        weights: the guidance weights of the shipped StarPose; the papers' where it has none.
+        note: called with what is being measured.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[benchmark.Sequence],
+        make: Make,
+        *,
+        diffpose: str = "diffpose",
+        starpose: str = "starpose",
+        plan: Plan,
+        steps: Sequence[int],
+        weights: tuple[float, ...],
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        if not sequences:
+            raise InputError("results: expected at least one sequence, got none")
+        self.sequences, self.make, self.plan, self.note = list(sequences), make, plan, note
+        self.diffpose, self.starpose, self.steps = diffpose, starpose, tuple(steps)
+        self.weights = weights if any(weights) else PAPER_WEIGHTS
+        if not any(weights):
+            self.note("the shipped StarPose has no guidance weights: the papers' are used")
+        count = min(plan.sweep_sequences, len(self.sequences))
+        spread = np.linspace(0, len(self.sequences) - 1, count).round().astype(int)
+        self.some = [self.sequences[i] for i in spread]
+        self.results = Results(weights=self.weights, sweep_frames=sum(len(s) for s in self.some))
+
+    def context(self, run: Callable[[Sequence[benchmark.Sequence]], list[Prediction]]) -> None:
+        """Measure the context encoder with ``run``."""
+        self.note(CONTEXT)
+        self._keep(CONTEXT, run(self.sequences))
+
+    def ablation(self) -> None:
+        """Measure the four lifters on all sequences."""
+        off: dict[str, Any] = {"guidance": False}
+        on: dict[str, Any] = {"guidance_weights": self.weights}
+        for name, model, settings in (
+            (DIFFPOSE, self.diffpose, off), (DIFFPOSE_STPG, self.diffpose, on),
+            (STARPOSE_PLAIN, self.starpose, off), (STARPOSE, self.starpose, on),
+        ):  # fmt: skip
+            self.note(name)
+            self._keep(name, self._run(model, self.sequences, keep_hypotheses=True, **settings))
+
+    def sweeps(self) -> None:
+        """Vary N, steps, L and the frame rate of StarPose."""
+        out: dict[str, dict[float, Scores]] = {}
+        for name, key, values in (
+            ("hypotheses", "hypotheses", self.plan.hypotheses),
+            ("steps", "steps", tuple(sorted(self.steps))),
+            ("window", "window", self.plan.windows),
+        ):
+            out[name] = {v: self._score(name, v, self.some, **{key: v}) for v in values}
+        slowest = min(s.fps for s in self.some)
+        out["rate"] = {
+            hz: self._score("rate", hz, [s.thinned(hz) for s in self.some])
+            for hz in self.plan.rates_hz
+            if hz <= slowest
+        }
+        self.results.sweeps = out
+
+    def guidance(self) -> None:
+        """Vary the weight of one energy at a time, the others kept."""
+        base: Scores | None = None
+        for i, energy in enumerate(ENERGIES):
+            rows = {}
+            for m in self.plan.multipliers:
+                weights = tuple(w * m if n == i else w for n, w in enumerate(self.weights))
+                if m == 1.0 and base is not None:
+                    rows[m] = base
+                    continue
+                rows[m] = self._score(energy, m, self.some, guidance_weights=weights)
+                base = rows[m] if m == 1.0 else base
+            self.results.guidance[energy] = rows
+
+    def drift(self) -> None:
+        """Play the longest sequence to and fro: does the lifter survive its own answers?"""
+        longest = max(self.some, key=len)
+        period = np.arange(len(longest))
+        forth_and_back = np.concatenate([period, period[-2:0:-1]])
+        index = np.resize(forth_and_back, self.plan.drift_frames)
+        endless = replace(
+            longest, keypoints=longest.keypoints[index], skeleton=longest.skeleton[index],
+            valid=None,
+        )  # fmt: skip
+        self.note(f"drift over {len(index)} frames")
+        (answer,) = self._run(self.starpose, [endless], guidance_weights=self.weights)
+        error = metrics.mpjpe(answer.xyz, endless.skeleton)
+        blocks = range(0, len(error), DRIFT_BLOCK)
+        self.results.drift_mm = [float(error[i : i + DRIFT_BLOCK].mean()) for i in blocks]
+
+    def _score(
+        self, what: str, value: float, sequences: list[benchmark.Sequence], **settings: Any
+    ) -> Scores:
+        self.note(f"{what} {value:g}")
+        settings.setdefault("guidance_weights", self.weights)
+        kept = self._run(self.starpose, sequences, keep_hypotheses=True, **settings)
+        return report.score(kept)
+
+    def _run(
+        self, model: str, sequences: list[benchmark.Sequence], **settings: Any
+    ) -> list[Prediction]:
+        lifter = self.make(model, max_people=GROUP, **settings)
+        try:
+            return run_together(lifter, sequences)
+        finally:
+            close = getattr(lifter, "close", None)
+            if close is not None:
+                close()
+
+    def _keep(self, name: str, predictions: list[Prediction]) -> None:
+        self.results.overall[name] = report.score(predictions)
+        self.results.per_action[name] = report.by(
+            predictions, lambda p: p.sequence.action or "(unnamed)"
+        )
