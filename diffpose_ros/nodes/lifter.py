@@ -93,6 +93,9 @@ class LifterNode(PipelineNode):
     def setup(self) -> None:
         """Load the model."""
         self._lifter = self._make_lifter(lifter_config(self.parameters.values))
+        reason = self._lifter.backend.reason
+        self.monitor.value("backend choice", reason)
+        self.get_logger().info(f"model '{self.parameters['model']}' on {reason}")
         self._skeletons = self.publisher(Skeleton3DArray, "skeletons", qos.RESULT)
         self._skeleton = self.publisher(Skeleton3D, "skeleton", qos.RESULT)
 

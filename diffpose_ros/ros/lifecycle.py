@@ -260,6 +260,7 @@ class PipelineNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self.monitor.clear("transition")
         self.monitor.set_state(state)
+        self.get_logger().info(state)
         return TransitionCallbackReturn.SUCCESS
 
     def _back(self, name: str, do: Callable[[], None], state: str) -> TransitionCallbackReturn:

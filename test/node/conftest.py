@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -89,6 +90,7 @@ class FakeLifter:
         self.calls = []
         self.resets = 0
         self.report = LiftReport(backend="fake", hypotheses=5, steps=5)
+        self.backend = SimpleNamespace(reason="fake: the only one here")
         self.closed = False
         self.free = threading.Event()
         self.free.set()
@@ -160,7 +162,7 @@ class Bench:
             self.spin(timeout_s=0.1)
         self._publishers[topic].publish(message)
 
-    def spin(self, until=None, *, timeout_s=5.0):
+    def spin(self, until=None, *, timeout_s=10.0):
         """Spin until a condition holds; False when the time ran out."""
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:

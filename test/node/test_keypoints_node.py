@@ -191,7 +191,7 @@ def test_the_newest_image_wins_while_the_detector_works(bench, kit, make):
     fake.free.clear()
     for i in range(1, 6):
         bench.publish(RAW, kit.image_message(i * S))
-        assert bench.spin(lambda n=i: count(node, "images") >= n)
+        assert bench.spin(lambda n=i: count(node, "images") >= n and fake.images)
     assert len(fake.images) == 1
     fake.free.set()
     assert bench.spin(lambda: len(bench.people) == 2)

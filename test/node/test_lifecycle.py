@@ -156,6 +156,8 @@ from diffpose_ros.nodes import lifter
 from diffpose_ros.nodes.graph import run_node
 
 class Slow:
+    class backend:
+        reason = "slow"
     def __init__(self, config): pass
     def reset(self): pass
     def close(self): pass

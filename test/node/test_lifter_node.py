@@ -201,7 +201,9 @@ def test_only_the_newest_keypoints_wait_while_one_frame_is_lifted(bench, kit, li
     lifter.fake.free.clear()
     for i in range(1, 6):
         send(bench, kit, kit.people(1), i * 100 * MS)
-        assert bench.spin(lambda n=i: lifter.monitor.status().counters.get("keypoints", 0) >= n)
+        assert bench.spin(
+            lambda n=i: lifter.fake.calls and lifter.monitor.status().counters.get("keypoints", 0) >= n
+        )
     assert len(lifter.fake.calls) == 1
     lifter.fake.free.set()
     bench.spin(lambda: len(lifter.fake.calls) >= 2)
@@ -281,4 +283,6 @@ def test_diagnostics_tell_age_and_rate_once_a_second(bench, kit, lifter):
     assert status.hardware_id == "cam"
     assert values["state"] == "active"
     assert values["backend"] == "fake"
+    assert values["backend choice"] == "fake: the only one here"
+    assert "model 'starpose' on fake: the only one here" in bench.read_log()
     assert float(values["age_p99_ms"]) >= 0
