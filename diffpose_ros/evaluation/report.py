@@ -60,9 +60,7 @@ def score(predictions: Sequence[Prediction]) -> Scores:
     true = np.concatenate(
         [p.sequence.skeleton[c] for p, c in zip(predictions, counts, strict=True)]
     )
-    covariance = np.concatenate(
-        [p.covariance[c] for p, c in zip(predictions, counts, strict=True)]
-    )
+    covariance = np.concatenate([p.covariance[c] for p, c in zip(predictions, counts, strict=True)])
     best = None
     if all(p.hypotheses is not None for p in predictions):
         best = np.concatenate(

@@ -53,8 +53,7 @@ class VideoWriter:
         width, height = self.size
         if rgb.shape[0] - height not in (0, 1) or rgb.shape[1] - width not in (0, 1):
             raise InputError(
-                f"{self.path}: expected images of {width}x{height}, got "
-                f"{rgb.shape[1]}x{rgb.shape[0]}"
+                f"{self.path}: expected images of {width}x{height}, got {rgb.shape[1]}x{rgb.shape[0]}"
             )
         self._sink.write(np.ascontiguousarray(rgb[:height, :width]))
 
