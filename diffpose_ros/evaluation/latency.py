@@ -206,9 +206,19 @@ def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def interleave(
-    calls: Mapping[str, Callable[[], object]], rounds: int
+    calls: Mapping[str, Callable[[], object]],
+    rounds: int,
+    *,
+    burst: Mapping[str, int] | None = None,
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Call each in turn, ``rounds`` times after one warm-up.
+
+    Args:
+        calls: what to time.
+        rounds: how often.
+        burst: calls in a row per round, whose median counts, for calls that are much shorter than
+            the others: one of a millisecond would otherwise only be seen with the processor's
+            caches as the long one left them.
 
     Returns:
         Seconds of every call, and seconds of processor time: the latter do not count what other
@@ -218,12 +228,17 @@ def interleave(
     busy: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name, call in calls.items():
-            start, start_busy = time.perf_counter(), time.process_time()
-            call()
+            taken = [_time(call) for _ in range((burst or {}).get(name, 1))]
             if number:
-                wall[name].append(time.perf_counter() - start)
-                busy[name].append(time.process_time() - start_busy)
+                wall[name].append(float(np.median([t[0] for t in taken])))
+                busy[name].append(float(np.median([t[1] for t in taken])))
     return wall, busy
+
+
+def _time(call: Callable[[], object]) -> tuple[float, float]:
+    start, start_busy = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - start, time.process_time() - start_busy
 
 
 def machine() -> dict[str, Any]:

@@ -31,6 +31,8 @@ from diffpose_ros.runtime.spec import ModelSpec
 
 PAPERS_FRAMES = 243
 WINDOWS = (81, 243)
+BURST = 5
+"""Calls of ours in a row per round; their median is compared with one call of theirs."""
 
 
 class MixSteSized(nn.Module):
@@ -207,7 +209,7 @@ def ratios(
     cpu: dict[str, float] = {}
 
     def compare(name: str, ours: str, theirs: str, calls: dict[str, Any], times: int) -> None:
-        wall, busy = interleave(calls, times)
+        wall, busy = interleave(calls, times, burst={ours: BURST})
         out[name] = paired_ratio(wall[ours], wall[theirs])
         cpu[name] = paired_ratio(busy[ours], busy[theirs])
 
