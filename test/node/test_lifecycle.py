@@ -72,7 +72,7 @@ def test_cycles_with_the_real_model_leave_memory_flat(bench):
     except ModelError as error:
         pytest.skip(str(error))
     node = bench.add(LifterNode, start=False, backend="onnxruntime", deadline_ms=0.0)
-    flat(node, 4, warm_up=2, allowed_mb=12.0)
+    flat(node, 3, warm_up=2, allowed_mb=12.0)
 
 
 def test_inactive_nodes_publish_nothing(bench, kit):
