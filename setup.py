@@ -20,7 +20,7 @@ setup(
     packages=[*find_packages(include=["diffpose_ros", "diffpose_ros.*"]), "diffpose_ros.config"],
     package_dir={"diffpose_ros.config": "config"},
     package_data={
-        "diffpose_ros": ["weights/**/*", "py.typed"],
+        "diffpose_ros": ["weights/**/*"],
         "diffpose_ros.config": ["**/*.yaml", "**/*.json", "**/*.rviz"],
     },
     install_requires=requirements("runtime"),
