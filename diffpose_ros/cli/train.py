@@ -98,15 +98,18 @@ def _follow(job: Job, minutes: float | None, console: Console) -> bool:
 def _finish(job: Job, config: TrainingConfig, name: str, console: Console) -> None:
     from diffpose_ros.training.build import load_into
     from diffpose_ros.training.card import model_card
+    from diffpose_ros.training.choose_guidance import choose_guidance
     from diffpose_ros.training.finish import calibrate, held_out, write_model
 
     assert job.lifter is not None
     folder = Path(config.output)
     load_into(job.lifter, folder / "model.safetensors")
-    with console.status("calibrating on held-out views"):
+    with console.status("choosing guidance and calibrating on held-out views"):
         library = job.trainer.dataset.library
         views = held_out(library, config.synthesis, batches=4, batch=config.optimiser.batch)
+        choice = choose_guidance(job.lifter, views[:2])
         calibration = calibrate(job.lifter, views)
+    console.print("guidance weights: " + ", ".join(f"{w:g}" for w in choice.weights))
     count = sum(p.numel() for p in job.lifter.parameters())
     logs = {"context encoder": Path(config.context).parent / "log.jsonl",
             "denoiser": folder / "log.jsonl"}  # fmt: skip

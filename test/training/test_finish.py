@@ -18,6 +18,7 @@ from diffpose_ros.data.synthesis import SynthesisConfig
 from diffpose_ros.runtime.checkpoint import load_network
 from diffpose_ros.runtime.spec import read_spec
 from diffpose_ros.training.card import model_card, time_spent
+from diffpose_ros.training.choose_guidance import choose_guidance
 from diffpose_ros.training.config import TrainingConfig
 from diffpose_ros.training.finish import Calibration, calibrate, held_out, write_model
 
@@ -155,3 +156,12 @@ def test_the_card_says_what_the_model_learnt_from_and_for_how_long(tmp_path) -> 
 
 def test_views_are_finite(views) -> None:
     assert all(np.isfinite(t.numpy()).all() for batch in views[0] for t in batch.values())
+
+
+def test_guidance_keeps_only_what_lowers_the_error(views) -> None:
+    network = small_network()
+    choice = choose_guidance(network, views[0])
+    costs = {weights: error + speed for weights, error, speed in choice.table}
+    assert costs[choice.weights] == min(costs.values())
+    assert network.config.guidance == choice.weights
+    assert (0.0, 0.0, 0.0, 0.0) in costs
