@@ -72,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
         study = Study(
             sequences, _maker(args.backend), diffpose=args.diffpose, starpose=args.starpose,
-            plan=plan, steps=[spec.steps, *step_variants(path)], weights=spec.guidance, note=note,
+            plan=plan, steps=[spec.steps, *step_variants(path)], weights=spec.guidance,
+            window=spec.rings["context"].length if "context" in spec.rings else 81, note=note,
         )  # fmt: skip
         _context(study, find_model(args.diffpose).parent)
         study.ablation()

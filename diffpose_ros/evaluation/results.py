@@ -58,20 +58,26 @@ class Results:
     Attributes:
         overall: scores of each rung of :data:`LADDER` that could be measured.
         per_action: rung -> action -> scores, over the same frames.
+        per_subject: rung -> subject -> scores, likewise.
         sweeps: sweep -> setting -> scores, on the sequences of the sweeps.
         guidance: energy -> multiplier -> scores, likewise.
         drift_mm: MPJPE of consecutive blocks of :data:`DRIFT_BLOCK` frames.
         weights: StarPose's guidance weights.
+        weights_are_the_papers: the model has none of its own.
+        window: frames of context that the model was made for.
         sweep_frames: frames in the sweeps.
         notes: what could not be measured, and why.
     """
 
     overall: dict[str, Scores] = field(default_factory=dict)
     per_action: dict[str, dict[str, Scores]] = field(default_factory=dict)
+    per_subject: dict[str, dict[str, Scores]] = field(default_factory=dict)
     sweeps: dict[str, dict[float, Scores]] = field(default_factory=dict)
     guidance: dict[str, dict[float, Scores]] = field(default_factory=dict)
     drift_mm: list[float] = field(default_factory=list)
     weights: tuple[float, ...] = PAPER_WEIGHTS
+    weights_are_the_papers: bool = False
+    window: int = 81
     sweep_frames: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -96,6 +102,7 @@ class Study:
         plan: what to sweep.
         steps: DDIM steps that StarPose was exported with, the most first.
         weights: the guidance weights of the shipped StarPose; the papers' where it has none.
+        window: frames of context that it was made for.
         note: called with what is being measured.
     """
 
@@ -109,19 +116,23 @@ class Study:
         plan: Plan,
         steps: Sequence[int],
         weights: tuple[float, ...],
+        window: int = 81,
         note: Callable[[str], None] = lambda text: None,
     ) -> None:
         if not sequences:
             raise InputError("results: expected at least one sequence, got none")
         self.sequences, self.make, self.plan, self.note = list(sequences), make, plan, note
         self.diffpose, self.starpose, self.steps = diffpose, starpose, tuple(steps)
-        self.weights = weights if any(weights) else PAPER_WEIGHTS
-        if not any(weights):
-            self.note("the shipped StarPose has no guidance weights: the papers' are used")
+        self.weights = tuple(weights) if any(weights) else PAPER_WEIGHTS
         count = min(plan.sweep_sequences, len(self.sequences))
         spread = np.linspace(0, len(self.sequences) - 1, count).round().astype(int)
         self.some = [self.sequences[i] for i in spread]
-        self.results = Results(weights=self.weights, sweep_frames=sum(len(s) for s in self.some))
+        self.results = Results(
+            weights=self.weights,
+            weights_are_the_papers=not any(weights),
+            window=window,
+            sweep_frames=sum(len(s) for s in self.some),
+        )
 
     def context(self, run: Callable[[Sequence[benchmark.Sequence]], list[Prediction]]) -> None:
         """Measure the context encoder with ``run``."""
@@ -172,7 +183,7 @@ class Study:
 
     def drift(self) -> None:
         """Play the longest sequence to and fro: does the lifter survive its own answers?"""
-        longest = max(self.some, key=len)
+        longest = max(self.sequences, key=len)
         period = np.arange(len(longest))
         forth_and_back = np.concatenate([period, period[-2:0:-1]])
         index = np.resize(forth_and_back, self.plan.drift_frames)
@@ -186,17 +197,13 @@ class Study:
         blocks = range(0, len(error), DRIFT_BLOCK)
         self.results.drift_mm = [float(error[i : i + DRIFT_BLOCK].mean()) for i in blocks]
 
-    def _score(
-        self, what: str, value: float, sequences: list[benchmark.Sequence], **settings: Any
-    ) -> Scores:
+    def _score(self, what: str, value: float, sequences: list[benchmark.Sequence], **settings: Any) -> Scores:
         self.note(f"{what} {value:g}")
         settings.setdefault("guidance_weights", self.weights)
         kept = self._run(self.starpose, sequences, keep_hypotheses=True, **settings)
         return report.score(kept)
 
-    def _run(
-        self, model: str, sequences: list[benchmark.Sequence], **settings: Any
-    ) -> list[Prediction]:
+    def _run(self, model: str, sequences: list[benchmark.Sequence], **settings: Any) -> list[Prediction]:
         lifter = self.make(model, max_people=GROUP, **settings)
         try:
             return run_together(lifter, sequences)
@@ -207,6 +214,5 @@ class Study:
 
     def _keep(self, name: str, predictions: list[Prediction]) -> None:
         self.results.overall[name] = report.score(predictions)
-        self.results.per_action[name] = report.by(
-            predictions, lambda p: p.sequence.action or "(unnamed)"
-        )
+        self.results.per_subject[name] = report.by(predictions, lambda p: p.sequence.subject or "(unnamed)")
+        self.results.per_action[name] = report.by(predictions, lambda p: p.sequence.action or "(unnamed)")

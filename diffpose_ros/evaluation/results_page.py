@@ -36,7 +36,7 @@ _SWEEPS = {
                    "hypotheses have the right mean; N = 1 is the mean itself and has no spread."),
     "steps": ("DDIM steps", "steps", "The graphs as shipped, K = 50."),
     "window": ("Context window, L", "L", "Frames that the context encoder remembers per block; it was "
-               "trained with 81."),
+               "trained with {window}."),
     "rate": ("Frame rate", "Hz", "The same motions seen by slower cameras. MPJVE and ACC-ERR are per "
              "frame, so they rise as frames lie further apart."),
 }  # fmt: skip
@@ -64,13 +64,15 @@ def page(results: Results, plots: Mapping[str, str]) -> str:
         "the best hypothesis with the truth at hand: an oracle, comparable with figures of that name "
         "and no others.", "",
         *_table("", _SPREAD, results.overall), "",
-        "## Per action", "", *_actions(results), "",
+        "## Per action", "", *_groups("actions", results.per_action), "",
+        "## Per subject", "", *_groups("subjects", results.per_subject), "",
         "## Sweeps", "",
-        f"StarPose, on every n-th sequence ({results.sweep_frames:,} frames), so that all this takes "
-        "minutes: compare within a table, not with the ones above.", "",
+        f"StarPose on sequences spread evenly over the file ({results.sweep_frames:,} frames), so that all "
+        "this takes minutes: compare within a table, not with the ones above.", "",
     ]  # fmt: skip
     for name, rows in results.sweeps.items():
         title, unit, text = _SWEEPS[name]
+        text = text.format(window=results.window)
         lines += [f"### {title}", "", text, "", *_table(unit, _SWEPT, _named(rows)), ""]
         lines += _plot(plots, name, title)
     lines += _guidance(results, plots)
@@ -109,11 +111,11 @@ def _overall(results: Results) -> list[str]:
     return table
 
 
-def _actions(results: Results) -> list[str]:
+def _groups(what: str, scores: Mapping[str, Mapping[str, Scores]]) -> list[str]:
     out = []
     for label, metric in (("MPJPE", "mpjpe_mm"), ("P-MPJPE", "p_mpjpe_mm"), ("MPJVE", "mpjve_mm")):
-        out += [f"{label}, mm; Avg. is the mean over actions:", "",
-                per_action.table(results.per_action, metric), ""]  # fmt: skip
+        out += [f"{label}, mm; Avg. is the mean over {what}:", "",
+                per_action.table(scores, metric), ""]  # fmt: skip
     return out[:-1]
 
 
@@ -122,7 +124,9 @@ def _guidance(results: Results, plots: Mapping[str, str]) -> list[str]:
         return []
     own = ", ".join(f"{n} {w:g}" for n, w in zip(ENERGIES, results.weights, strict=True))
     lines = ["### Guidance weights, lambda", "",
-             f"Each energy's weight times a factor, the others kept at their own ({own}).", ""]  # fmt: skip
+             f"Each energy's weight times a factor, the others kept ({own}"
+             + ("; the papers', as the model has none of its own" if results.weights_are_the_papers
+                else ", as shipped") + ").", ""]  # fmt: skip
     for energy, rows in results.guidance.items():
         shown = {f"{energy} x {m:g}": s for m, s in rows.items()}
         lines += [*_table("", _SWEPT, shown), ""]

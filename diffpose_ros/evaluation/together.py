@@ -58,9 +58,7 @@ def in_camera(sequence: benchmark.Sequence, camera: Camera) -> benchmark.Sequenc
     return replace(sequence, keypoints=keypoints, camera=camera)
 
 
-def _groups(
-    order: list[int], sequences: Sequence[benchmark.Sequence], size: int
-) -> Iterator[list[int]]:
+def _groups(order: list[int], sequences: Sequence[benchmark.Sequence], size: int) -> Iterator[list[int]]:
     group: list[int] = []
     for i in order:
         if group and (len(group) == size or sequences[i].fps != sequences[group[0]].fps):
