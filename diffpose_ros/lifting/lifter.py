@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from diffpose_ros.core import Camera, Hypotheses, InputError, People2D, Skeleton
 from diffpose_ros.diffusion.noise import fixed_noise
 from diffpose_ros.geometry.mapping import coco_to_points
-from diffpose_ros.geometry.root import root_translation, stature
+from diffpose_ros.geometry.root import MEASURED_H36M, root_translation, stature
 from diffpose_ros.geometry.undistort import undistort
 from diffpose_ros.history import Clock, ClockEvent
 from diffpose_ros.lifting import place
@@ -24,6 +24,9 @@ from diffpose_ros.lifting.result import LiftReport, LiftResult
 from diffpose_ros.lifting.select import Selection, select
 
 Timer = Callable[[], float]
+
+BODY_SCALE_NOISE = 0.05
+"""Relative standard deviation of a body's size when only the prior tells it."""
 
 
 class Lifter:
@@ -237,7 +240,12 @@ class Lifter:
             poses = poses.scaled(self.config.person_height / np.maximum(height, 0.2))
         self._memory.store(outputs, real_pose, good, stamp_ns)
         t4 = timer()
-        root, root_covariance = root_translation(poses.mean, tangents[:, :17], score[:, :17])
+        root, root_covariance = root_translation(
+            poses.mean,
+            tangents[:, :17],
+            score[:, :17] * MEASURED_H36M,
+            scale_noise=0.0 if self.config.person_height is not None else BODY_SCALE_NOISE,
+        )
         placed = good & np.isfinite(root).all(axis=-1)
         built, kept = self._build(people, source, poses, score, root, root_covariance, placed)
         end = timer()
