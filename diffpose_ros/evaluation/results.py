@@ -168,17 +168,19 @@ class Study:
         self.results.sweeps = out
 
     def guidance(self) -> None:
-        """Vary the weight of one energy at a time, the others kept."""
-        base: Scores | None = None
+        """Vary the weight of one energy at a time, the others kept.
+
+        An energy that is off is varied around the papers' weight for it.
+        """
+        done: dict[tuple[float, ...], Scores] = {}
         for i, energy in enumerate(ENERGIES):
+            base = self.weights[i] or PAPER_WEIGHTS[i]
             rows = {}
             for m in self.plan.multipliers:
-                weights = tuple(w * m if n == i else w for n, w in enumerate(self.weights))
-                if m == 1.0 and base is not None:
-                    rows[m] = base
-                    continue
-                rows[m] = self._score(energy, m, self.some, guidance_weights=weights)
-                base = rows[m] if m == 1.0 else base
+                weights = (*self.weights[:i], base * m, *self.weights[i + 1 :])
+                if weights not in done:
+                    done[weights] = self._score(f"{energy} x", m, self.some, guidance_weights=weights)
+                rows[m] = done[weights]
             self.results.guidance[energy] = rows
 
     def drift(self) -> None:

@@ -11,6 +11,7 @@ from diffpose_ros.evaluation.results import (
     DRIFT_BLOCK,
     ENERGIES,
     LADDER,
+    PAPER_WEIGHTS,
     STARPOSE,
     Results,
 )
@@ -123,10 +124,15 @@ def _guidance(results: Results, plots: Mapping[str, str]) -> list[str]:
     if not results.guidance:
         return []
     own = ", ".join(f"{n} {w:g}" for n, w in zip(ENERGIES, results.weights, strict=True))
-    lines = ["### Guidance weights, lambda", "",
-             f"Each energy's weight times a factor, the others kept ({own}"
-             + ("; the papers', as the model has none of its own" if results.weights_are_the_papers
-                else ", as shipped") + ").", ""]  # fmt: skip
+    whose = "the papers', as the model has none" if results.weights_are_the_papers else "as shipped"
+    papers = ", ".join(f"{w:g}" for w in PAPER_WEIGHTS)
+    lines = [
+        "### Guidance weights, lambda",
+        "",
+        f"Each energy's weight times a factor, the others kept ({own}; {whose}). An energy that is off "
+        f"is varied around the papers' weight for it ({papers}).",
+        "",
+    ]
     for energy, rows in results.guidance.items():
         shown = {f"{energy} x {m:g}": s for m, s in rows.items()}
         lines += [*_table("", _SWEPT, shown), ""]

@@ -69,7 +69,7 @@ def _guidance(axes: Any, results: Results) -> None:
             steadiness.plot(places, [s.acc_err_mm for s in rows.values()], "o-", label=energy)
         for axis in axes:
             axis.set_xticks(places, [f"{m:g}" for m in rows])
-            axis.set_xlabel("weight over the shipped one")
+            axis.set_xlabel("factor of the weight")
     error.set_ylabel("MPJPE, mm")
     steadiness.set_ylabel("ACC-ERR, mm/frame²")
 

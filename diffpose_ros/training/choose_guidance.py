@@ -7,6 +7,7 @@ if it lowers the error on views the lifter did not train on; one that does not h
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 
@@ -51,7 +52,7 @@ def choose_guidance(network: LifterNetwork, views: list[dict[str, torch.Tensor]]
     lowest = cost(best)
     for energy in range(4):
         for value in CANDIDATES:
-            tried = best[:energy] + (value,) + best[energy + 1 :]
+            tried = cast(Weights, (*best[:energy], value, *best[energy + 1 :]))
             found = cost(tried)
             if found >= lowest:
                 break
