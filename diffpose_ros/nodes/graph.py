@@ -196,6 +196,30 @@ class Graph:
             self._error = error
 
 
+def _spin(executor: SingleThreadedExecutor, node: PipelineNode) -> None:
+    """Spin until the signal. An error between callbacks is logged and outlived.
+
+    A signal that lands while rclpy converts a message surfaces as any error at all, just before the
+    context shuts down; so the context is asked a moment later.
+
+    Raises:
+        Exception: the executor failed ten times in a row.
+    """
+    for left in reversed(range(10)):
+        try:
+            executor.spin()
+            return
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return
+        except Exception as error:
+            time.sleep(0.1)
+            if not rclpy.ok():
+                return
+            if not left:
+                raise
+            node.get_logger().error(f"the executor failed and goes on: {error}")
+
+
 def run_node(make: Callable[[], PipelineNode], args: Sequence[str] | None = None) -> int:
     """Run one node as this process, until SIGINT or SIGTERM.
 
@@ -214,7 +238,7 @@ def run_node(make: Callable[[], PipelineNode], args: Sequence[str] | None = None
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         node.autostart()
-        executor.spin()
+        _spin(executor, node)
     except DiffposeError as error:
         print(f"[ERROR] {error}", file=sys.stderr)
         code = 2

@@ -1,0 +1,61 @@
+"""A node outlives what goes wrong between its callbacks, and ends when it is told to."""
+
+from __future__ import annotations
+
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed: nodes need ROS 2")
+
+from diffpose_ros.nodes import graph  # noqa: E402
+
+
+class Executor:
+    """Fails as often as it is told, then ends."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures, self.spins = failures, 0
+
+    def spin(self) -> None:
+        self.spins += 1
+        if self.spins <= self.failures:
+            raise RuntimeError("Unable to convert call argument")
+
+
+class Node:
+    """Remembers what it logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def get_logger(self) -> Node:
+        return self
+
+    def error(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(graph.time, "sleep", lambda seconds: None)
+
+
+def test_an_error_between_callbacks_is_logged_and_outlived(monkeypatch) -> None:
+    monkeypatch.setattr(graph.rclpy, "ok", lambda: True)
+    executor, node = Executor(2), Node()
+    graph._spin(executor, node)
+    assert executor.spins == 3
+    assert node.lines == ["the executor failed and goes on: Unable to convert call argument"] * 2
+
+
+def test_an_error_after_the_signal_is_the_end_and_no_error(monkeypatch) -> None:
+    monkeypatch.setattr(graph.rclpy, "ok", lambda: False)
+    executor, node = Executor(5), Node()
+    graph._spin(executor, node)
+    assert executor.spins == 1
+    assert not node.lines
+
+
+def test_an_executor_that_only_fails_is_given_up(monkeypatch) -> None:
+    monkeypatch.setattr(graph.rclpy, "ok", lambda: True)
+    with pytest.raises(RuntimeError, match="convert"):
+        graph._spin(Executor(100), Node())
