@@ -233,7 +233,7 @@ def run_node(make: Callable[[], PipelineNode], args: Sequence[str] | None = None
     node: PipelineNode | None = None
     reuse_large_blocks()
     try:
-        rclpy.init(args=args)
+        rclpy.init(args=None if args is None else list(args))
         node = make()
         executor = SingleThreadedExecutor()
         executor.add_node(node)

@@ -18,7 +18,7 @@ from diffpose_ros.training.loop import to_tensors
 from diffpose_ros.training.rollout import rollout
 
 CALIBRATION_NOISE = NoiseConfig(
-    jitter=(0.012, 0.03),
+    jitter=(0.006, 0.02),
     bias=0.015,
     bursts_per_s=(0.0, 0.5),
     swaps_per_s=(0.0, 0.08),
