@@ -40,7 +40,7 @@ def outcome(tmp_path_factory):
     words = ["demo", "glide.avi", "--output", "out/demo"]
     done = subprocess.run(
         [sys.executable, "-m", "diffpose_ros", *words],
-        cwd=folder, capture_output=True, text=True, timeout=180, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=420, check=False,
     )  # fmt: skip
     return done, folder
 
