@@ -15,7 +15,7 @@ from diffpose_ros.runtime.network import LifterNetwork
 from diffpose_ros.training.rollout import rollout
 
 CANDIDATES = (0.03, 0.1, 0.3, 1.0)
-SMOOTHNESS = 1.0
+SMOOTHNESS = 2.0
 """How many millimetres of error one millimetre per frame of velocity error is worth."""
 
 Weights = tuple[float, float, float, float]
