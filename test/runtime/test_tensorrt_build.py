@@ -21,7 +21,7 @@ from diffpose_ros.lifting import Lifter, LifterConfig
 from diffpose_ros.runtime.catalog import WEIGHTS
 from diffpose_ros.runtime.engine_cache import EngineCache
 from diffpose_ros.runtime.fp16 import half_share, to_half_blocks
-from diffpose_ros.runtime.protocol import BackendOptions, example_feeds, read_spec
+from diffpose_ros.runtime.protocol import BackendOptions, read_spec
 from diffpose_ros.runtime.tensorrt_api import Flavour, find_flavour
 from diffpose_ros.runtime.tensorrt_build import (
     GpuInfo,
