@@ -26,6 +26,7 @@ setup(
     install_requires=requirements("runtime"),
     extras_require={
         "demo": requirements("demo"),
+        "openvino": requirements("openvino"),
         "training": requirements("training"),
         "dev": requirements("dev"),
     },

@@ -28,7 +28,13 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 ROS = VENV / "ros"
 LOG = VENV / "log" / "setup.log"
-GROUPS = {"": ["ros", "runtime", "demo"], "training": ["training"], "dev": ["training", "dev"]}
+GROUPS = {
+    "": ["ros", "runtime", "demo", "openvino"],
+    "training": ["training"],
+    "dev": ["training", "dev"],
+}
+OPTIONAL = {"openvino": "the detector then runs on ONNX Runtime"}
+"""Requirement files that setup does without where they cannot be installed, and what follows."""
 BUILT_FROM = ("CMakeLists.txt", "package.xml", "msg", "scripts")
 LISTED = ("diffpose_ros", "config", "launch")
 
@@ -147,7 +153,7 @@ def make_venv() -> None:
 
 
 def install(names: Sequence[str]) -> bool:
-    """Install requirement files that have changed, all in one resolution."""
+    """Install requirement files that have changed, all that are needed in one resolution."""
     files = [ROOT / "requirements" / f"{name}.txt" for name in dict.fromkeys(names)]
     key = digest(files)
     stamp = VENV / "stamps" / "requirements"
@@ -155,11 +161,18 @@ def install(names: Sequence[str]) -> bool:
     if key in done:
         return False
     pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    options = [part for file in files for part in ("-r", file)]
+    needed = [part for file in files if file.stem not in OPTIONAL for part in ("-r", file)]
     advice = "Check the network and the package index; see requirements/."
 
     def work() -> None:
-        run([*pip, "--prefer-binary", *options], advice)
+        run([*pip, "--prefer-binary", *needed], advice)
+        for file in files:
+            if file.stem in OPTIONAL:
+                try:  # together with what is needed, so that it changes no version that was needed
+                    run([*pip, "--only-binary=:all:", *needed, "-r", file], advice)
+                except SetupError as error:
+                    what = f"setup: going on without {file.stem}, {OPTIONAL[file.stem]}: {error}"
+                    print(what, file=sys.stderr)
         repair_exports()
 
     step("pip", key, f"install {', '.join(file.stem for file in files)}", work)

@@ -25,6 +25,9 @@ diffpose_ros lift walk.mp4 --fov 65 --output walk.npz --overlay walk_3d.mp4
 diffpose_ros lift frames/ --fps 25 --camera camera.yaml --output walk.npz --detector-size 512
 """
 
+RUNTIMES = ("auto", "onnxruntime", "openvino")
+"""Those of ``diffpose_ros.detection``, which is imported only when the command runs."""
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
@@ -67,12 +70,17 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--detector-model", metavar="PATH", help="its weights (default: the detector's own)"
     )
+    group.add_argument(
+        "--detector-runtime", choices=RUNTIMES, metavar="NAME",
+        help="what runs movenet: auto, onnxruntime or openvino (default: auto, openvino where it "
+        "is faster)",
+    )  # fmt: skip
 
 
 def detector_options(args: argparse.Namespace) -> dict[str, Any]:
     """What :func:`add_detector_options` gave, under the detector's own names."""
     size = "imgsz" if args.detector == "ultralytics" else "input_size"
-    options = {size: args.detector_size, "model": args.detector_model}
+    options = {size: args.detector_size, "model": args.detector_model, "runtime": args.detector_runtime}
     return {name: value for name, value in options.items() if value is not None}
 
 

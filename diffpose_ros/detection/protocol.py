@@ -18,10 +18,12 @@ class Detector(Protocol):
     Attributes:
         name: what :func:`make_detector` calls it.
         joint_set: name of the joint set of its keypoints.
+        reason: what its network runs on, and why that.
     """
 
     name: str
     joint_set: str
+    reason: str
 
     def detect(self, rgb: NDArray[np.uint8]) -> People2D:
         """People in an image (H, W, 3) uint8 RGB, keypoints in its pixels, best person first."""

@@ -92,6 +92,8 @@ class UltralyticsPose:
             self._model: Any = YOLO(str(path), **({"task": "pose"} if exported else {}))
         except Exception as error:
             raise ModelError(f"ultralytics: cannot load {path}: {_line(error)}") from error
+        where = f"device '{self.config.device}'" if self.config.device else "a device of its choice"
+        self.reason = f"ultralytics on {where}"
         task = getattr(self._model, "task", "pose")
         if task != "pose":
             raise ModelError(

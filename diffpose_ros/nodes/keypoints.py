@@ -8,7 +8,7 @@ from typing import Any
 from sensor_msgs.msg import CompressedImage, Image
 
 from diffpose_ros.core import ConfigError, People2D
-from diffpose_ros.detection import Detector, make_detector
+from diffpose_ros.detection import RUNTIMES, Detector, make_detector
 from diffpose_ros.media.drawing import draw_people
 from diffpose_ros.msg import Person2DArray
 from diffpose_ros.nodes.graph import run_node
@@ -27,6 +27,8 @@ SPECS = (
          read_only=True),
     Spec("batch", int, "Images per call of the ultralytics detector.", 1, 256, read_only=True),
     Spec("threads", int, "Threads of the movenet detector.", 1, 64, read_only=True),
+    Spec("runtime", str, "What runs the movenet detector; auto: openvino where it is faster.",
+         choices=RUNTIMES, read_only=True),
     Spec("transport", str, "Read image_raw (raw) or image_raw/compressed (compressed).",
          choices=("raw", "compressed"), read_only=True),
     Spec("input_size", int, "Longer side of what the network sees, pixels; a multiple of 32.",
@@ -55,6 +57,7 @@ def detector_options(values: Mapping[str, Any]) -> dict[str, Any]:
             "person_threshold": values["person_threshold"],
             "max_people": min(values["max_people"], MOVENET_PEOPLE),
             "threads": values["threads"],
+            "runtime": values["runtime"],
         }
     return common | {
         "imgsz": values["input_size"],
@@ -98,6 +101,7 @@ class KeypointsNode(PipelineNode):
     def setup(self) -> None:
         """Load the detector."""
         self._detector = self._load()
+        self.get_logger().info(f"detector '{self._detector.name}' on {self._detector.reason}")
         self._tracker.reset()
         self._people = self.publisher(Person2DArray, "keypoints", qos.RESULT)
         self._annotated = self.publisher(Image, "annotated", qos.IMAGE_OUT)
@@ -135,6 +139,7 @@ class KeypointsNode(PipelineNode):
         values = self.parameters.values
         detector = self._make_detector(values["detector"], **detector_options(values))
         self.monitor.value("detector", f"{detector.name} at {values['input_size']} px")
+        self.monitor.value("detector choice", detector.reason)
         return detector
 
     def _image_came(self, message: Any) -> None:

@@ -163,6 +163,10 @@ def test_detectors_get_the_size_under_their_own_name(call, video, camera, actors
     assert call("lift", *words).code == 0
     assert actors.asked == {"name": "movenet", "input_size": 512}
     actors.asked.clear()
+    assert call("lift", *words, "--detector-runtime", "openvino").code == 0
+    assert actors.asked == {"name": "movenet", "input_size": 512, "runtime": "openvino"}
+    assert call("lift", *words, "--detector-runtime", "tvm").code == 2
+    actors.asked.clear()
     assert call("lift", *words, "--detector", "ultralytics", "--detector-model", "x.pt").code == 0
     assert actors.asked == {"name": "ultralytics", "imgsz": 512, "model": "x.pt"}
 

@@ -27,15 +27,22 @@ def picture() -> np.ndarray:
     return np.ascontiguousarray(cv2.imread(str(PICTURE))[..., ::-1])
 
 
+@pytest.fixture(scope="module", params=["onnxruntime", "openvino"])
+def runtime(request) -> str:
+    """Each runtime that is installed; what is asked of a detector is asked of both."""
+    pytest.importorskip(request.param, reason=f"{request.param} is not installed")
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def movenet() -> MoveNet:
-    return MoveNet()
+def movenet(runtime) -> MoveNet:
+    return MoveNet(MoveNetConfig(runtime=runtime))
 
 
 @needs_weights
 @pytest.mark.parametrize("size", [256, 384, 512])
-def test_it_finds_both_people(picture, size):
-    people = make_detector("movenet", input_size=size).detect(picture)
+def test_it_finds_both_people(picture, runtime, size):
+    people = make_detector("movenet", input_size=size, runtime=runtime).detect(picture)
     assert len(people) == 2
     right_to_left = people.take(np.argsort(-people.xy[:, COCO17.index("left_hip"), 0]))
     for row, joints in enumerate((JUMPER, WALKER)):
@@ -118,8 +125,9 @@ def test_what_is_no_image_is_refused(movenet, image, text):
 
 
 @needs_weights
-def test_a_closed_detector_says_so(picture):
-    detector = MoveNet()
+def test_a_closed_detector_says_so(picture, runtime):
+    detector = MoveNet(MoveNetConfig(runtime=runtime))
+    detector.detect(picture)
     detector.close()
     detector.close()
     with pytest.raises(BackendError, match="was closed"):
@@ -129,22 +137,22 @@ def test_a_closed_detector_says_so(picture):
 # ---- model files
 
 
-def test_a_missing_model_is_named(tmp_path):
+def test_a_missing_model_is_named(tmp_path, runtime):
     with pytest.raises(ModelError, match=rf"no model file at {tmp_path}/none.onnx"):
-        make_detector("movenet", model=str(tmp_path / "none.onnx"))
+        make_detector("movenet", model=str(tmp_path / "none.onnx"), runtime=runtime)
 
 
 @needs_weights
 @pytest.mark.parametrize("keep", [0, 1000, 0.5, 0.999])
-def test_a_truncated_model_is_named(tmp_path, keep):
+def test_a_truncated_model_is_named(tmp_path, runtime, keep):
     data = bundled_model().read_bytes()
     path = tmp_path / "cut.onnx"
     path.write_bytes(data[: keep if isinstance(keep, int) else int(len(data) * keep)])
     with pytest.raises(ModelError, match=f"{path} is not a complete ONNX model"):
-        MoveNet(MoveNetConfig(model=str(path)))
+        MoveNet(MoveNetConfig(model=str(path), runtime=runtime))
 
 
-def test_another_network_is_refused(tmp_path):
+def test_another_network_is_refused(tmp_path, runtime):
     onnx = pytest.importorskip("onnx", reason="onnx is needed to write another network")
     h = onnx.helper
     x = h.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3])
@@ -155,7 +163,7 @@ def test_another_network_is_refused(tmp_path):
     model.ir_version = 8
     onnx.save(model, path)
     with pytest.raises(ModelError, match=rf"{path} is another network: expected int32"):
-        MoveNet(MoveNetConfig(model=str(path)))
+        MoveNet(MoveNetConfig(model=str(path), runtime=runtime))
 
 
 # ---- options
@@ -175,6 +183,8 @@ def test_another_network_is_refused(tmp_path):
         ("min_keypoints", 0, "movenet min_keypoints: expected 1 to 17, got 0"),
         ("max_people", 7, "movenet max_people: expected 1 to 6, got 7"),
         ("threads", 0, "movenet threads: expected 1 to 64, got 0"),
+        ("runtime", "torch", "movenet runtime: expected one of auto, onnxruntime, openvino, got 'torch'"),
+        ("runtime", None, "movenet runtime: expected one of auto, onnxruntime, openvino, got None"),
         ("size", 384, "detector 'movenet': unknown option 'size', expected: model, input_size"),
     ],
 )

@@ -62,6 +62,7 @@ class FakeDetector:
 
     name = "fake"
     joint_set = "coco17"
+    reason = "nothing: the only one here"
 
     def __init__(self, name="movenet", **options):
         self.options = options

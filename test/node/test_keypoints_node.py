@@ -17,6 +17,7 @@ from diffpose_ros.msg import Person2DArray
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 
+from diffpose_ros.core import ConfigError
 from diffpose_ros.nodes.keypoints import KeypointsNode
 from diffpose_ros.ros.conversions import people_from_message, stamp_to_ns
 
@@ -219,6 +220,21 @@ def test_a_threshold_changed_at_run_time_reaches_the_detector(bench, kit, make):
     assert len(node.fakes) == 2
     assert node.fakes[0].closed
     assert node.fakes[1].options["person_threshold"] == 0.55
+
+
+def test_what_runs_the_detector_is_said_once_and_shown(bench, kit, make):
+    node = make(runtime="onnxruntime")
+    assert node.fakes[0].options["runtime"] == "onnxruntime"
+    assert bench.logged("detector 'fake' on nothing: the only one here")
+    assert node.monitor.status().values["detector choice"] == "nothing: the only one here"
+    node.set_parameters([Parameter("person_threshold", value=0.55)])
+    assert alive(bench, kit)
+    assert bench.read_log().count("the only one here") == 1
+
+
+def test_an_unknown_runtime_is_refused(bench):
+    with pytest.raises(ConfigError, match=r"'runtime': expected one of auto, .*, got 'tvm'"):
+        bench.add(KeypointsNode, start=False, runtime="tvm")
 
 
 def test_a_missing_detector_file_fails_configure_and_names_the_path(bench, tmp_path):

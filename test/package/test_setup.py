@@ -59,12 +59,13 @@ def test_a_smaller_set_of_requirements_is_part_of_a_larger_one(
     setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (setup_env.ROOT / "requirements").mkdir()
-    for name in ("ros", "runtime", "demo", "training", "dev"):
+    for name in ("ros", "runtime", "demo", "openvino", "training", "dev"):
         (setup_env.ROOT / "requirements" / f"{name}.txt").write_text(f"{name}\n")
     calls: list[list[str]] = []
     monkeypatch.setattr(setup_env, "run", lambda command, advice: calls.append(command))
     monkeypatch.setattr(setup_env, "repair_exports", lambda: None)
-    base, every = ["ros", "runtime", "demo"], ["ros", "runtime", "demo", "training", "dev"]
+    base = setup_env.GROUPS[""]
+    every = [*base, *setup_env.GROUPS["dev"]]
 
     assert setup_env.install(every)
     assert not setup_env.install(base)
@@ -72,7 +73,32 @@ def test_a_smaller_set_of_requirements_is_part_of_a_larger_one(
     (setup_env.ROOT / "requirements" / "runtime.txt").write_text("changed\n")
     assert setup_env.install(base)
     assert setup_env.install(every)
-    assert len(calls) == 3
+    assert len([call for call in calls if "--prefer-binary" in call]) == 3
+
+
+def test_what_is_optional_is_done_without_where_it_cannot_be_installed(
+    setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (setup_env.ROOT / "requirements").mkdir()
+    for name in ("ros", "runtime", "demo", "openvino"):
+        (setup_env.ROOT / "requirements" / f"{name}.txt").write_text(f"{name}\n")
+    broken = "openvino"
+
+    def run(command: list[object], advice: str) -> None:
+        if any(isinstance(part, Path) and part.stem == broken for part in command):
+            raise setup_env.SetupError("no wheel")
+
+    monkeypatch.setattr(setup_env, "run", run)
+    monkeypatch.setattr(setup_env, "repair_exports", lambda: None)
+    assert setup_env.install(setup_env.GROUPS[""])
+    error = capsys.readouterr().err
+    assert "going on without openvino, the detector then runs on ONNX Runtime: no wheel" in error
+    assert not setup_env.install(setup_env.GROUPS[""])  # and does not try every time
+
+    broken = "runtime"
+    (setup_env.ROOT / "requirements" / "runtime.txt").write_text("changed\n")
+    with pytest.raises(setup_env.SetupError, match="no wheel"):
+        setup_env.install(setup_env.GROUPS[""])
 
 
 def test_a_failed_command_shows_its_last_lines_and_the_advice(
