@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -117,7 +118,7 @@ class FakeLifter:
 class Bench:
     """One node under test and a peer, spun by hand."""
 
-    def __init__(self, context, capfd):
+    def __init__(self, context, log):
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
 
@@ -128,13 +129,15 @@ class Bench:
         self.nodes = []
         self.heard = {}
         self.log = ""
-        self._capfd = capfd
+        self._log = log
+        self._log.touch()
         self._publishers = {}
 
     def add(self, make, *, start=True, namespace="diffpose", **parameters):
         """Make a node with these parameters and (by default) activate it."""
         from rclpy.parameter import Parameter
 
+        self.divert()
         node = make(
             context=self.context,
             namespace=namespace,
@@ -155,6 +158,7 @@ class Bench:
 
     def publish(self, topic, message):
         """Publish reliably; the first time, wait until the node under test has matched."""
+        self.divert()
         if topic not in self._publishers:
             made = self.peer.create_publisher(type(message), topic, 10)
             self._publishers[topic] = made
@@ -165,6 +169,7 @@ class Bench:
 
     def spin(self, until=None, *, timeout_s=10.0):
         """Spin until a condition holds; False when the time ran out."""
+        self.divert()
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.02)
@@ -176,12 +181,22 @@ class Bench:
         """Whether a log line that contains ``text`` comes."""
         return self.spin(lambda: text in self.read_log(), timeout_s=timeout_s)
 
+    def divert(self):
+        """Send standard error, C++ included, to a file of our own, which nobody cuts while nodes write
+        as pytest's capture does. To be called in each phase of a test: pytest takes it back."""
+        if os.fstat(2).st_ino != self._log.stat().st_ino:
+            sys.stderr.flush()
+            file = os.open(self._log, os.O_WRONLY | os.O_APPEND)
+            os.dup2(file, 2)
+            os.close(file)
+
     def read_log(self):
         """Everything logged until now."""
-        self.log += self._capfd.readouterr().err
+        self.log = self._log.read_text(errors="replace")
         return self.log
 
     def close(self):
+        os.write(2, self._log.read_bytes())  # for the report of a failed test
         for node in self.nodes:
             node.close()
         self.peer.destroy_node()
@@ -234,12 +249,12 @@ def kit():
 
 
 @pytest.fixture
-def bench(capfd):
+def bench(tmp_path):
     pytest.importorskip("rclpy", reason="rclpy is not installed")
     pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
     from diffpose_ros.nodes.graph import ros_context
 
     with ros_context() as context:
-        made = Bench(context, capfd)
+        made = Bench(context, tmp_path / "stderr.txt")
         yield made
         made.close()
