@@ -96,6 +96,7 @@ def _follow(job: Job, minutes: float | None, console: Console) -> bool:
 
 
 def _finish(job: Job, config: TrainingConfig, name: str, console: Console) -> None:
+    from diffpose_ros.runtime.compact import round_weights
     from diffpose_ros.training.build import load_into
     from diffpose_ros.training.card import model_card
     from diffpose_ros.training.choose_guidance import choose_guidance
@@ -104,6 +105,7 @@ def _finish(job: Job, config: TrainingConfig, name: str, console: Console) -> No
     assert job.lifter is not None
     folder = Path(config.output)
     load_into(job.lifter, folder / "model.safetensors")
+    round_weights(job.lifter)
     with console.status("choosing guidance and calibrating on held-out views"):
         library = job.trainer.dataset.library
         views = held_out(library, config.synthesis, batches=4, batch=config.optimiser.batch)

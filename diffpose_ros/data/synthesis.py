@@ -6,7 +6,7 @@ bodies, cameras and detectors differ from batch to batch and segment to segment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +46,16 @@ class SynthesisConfig:
 
     Attributes:
         frames: frames of a segment, T.
+        long_frames: T of the long batches, which hold as many frames in fewer segments.
+        long_share: share of the batches that are long.
         rates_hz: frame rates and how often each is drawn.
         drop: chance that a batch has missing frames.
         augment, camera, noise: the three generators' settings.
     """
 
     frames: int = 96
+    long_frames: int = 96
+    long_share: float = 0.0
     rates_hz: dict[float, float] = field(
         default_factory=lambda: {
             30.0: 0.6,
@@ -203,10 +207,13 @@ def make_batch(
 
     Args:
         library: the motions.
-        batch: segments, B.
+        batch: segments, B; fewer in a long batch.
         rng: source of randomness.
         config: how.
     """
+    if config.long_share > 0 and rng.random() < config.long_share:
+        batch = max(1, batch * config.frames // config.long_frames)
+        config = replace(config, frames=config.long_frames)
     times = time_grid(config, rng)
     a = config.augment
     body = library.sample(batch, times, rng, a.speed)

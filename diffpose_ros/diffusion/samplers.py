@@ -37,6 +37,8 @@ def sample_ddim(
     alphas: Sequence[float],
     steps: Sequence[int],
     guide: Guide | None = None,
+    *,
+    keep_centre: bool = False,
 ) -> Tensor:
     """Deterministic DDIM (eta = 0) around the component means; StarPose Algorithm 1 with ``guide``.
 
@@ -49,13 +51,23 @@ def sample_ddim(
         alphas: alpha_0 .. alpha_K.
         steps: the k to visit, descending, ending with 0.
         guide: moves a clean estimate; applied to every h_0|k.
+        keep_centre: shift the finished hypotheses (axis -3) together, so that their mean is that of
+            the first clean estimates: what is expected given the condition alone, free of what the
+            later steps add up. The later steps then decide the spread.
 
     Returns:
         h_0.
     """
     h = start
+    centre: Tensor | None = None
     for k, nxt in itertools.pairwise(steps):
         clean = denoise(h, k)
+        if keep_centre:
+            now = clean.mean(dim=-3, keepdim=True)
+            if centre is None:
+                centre = now
+            elif nxt == 0:
+                clean = clean - now + centre
         if guide is not None:
             clean = guide(clean)
         if nxt == 0:

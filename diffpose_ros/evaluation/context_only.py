@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from diffpose_ros.data.synthesis import observe_sequence
 from diffpose_ros.evaluation.protocol import Prediction
 from diffpose_ros.geometry.mapping import coco_to_points
 from diffpose_ros.geometry.root import root_translation
+
+if TYPE_CHECKING:
+    from diffpose_ros.models.context_encoder import ContextEncoder
 
 
 def run_context(folder: str | Path, sequences: Sequence[benchmark.Sequence]) -> list[Prediction]:
@@ -27,11 +31,17 @@ def run_context(folder: str | Path, sequences: Sequence[benchmark.Sequence]) -> 
         ModelError: the folder holds no network.
         ModuleNotFoundError: torch is not installed.
     """
-    import torch
-
     from diffpose_ros.runtime.checkpoint import load_network
 
-    encoder = load_network(folder).context
+    return run_encoder(load_network(folder).context, sequences)
+
+
+def run_encoder(
+    encoder: ContextEncoder, sequences: Sequence[benchmark.Sequence]
+) -> list[Prediction]:
+    """The same with an encoder that is at hand."""
+    import torch
+
     out = []
     for sequence in sequences:
         matrix, keypoints = sequence.camera.matrix, sequence.keypoints

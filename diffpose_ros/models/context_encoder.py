@@ -1,19 +1,21 @@
 """The causal video context encoder: 2D history in, a feature per joint and a first answer out.
 
-Each block mixes the joints of a frame, then each joint's past, then features. Online the past
-comes from ring caches and a new frame costs one frame's work; over a clip the same weights run
-with a banded causal mask and give the same numbers.
+One token stands for the whole body of a frame. Each block mixes a body's past and then its
+features; the joints are told apart again at the end, where the denoiser needs them one by one.
+Online the past comes from ring caches and a new frame costs one frame's work; over a clip the same
+weights run with a banded causal mask and give the same numbers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from diffpose_ros.core import ConfigError
-from diffpose_ros.models.layers import JointAttention, Mlp, TemporalAttention, banded_ages
+from diffpose_ros.models.layers import Mlp, TemporalAttention, banded_ages
 
 JOINTS = 17
 
@@ -23,15 +25,17 @@ class ContextConfig:
     """Sizes of the encoder.
 
     Attributes:
-        width: features per joint, C; a multiple of ``heads``.
+        width: features per joint handed to the denoiser, C.
+        body: features of the body's token; a multiple of ``heads``.
         depth: blocks.
         heads: attention heads.
-        mlp_ratio: hidden width of the MLP over ``width``.
+        mlp_ratio: hidden width of the MLP over ``body``.
         window: frames of the past that attention sees in each block.
         temporal: false makes the frame-based encoder of the papers: no past at all.
     """
 
-    width: int = 96
+    width: int = 64
+    body: int = 256
     depth: int = 4
     heads: int = 4
     mlp_ratio: float = 2.0
@@ -41,39 +45,35 @@ class ContextConfig:
     view: int = 6
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ConfigError(f"context width {self.width} is not a multiple of {self.heads} heads")
+        if self.body % self.heads:
+            raise ConfigError(f"context body {self.body} is not a multiple of {self.heads} heads")
         if not 1 <= self.window <= 243:
             raise ConfigError(f"context window: expected 1 to 243 frames, got {self.window}")
 
 
 class Block(nn.Module):
-    """Joints, time, features; each pre-normed, each residual."""
+    """Time, then features; each pre-normed, each residual."""
 
     def __init__(self, config: ContextConfig) -> None:
         super().__init__()
-        c = config.width
-        self.norm_joints, self.norm_mlp = nn.LayerNorm(c), nn.LayerNorm(c)
-        self.joints = JointAttention(c, config.heads, JOINTS)
+        c = self.width = config.body
+        self.norm_mlp = nn.LayerNorm(c)
         self.mlp = Mlp(c, config.mlp_ratio)
         if config.temporal:
             self.norm_time = nn.LayerNorm(c)
-            self.time = TemporalAttention(c, config.heads, JOINTS)
+            self.time = TemporalAttention(c, config.heads, 1)
         self.temporal = config.temporal
 
     def forward(self, x: Tensor, age: Tensor) -> Tensor:
-        b, t, j, c = x.shape
-        x = x + self.joints(self.norm_joints(x).view(b * t, j, c)).view(b, t, j, c)
         if self.temporal:
-            x = x + self.time(self.norm_time(x), age)
+            x = x + self.time(self.norm_time(x).unsqueeze(-2), age).squeeze(-2)
         return x + self.mlp(self.norm_mlp(x))
 
     def step(
         self, x: Tensor, age: Tensor, cache: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        x = x + self.joints(self.norm_joints(x))
-        mixed, key, value = self.time.step(self.norm_time(x), age, *cache)
-        x = x + mixed
+        mixed, key, value = self.time.step(self.norm_time(x).unsqueeze(1), age, *cache)
+        x = x + mixed.view(-1, self.width)
         return x + self.mlp(self.norm_mlp(x)), (key, value)
 
 
@@ -88,27 +88,37 @@ class ContextEncoder(nn.Module):
         super().__init__()
         self.config = config
         c = config.width
-        self.embed = nn.Linear(config.points * 3 + config.view, JOINTS * c)
-        self.embed_own = nn.Parameter(torch.randn(JOINTS, 3, c) * 0.3)
+        self.embed = nn.Linear(config.points * 3 + config.view, config.body)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
-        self.norm = nn.LayerNorm(c)
-        self.pose = nn.Linear(c, 3)
-        self.log_sigma = nn.Linear(c, 3)
-        nn.init.constant_(self.log_sigma.bias, -3.0)
-        nn.init.zeros_(self.log_sigma.weight)
+        self.norm = nn.LayerNorm(config.body)
+        self.tell_apart = nn.Linear(config.body, JOINTS * c)
+        self.norm_joints = nn.LayerNorm(c)
+        # Each joint reads its own answer out of its own feature: heads (C, 3) per joint.
+        self.pose = nn.Parameter(torch.randn(JOINTS, c, 3) * (0.3 * c**-0.5))
+        self.pose_bias = nn.Parameter(torch.zeros(JOINTS, 3))
+        self.log_sigma = nn.Parameter(torch.zeros(JOINTS, c, 3))
+        self.log_sigma_bias = nn.Parameter(torch.full((JOINTS, 3), -3.0))
+
+    @property
+    def looking_back(self) -> list[Block]:
+        """The blocks with caches: all, or none when frame-based."""
+        return [cast(Block, b) for b in self.blocks] if self.config.temporal else []
 
     def _embed(self, points: Tensor, view: Tensor) -> Tensor:
-        flat = torch.cat([points.flatten(-2), view], dim=-1)
-        dense = self.embed(flat).unflatten(-1, (JOINTS, self.config.width))
-        own = torch.matmul(points[..., :JOINTS, None, :], self.embed_own).squeeze(-2)
-        return dense + own
+        """Rows (R, 21, 3), (R, 6) to tokens (R, body)."""
+        flat = points.reshape(-1, self.config.points * 3)
+        return self.embed(torch.cat([flat, view], dim=-1))
 
     def _answer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        feature = self.norm(x)
-        pose = self.pose(feature)
-        pose = pose - pose[..., :1, :]
-        log_sigma = self.log_sigma(feature.detach() if self.training else feature)
-        return feature, pose, log_sigma.clamp(-6.0, 0.0)
+        """Tokens (R, body) to features (R, 17, C), pose and log sigma (R, 17, 3)."""
+        apart = self.tell_apart(self.norm(x)).view(-1, JOINTS, self.config.width)
+        feature = self.norm_joints(apart)
+        rows = feature.transpose(0, 1)  # one product per joint
+        pose = torch.matmul(rows, self.pose).transpose(0, 1) + self.pose_bias
+        pose = pose - pose[:, :1]
+        still = rows.detach() if self.training else rows
+        width = torch.matmul(still, self.log_sigma).transpose(0, 1) + self.log_sigma_bias
+        return feature, pose, width.clamp(-6.0, 0.0)
 
     def forward(
         self, points: Tensor, view: Tensor, times_s: Tensor
@@ -125,10 +135,12 @@ class ContextEncoder(nn.Module):
             logarithm of its standard deviation (B, T, 17, 3).
         """
         age = banded_ages(times_s, self.config.window)
-        x = self._embed(points, view)
+        b, t = points.shape[:2]
+        x = self._embed(points.flatten(0, 1), view.flatten(0, 1)).unflatten(0, (b, t))
         for block in self.blocks:
             x = block(x, age)
-        return self._answer(x)
+        feature, pose, log_sigma = (y.unflatten(0, (b, t)) for y in self._answer(x.flatten(0, 1)))
+        return feature, pose, log_sigma
 
     def step(
         self, points: Tensor, view: Tensor, age: Tensor, caches: list[tuple[Tensor, Tensor]]
@@ -138,16 +150,20 @@ class ContextEncoder(nn.Module):
         Args:
             points: (P, 21, 3).
             view: (P, 6).
-            age: (P, W) seconds, negative where empty.
-            caches: per block, keys (P, H, D, W) and values (P, H, W, 17 (D + 1)).
+            age: (P, W) seconds, negative where empty; unused when frame-based.
+            caches: per block that looks back (none when frame-based), keys (P, H, D, W) and
+                values (P, H, W, D + 1).
 
         Returns:
-            As :meth:`forward` without T, and per block the new key (P, H, D) and value
-            (P, H, 17 (D + 1)).
+            As :meth:`forward` without T, and per block the new key (P, H, D) and value (P, H, D + 1).
         """
         x = self._embed(points, view)
         new = []
-        for block, cache in zip(self.blocks, caches, strict=True):
-            x, entry = block.step(x, age, cache)
-            new.append(entry)
+        if not self.config.temporal:
+            for block in self.blocks:
+                x = block(x, age)
+        else:
+            for block, cache in zip(self.blocks, caches, strict=True):
+                x, entry = block.step(x, age, cache)
+                new.append(entry)
         return (*self._answer(x), new)

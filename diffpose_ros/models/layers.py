@@ -44,7 +44,7 @@ class JointAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, J, C) -> (R, J, C)."""
-        j, c, h = self.joints, x.shape[-1], self.heads
+        j, c, h = self.joints, self.query.out_features, self.heads
         # Constant shapes but for -1: shape arithmetic would cost a graph as much as the products.
         q = self.query(x).view(-1, j, h, c // h).transpose(1, 2)
         k = self.key(x).view(-1, j, h, c // h).permute(0, 2, 3, 1)
@@ -162,7 +162,7 @@ class TemporalAttention(nn.Module):
         own_bias = self.age_bias.weight.sum(-1).unsqueeze(-1).unsqueeze(-1)
         own = (q * k).sum(-1, keepdim=True).unsqueeze(-1) + own_bias
         weights = torch.softmax(torch.cat([past, own], dim=-1), dim=-1)
-        mixed = torch.matmul(weights[..., :-1], value_cache).squeeze(-2)
+        mixed = torch.matmul(weights[..., :-1], value_cache).view(-1, *self.value_shape)
         mixed = mixed + weights[..., -1] * packed
         return self._unpack(mixed), k, packed
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from diffpose_ros.core import ModelError
 from diffpose_ros.diffusion.schedules import ddim_steps
+from diffpose_ros.runtime.compact import compact
 from diffpose_ros.runtime.network import LifterNetwork
 
 OPSET = 18
@@ -29,13 +30,14 @@ class StepGraph(nn.Module):
         super().__init__()
         self.network = network
         self.visit = ddim_steps(network.config.schedule.diffusion_steps, steps)
-        self.blocks = network.config.context.depth
+        self.blocks = len(network.context.looking_back)
         self.layers = network.config.history.depth if network.config.history else 0
 
     @property
     def input_names(self) -> list[str]:
         """Graph inputs, in order."""
-        names = ["points", "view", "noise", "age", "previous_pose", "previous_age"]
+        names = ["points", "view", "noise", *(["age"] if self.blocks else [])]
+        names += ["previous_pose", "previous_age"]
         if self.layers:
             names += ["previous_points", "history_age"]
         names += ["bone_mean", "guidance"]
@@ -50,7 +52,7 @@ class StepGraph(nn.Module):
         """The caches as metadata lists them."""
         out = []
         groups: list[tuple[str, str, Any]] = [
-            ("context", f"{i}", b.time) for i, b in enumerate(self.network.context.blocks)
+            ("context", f"{i}", b.time) for i, b in enumerate(self.network.context.looking_back)
         ]
         if self.network.history is not None:
             groups += [
@@ -78,7 +80,9 @@ class StepGraph(nn.Module):
     def metadata(self, name: str) -> dict[str, Any]:
         """What ``metadata_props["diffpose_ros"]`` holds."""
         config = self.network.config
-        rings = {"context": {"length": config.context.window, "max_length": 243, "age": "age"}}
+        rings = {}
+        if self.blocks:
+            rings["context"] = {"length": config.context.window, "max_length": 243, "age": "age"}
         if config.history:
             length = config.history.length
             rings["history"] = {"length": length, "max_length": length, "age": "history_age"}
@@ -143,9 +147,9 @@ def export_onnx(network: LifterNetwork, path: Path, *, name: str, steps: int | N
     for key in inputs:
         axes[key] = {} if key == "guidance" else {0: "people"}
     axes["noise"][1] = "hypotheses"
-    axes["age"][1] = "context_slots"
-    if "history_age" in axes:
-        axes["history_age"][1] = "history_slots"
+    for key, slots in (("age", "context_slots"), ("history_age", "history_slots")):
+        if key in axes:
+            axes[key][1] = slots
     for s in graph.state():
         axes[s["input"]][s["slot_axis"] + 1] = f"{s['ring']}_slots"
         axes[s["output"]] = {0: "people"}
@@ -168,7 +172,7 @@ def export_onnx(network: LifterNetwork, path: Path, *, name: str, steps: int | N
         onnx.checker.check_model(model, full_check=True)
     except onnx.checker.ValidationError as error:
         raise ModelError(f"{path}: the exported graph does not check: {error}") from error
-    onnx.save(model, str(part))
+    onnx.save(compact(model), str(part))
     part.replace(path)
     return path
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffpose_ros.core import BackendError, ModelError
+from diffpose_ros.runtime.compact import expand
 from diffpose_ros.runtime.half_regions import (
     MIN_WIDTH,
     PRODUCTS,
@@ -42,7 +43,7 @@ def to_half_blocks(model: bytes | onnx.ModelProto) -> onnx.ModelProto:
     onnx = _onnx()
     try:
         data = model if isinstance(model, bytes) else model.SerializeToString()
-        copy = onnx.load_model_from_string(data)
+        copy = expand(onnx.load_model_from_string(data))
         index = index_graph(with_shapes(copy))
     except Exception as error:
         raise ModelError(f"cannot read the graph to convert it to FP16: {error}") from error

@@ -59,7 +59,7 @@ class LifterNetworkConfig:
     def condition_width(self) -> int:
         """Features per joint that condition the denoiser."""
         extra = 2 * self.history.width + 5 if self.history else 0
-        return self.context.width + 6 + extra
+        return self.context.width + 9 + extra
 
     def to_mapping(self) -> dict[str, Any]:
         """As plain data, for YAML."""
@@ -134,6 +134,7 @@ class LifterNetwork(nn.Module):
         feature: Tensor,
         pose: Tensor,
         log_sigma: Tensor,
+        points: Tensor,
         past: Tensor | None = None,
         previous: Tensor | None = None,
         has_previous: Tensor | None = None,
@@ -145,12 +146,13 @@ class LifterNetwork(nn.Module):
             feature: f_ST (..., 17, C).
             pose: the context encoder's answer (..., 17, 3) m.
             log_sigma: its own estimate of its error (..., 17, 3).
+            points: what was seen of each joint, (..., 21, 3).
             past: f_his (..., 17, 2 width).
             previous: the last frame's answer in this frame's virtual camera (..., 17, 3) m.
             has_previous: (...,) 1 or 0; 0 blanks the history.
             previous_age: (...,) seconds.
         """
-        parts = [feature, pose * POSE_UNIT, log_sigma + 3.0]
+        parts = [feature, pose * POSE_UNIT, log_sigma + 3.0, points[..., :17, :]]
         if past is not None and previous is not None:
             assert has_previous is not None
             assert previous_age is not None
@@ -186,7 +188,7 @@ class LifterNetwork(nn.Module):
         """
         visit = steps or ddim_steps(self.config.schedule.diffusion_steps, self.config.steps)
         feature, pose, log_sigma, new_context = self.context.step(
-            inputs["points"], inputs["view"], inputs["age"], context_cache
+            inputs["points"], inputs["view"], inputs.get("age", inputs["previous_age"]), context_cache
         )
         previous, age = inputs["previous_pose"], inputs["previous_age"]
         has_previous = (age >= 0).to(pose.dtype)
@@ -199,7 +201,7 @@ class LifterNetwork(nn.Module):
                 inputs["previous_points"], previous, before, history_cache
             )
         known = self.condition(
-            feature, pose, log_sigma, past,
+            feature, pose, log_sigma, inputs["points"], past,
             previous if self.history is not None else None, has_previous, age,
         )  # fmt: skip
         embedded = self.denoiser.embed_condition(known)
@@ -218,8 +220,13 @@ class LifterNetwork(nn.Module):
         noise = inputs["noise"]
         which = self.component(noise.shape[1])
         mean = self.mixture_mean[which]
-        start = mean + self.mixture_std[which] * noise
-        clean = sample_ddim(denoise, start, mean, self.alphas, visit, guide)
+        spread = self.mixture_std[which] * noise
+        # Components differ in width, so noise of zero mean is no longer that once scaled; what is
+        # left would push the mean of few hypotheses the same way in every frame. One has no mean.
+        rows = torch.ones_like(noise[:1, :, :1, :1]).sum(dim=1, keepdim=True)
+        several = (rows - 1.0).clamp(max=1.0)
+        start = mean + spread - spread.mean(dim=1, keepdim=True) * several
+        clean = sample_ddim(denoise, start, mean, self.alphas, visit, guide, keep_centre=True)
         samples = centre + clean * width
         samples = samples - samples[..., :1, :]
         return self._summarise(samples), new_context, new_history

@@ -26,6 +26,9 @@ from diffpose_ros.runtime.protocol import (
 NAME = "openvino"
 INSTALL = "pip install openvino"
 BUCKETS = (1, 2, 5, 10, 20, 50)
+NO_SNIPPETS = {"SNIPPETS_MODE": "DISABLE"}
+"""OpenVINO 2026.4 crashes when it fuses a chain of narrow fully connected layers (128 wide and less);
+without its fusions the shipped models run as fast."""
 
 Key = tuple[int, int, tuple[tuple[str, int], ...]]
 """Rows, hypotheses, slots of each age input."""
@@ -126,15 +129,7 @@ class OpenVinoBackend:
                         for n in self.spec.inputs
                     }
                 )
-                compiled = self._core.compile_model(
-                    model,
-                    "CPU",
-                    {
-                        "PERFORMANCE_HINT": "LATENCY",
-                        "INFERENCE_PRECISION_HINT": "f32",
-                        "INFERENCE_NUM_THREADS": self._options.threads,
-                    },
-                )
+                compiled = self._compile(model)
                 self._compiled[key] = compiled.create_infer_request()
             except Exception as e:
                 raise BackendError(
@@ -142,6 +137,19 @@ class OpenVinoBackend:
                     f"{_line(e)}"
                 ) from e
         return self._compiled[key]
+
+    def _compile(self, model: Any) -> Any:
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": self._options.threads,
+        }
+        try:
+            return self._core.compile_model(model, "CPU", {**settings, **NO_SNIPPETS})
+        except RuntimeError as e:
+            if not any(name in str(e) for name in NO_SNIPPETS):
+                raise
+            return self._core.compile_model(model, "CPU", settings)
 
     def _pad(self, key: Key, feeds: Feeds, rows: int) -> dict[str, NDArray[np.float32]]:
         if key not in self._padded:

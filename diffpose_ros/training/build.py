@@ -63,14 +63,14 @@ def load_into(module: nn.Module, path: str | Path) -> None:
 
 def context_config(weights: dict[str, Tensor], window: int = 81) -> ContextConfig:
     """The sizes of a context encoder, read off its checkpoint."""
-    width = weights["pose.weight"].shape[1]
+    body = weights["embed.weight"].shape[0]
     blocks = {int(n.split(".")[1]) for n in weights if n.startswith("blocks.")}
     temporal = any(".time." in n for n in weights)
-    heads = weights["blocks.0.joints.bias"].shape[0]
-    ratio = weights["blocks.0.mlp.up.weight"].shape[0] / width
+    heads = weights["blocks.0.time.trust.weight"].shape[0] if temporal else ContextConfig.heads
+    ratio = weights["blocks.0.mlp.up.weight"].shape[0] / body
     return ContextConfig(
-        width=width, depth=len(blocks), heads=heads, mlp_ratio=ratio, window=window,
-        temporal=temporal,
+        width=weights["pose"].shape[1], body=body, depth=len(blocks), heads=heads,
+        mlp_ratio=ratio, window=window, temporal=temporal,
     )  # fmt: skip
 
 

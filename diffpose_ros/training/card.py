@@ -54,13 +54,15 @@ def model_card(
         scores: results of ``evaluate``, where they are known.
     """
     o = config.optimiser
+    seen = network.context
+    past = f"window {seen.window} frames" if seen.temporal else "frame-based"
     lines = [
         f"# {name}", "",
         f"A causal, streaming lifter after {_PAPERS[network.kind]}: COCO-17 keypoints of one person "
         "to an H36M-17 skeleton with covariance, one frame at a time.", "",
         "## What it is",
-        f"- {parameters:,} parameters; context encoder {network.context.width} wide, "
-        f"{network.context.depth} blocks, window {network.context.window} frames; denoiser "
+        f"- {parameters:,} parameters; context encoder {network.context.body} wide, "
+        f"{network.context.depth} blocks, {past}; denoiser "
         f"{network.denoiser.width} wide, {network.denoiser.depth} blocks"
         + (f"; history of {network.history.length} frames." if network.history else "."),
         f"- {network.hypotheses} hypotheses, {network.steps} DDIM steps of "
@@ -77,9 +79,9 @@ def model_card(
         if steps:
             lines.append(f"- {stage}: {steps:,} steps, {seconds / 60:.0f} minutes.")
     lines += [
-        f"- Last stage: batches of {o.batch} clips of {config.synthesis.frames} frames, AdamW "
-        f"{o.learning_rate:g} with a cosine, {o.precision}, seed {o.seed}, {o.threads} CPU "
-        f"thread{'s' if o.threads > 1 else ''}.", "",
+        f"- Last stage: batches of {o.batch} clips of {config.synthesis.frames} frames, "
+        f"{'Muon and AdamW' if o.optimiser == 'muon' else 'AdamW'} {o.learning_rate:g} with a cosine, "
+        f"{o.precision}, seed {o.seed}, {o.threads} CPU thread{'s' if o.threads > 1 else ''}.", "",
         "## Calibration",
         f"- On held-out virtual views with a middling simulated detector: MPJPE "
         f"{calibration.mpjpe_mm:.1f} mm; {100 * calibration.coverage_before:.0f} % of coordinates within one "

@@ -15,8 +15,9 @@ from diffpose_ros.runtime.network import LifterNetwork
 from diffpose_ros.training.rollout import rollout
 
 CANDIDATES = (0.03, 0.1, 0.3, 1.0)
-SMOOTHNESS = 2.0
-"""How many millimetres of error one millimetre per frame of velocity error is worth."""
+SPEED, SHAKING = 2.0, 1.0
+"""How many millimetres of error a millimetre of velocity error per frame is worth, and one of
+acceleration error per frame squared: whoever plans with a skeleton takes its derivatives."""
 
 Weights = tuple[float, float, float, float]
 
@@ -27,11 +28,11 @@ class Choice:
 
     Attributes:
         weights: of reprojection, symmetry, bone length variance, differential variation.
-        table: (weights, MPJPE mm, MPJVE mm per frame) of everything tried.
+        table: (weights, MPJPE mm, MPJVE mm per frame, ACC-ERR mm per frame^2) of everything tried.
     """
 
     weights: Weights
-    table: tuple[tuple[Weights, float, float], ...]
+    table: tuple[tuple[Weights, float, float, float], ...]
 
 
 def choose_guidance(network: LifterNetwork, views: list[dict[str, torch.Tensor]]) -> Choice:
@@ -41,12 +42,12 @@ def choose_guidance(network: LifterNetwork, views: list[dict[str, torch.Tensor]]
         network: the lifter.
         views: held-out batches, see ``finish.held_out``.
     """
-    table: list[tuple[Weights, float, float]] = []
+    table: list[tuple[Weights, float, float, float]] = []
 
     def cost(weights: Weights) -> float:
-        error, speed = _measure(network, views, weights)
-        table.append((weights, error, speed))
-        return error + SMOOTHNESS * speed
+        error, speed, shaking = _measure(network, views, weights)
+        table.append((weights, error, speed, shaking))
+        return error + SPEED * speed + SHAKING * shaking
 
     best: Weights = (0.0, 0.0, 0.0, 0.0)
     lowest = cost(best)
@@ -63,11 +64,12 @@ def choose_guidance(network: LifterNetwork, views: list[dict[str, torch.Tensor]]
 
 def _measure(
     network: LifterNetwork, views: list[dict[str, torch.Tensor]], weights: Weights
-) -> tuple[float, float]:
-    errors, speeds = [], []
+) -> tuple[float, float, float]:
+    orders: tuple[list[torch.Tensor], ...] = ([], [], [])
     for batch in views:
-        error = rollout(network, batch, guidance=weights).mean - batch["pose"]
-        turned = torch.matmul(error, batch["rotation"])
-        errors.append(error.norm(dim=-1).mean())
-        speeds.append(turned.diff(dim=1).norm(dim=-1).mean())
-    return 1000 * float(torch.stack(errors).mean()), 1000 * float(torch.stack(speeds).mean())
+        off = rollout(network, batch, guidance=weights).mean - batch["pose"]
+        turned = torch.matmul(off, batch["rotation"])
+        for order, kept in enumerate(orders):
+            kept.append(turned.diff(n=order, dim=1).norm(dim=-1).mean())
+    error, speed, shaking = (1000 * float(torch.stack(kept).mean()) for kept in orders)
+    return error, speed, shaking

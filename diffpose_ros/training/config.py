@@ -28,6 +28,7 @@ class OptimiserConfig:
         weight_decay: AdamW's.
         clip: gradient norm bound.
         ema: decay of the exponential moving average of the weights.
+        optimiser: ``adamw``, or ``muon`` for the matrices of residual blocks (AdamW moves the rest).
         precision: ``float32`` or ``bfloat16`` (autocast).
         threads: CPU threads.
         compile: use ``torch.compile``.
@@ -42,6 +43,7 @@ class OptimiserConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.998
+    optimiser: str = "adamw"
     precision: str = "bfloat16"
     threads: int = 1
     compile: bool = True
@@ -51,6 +53,8 @@ class OptimiserConfig:
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
             raise ConfigError(f"precision: expected float32 or bfloat16, got '{self.precision}'")
+        if self.optimiser not in ("adamw", "muon"):
+            raise ConfigError(f"optimiser: expected adamw or muon, got '{self.optimiser}'")
         for name in ("steps", "batch", "threads", "save_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected 1 or more, got {getattr(self, name)}")

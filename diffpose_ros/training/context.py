@@ -23,7 +23,7 @@ class ContextTask:
 
     def __init__(self, encoder: ContextEncoder, config: TrainingConfig) -> None:
         self.encoder = encoder
-        self.forward = torch.compile(encoder) if config.optimiser.compile else encoder
+        self.forward = torch.compile(encoder, dynamic=False) if config.optimiser.compile else encoder
         self.bfloat16 = config.optimiser.precision == "bfloat16"
         self.weights = {**WEIGHTS, **config.loss}
 

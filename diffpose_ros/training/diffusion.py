@@ -10,7 +10,8 @@ of the first pass (scheduled sampling in parallel). A small share of clips sees 
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ from diffpose_ros.training.loop import to_tensors
 WEIGHTS = {"pose": 1.0, "velocity": 2.0, "acceleration": 0.5, "bone": 0.3, "residual": 0.02,
            "symmetry": 0.0}  # fmt: skip
 RESIDUAL_LIMIT = 8.0
+FIRST_STEP_SHARE = 0.4
+"""Share of the clips that train the step from pure noise, k = K; the others draw k evenly."""
 
 
 def into_next_view(pose: Tensor, rotation: Tensor) -> Tensor:
@@ -54,9 +57,14 @@ class DiffusionTask:
 
     def __init__(self, network: LifterNetwork, config: TrainingConfig) -> None:
         self.network = network
-        self.context = (
-            torch.compile(network.context) if config.optimiser.compile else network.context
-        )
+        self.context: Callable[..., Any] = network.context
+        self.clean: Callable[..., Any] = network.clean
+        self.past: Callable[..., Any] | None = network.history
+        if config.optimiser.compile:
+            self.context = torch.compile(network.context, dynamic=False)
+            self.clean = torch.compile(network.clean, dynamic=False)
+            if network.history is not None:
+                self.past = torch.compile(network.history, dynamic=False)
         self.bfloat16 = config.optimiser.precision == "bfloat16"
         self.weights = {**WEIGHTS, **config.loss}
         self.alphas = torch.tensor(network.alphas)
@@ -71,13 +79,15 @@ class DiffusionTask:
         clean = ((truth - pose) / width).clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)
         b, t = pose.shape[:2]
         k = torch.randint(1, len(self.alphas), (b,))
+        # The first step decides most and every sampler takes it.
+        k = torch.where(torch.rand(b) < FIRST_STEP_SHARE, len(self.alphas) - 1, k)
         which = torch.multinomial(net.mixture_weight, b, replacement=True)
         mean = net.mixture_mean[which].unsqueeze(1)
         noise = net.mixture_std[which].unsqueeze(1) * torch.randn(b, 1, 17, 3)
         noisy = diffuse(clean, mean, noise, self.alphas[k].view(b, 1, 1, 1))
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             past = self._history(batch, feature, pose, log_sigma, step)
-            answer = self._answer(noisy, k, feature, pose, log_sigma, past)
+            answer = self._answer(noisy, k, batch["points"], feature, pose, log_sigma, past)
         answer = answer.float()
         result = pose + answer * width
         result = result - result[..., :1, :]
@@ -107,6 +117,7 @@ class DiffusionTask:
         self,
         noisy: Tensor,
         k: Tensor,
+        points: Tensor,
         feature: Tensor,
         pose: Tensor,
         log_sigma: Tensor,
@@ -115,8 +126,8 @@ class DiffusionTask:
         """Denoise all frames of all clips: (B, T, 17, 3)."""
         net = self.network
         b, t = pose.shape[:2]
-        known = net.condition(feature, pose, log_sigma, *(past or ()))
-        rows = net.clean(
+        known = net.condition(feature, pose, log_sigma, points, *(past or ()))
+        rows = self.clean(
             noisy.flatten(0, 1).unsqueeze(1), known.flatten(0, 1),
             k.float().repeat_interleave(t),
         )  # fmt: skip
@@ -126,11 +137,10 @@ class DiffusionTask:
         self, batch: dict[str, Tensor], answers: Tensor, alive: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """History features and the previous answer for every frame, from given answers."""
-        net = self.network
-        assert net.history is not None
+        assert self.past is not None
         b, t = answers.shape[:2]
         previous = into_next_view(answers, batch["rotation"])
-        past = net.history(batch["points"][:, :-1], previous, batch["times_s"][:-1])
+        past = self.past(batch["points"][:, :-1], previous, batch["times_s"][:-1])
         first = torch.zeros(b, 1, 17, past.shape[-1], dtype=past.dtype)
         has = torch.ones(b, t) * alive[:, None]
         has[:, 0] = 0.0
@@ -153,7 +163,7 @@ class DiffusionTask:
         with torch.no_grad():
             for _ in range(1 + step % 2):
                 past = self._past(batch, answers, everyone)
-                clean = self._answer(start, last, feature, pose, log_sigma, past).float()
+                clean = self._answer(start, last, batch["points"], feature, pose, log_sigma, past).float()
                 answers = pose + clean * log_sigma.exp()
                 answers = answers - answers[..., :1, :]
             choice = torch.rand(b).view(b, 1, 1, 1)

@@ -56,7 +56,8 @@ def held_out(
     middling detector, unbent poses."""
     config = replace(
         synthesis, noise=CALIBRATION_NOISE, camera=CALIBRATION_CAMERA, rates_hz={30.0: 1.0}, drop=0.0,
-        augment=replace(synthesis.augment, crossover=0.0, rotation=0.0),
+        augment=replace(synthesis.augment, crossover=0.0, rotation=0.0), long_share=0.0,
+        frames=synthesis.long_frames if synthesis.long_share > 0 else synthesis.frames,
     )  # fmt: skip
     return [
         to_tensors(make_batch(library, batch, np.random.default_rng((seed, i)), config))
@@ -93,7 +94,9 @@ def calibrate(
     scale = 0.5 * (low + high)
     # Hypotheses that hardly differ say nothing about the error: there its size alone has to.
     covered = (error.square() <= scale.square() * spread + floor.square()).float().mean(0)
-    floor = torch.where(covered < target - 0.02, error.quantile(target, dim=0), floor)
+    poor = covered < target - 0.02
+    floor = torch.where(poor, error.quantile(target, dim=0), floor)
+    scale = torch.where(poor, torch.zeros(()), scale)
     scale[0], floor[0] = 1.0, 1e-3
     network.covariance_scale.copy_(scale)
     network.covariance_floor.copy_(floor)
@@ -101,6 +104,12 @@ def calibrate(
     return Calibration(
         1000 * float(torch.cat(errors).norm(dim=-1).mean()), float(before), float(after)
     )
+
+
+def _stored(value: torch.Tensor) -> torch.Tensor:
+    """A tensor as the checkpoint keeps it: FP16 where nothing is lost."""
+    half = value.half()
+    return half if torch.equal(half.float(), value.float()) else value.contiguous()
 
 
 def write_model(network: LifterNetwork, folder: Path, *, name: str, card: str) -> list[Path]:
@@ -111,7 +120,7 @@ def write_model(network: LifterNetwork, folder: Path, *, name: str, card: str) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "model.safetensors"
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, weights)
+    save_file({k: _stored(v) for k, v in network.state_dict().items()}, weights)
     weights.chmod(0o644)
     config = folder / "config.yaml"
     data = network.config.to_mapping()

@@ -52,6 +52,40 @@ def learning_rate(step: int, config: OptimiserConfig) -> float:
     return config.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
 
 
+_MOMENTS: dict[type, tuple[str, ...]] = {
+    torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.Muon: ("momentum_buffer",),
+}
+MUON_RATE = 10.0
+"""Muon's learning rate over AdamW's: its steps are orthogonal matrices, of size one by construction."""
+
+
+def make_optimisers(
+    parameters: dict[str, nn.Parameter], config: OptimiserConfig
+) -> list[torch.optim.Optimizer]:
+    """AdamW for everything, or Muon (Jordan et al., 2024) for the blocks' matrices and AdamW for the rest."""
+    muon = [
+        p
+        for n, p in parameters.items()
+        if config.optimiser == "muon" and ("blocks." in n or "layers." in n)
+        and n.endswith(".weight") and p.dim() == 2 and min(p.shape) >= 16
+    ]  # fmt: skip
+    rest = [p for p in parameters.values() if not any(p is q for q in muon)]
+    rate = config.learning_rate
+    adamw = torch.optim.AdamW(
+        [{"params": [p for p in rest if p.dim() > 1], "weight_decay": config.weight_decay},
+         {"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0}],
+        lr=rate, betas=(0.9, 0.99),
+    )  # fmt: skip
+    made: list[torch.optim.Optimizer] = [adamw]
+    if muon:
+        made.append(torch.optim.Muon(muon, lr=rate * MUON_RATE, weight_decay=config.weight_decay))
+    for optimiser in made:
+        for group in optimiser.param_groups:
+            group["peak"] = group["lr"]
+    return made
+
+
 @dataclass
 class Progress:
     """One line of the log."""
@@ -87,13 +121,7 @@ class Trainer:
         self.module, self.loss, self.config, self.output = module, loss, config, output
         self.dataset = StepDataset(library, config.batch, config.seed, synthesis)
         self.trainable = {n: p for n, p in module.named_parameters() if p.requires_grad}
-        decay = [p for p in self.trainable.values() if p.dim() > 1]
-        plain = [p for p in self.trainable.values() if p.dim() <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [{"params": decay, "weight_decay": config.weight_decay},
-             {"params": plain, "weight_decay": 0.0}],
-            lr=config.learning_rate, betas=(0.9, 0.99),
-        )  # fmt: skip
+        self.optimisers = make_optimisers(self.trainable, config)
         self.average = {n: p.detach().clone() for n, p in self.trainable.items()}
         self.step = 0
         output.mkdir(parents=True, exist_ok=True)
@@ -113,11 +141,9 @@ class Trainer:
             for i, (name, parameter) in enumerate(self.trainable.items()):
                 parameter.data.copy_(state[f"weight.{name}"])
                 self.average[name].copy_(state[f"average.{name}"])
-                self.optimiser.state[parameter] = {
-                    "step": state[f"adam.{i}.step"],
-                    "exp_avg": state[f"adam.{i}.first"],
-                    "exp_avg_sq": state[f"adam.{i}.second"],
-                }
+                optimiser, keys = self._mover(parameter)
+                moments = {k: state[f"{k}.{i}"] for k in keys}
+                optimiser.state[parameter] = moments  # type: ignore[index]
         except KeyError as error:
             raise ModelError(f"{path}: made for another network ({error} is missing)") from error
         except RuntimeError as error:
@@ -132,11 +158,9 @@ class Trainer:
         for i, (name, parameter) in enumerate(self.trainable.items()):
             state[f"weight.{name}"] = parameter.detach()
             state[f"average.{name}"] = self.average[name]
-            adam = self.optimiser.state.get(parameter)
-            if adam:
-                state[f"adam.{i}.step"] = adam["step"]
-                state[f"adam.{i}.first"] = adam["exp_avg"]
-                state[f"adam.{i}.second"] = adam["exp_avg_sq"]
+            optimiser, keys = self._mover(parameter)
+            moments = optimiser.state.get(parameter)  # type: ignore[call-overload]
+            state.update({f"{k}.{i}": moments[k] for k in keys if moments})
         weights = {n: t.detach().clone() for n, t in self.module.state_dict().items()}
         weights.update(self.average)
         for name, content in (("resume", state), ("model", weights)):
@@ -155,15 +179,19 @@ class Trainer:
         log = (self.output / "log.jsonl").open("a")
         with log:
             for batch in loader:
-                for group in self.optimiser.param_groups:
-                    group["lr"] = learning_rate(self.step, self.config)
+                part = learning_rate(self.step, self.config) / self.config.learning_rate
+                for optimiser in self.optimisers:
+                    for group in optimiser.param_groups:
+                        group["lr"] = part * group["peak"]
                 torch.manual_seed(self.config.seed * 1_000_003 + self.step)
                 total, parts = self.loss(batch, self.step)
-                self.optimiser.zero_grad(set_to_none=True)
+                for optimiser in self.optimisers:
+                    optimiser.zero_grad(set_to_none=True)
                 total.backward()
                 norm = nn.utils.clip_grad_norm_(self.trainable.values(), self.config.clip)
                 if torch.isfinite(norm):
-                    self.optimiser.step()
+                    for optimiser in self.optimisers:
+                        optimiser.step()
                 self.step += 1
                 self._average()
                 spent = time.monotonic() - begin
@@ -181,6 +209,14 @@ class Trainer:
                 if last:
                     return
         self.save()
+
+    def _mover(self, parameter: nn.Parameter) -> tuple[torch.optim.Optimizer, tuple[str, ...]]:
+        """The optimiser that moves a parameter, and the moments it keeps of it."""
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                if any(parameter is p for p in group["params"]):
+                    return optimiser, _MOMENTS[type(optimiser)]
+        raise KeyError("a parameter that no optimiser moves")
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -56,7 +56,7 @@ def rollout(
     config = network.config
     noise = torch.from_numpy(fixed_noise(hypotheses or config.hypotheses)).expand(b, -1, -1, -1)
     weights = torch.tensor(config.guidance if guidance is None else guidance)
-    context = [_Cache(m.time.key_shape, m.time.value_shape, b) for m in network.context.blocks]
+    context = [_Cache(m.time.key_shape, m.time.value_shape, b) for m in network.context.looking_back]
     history = (
         [_Cache(m.attention.key_shape, m.attention.value_shape, b) for m in network.history.layers]
         if network.history is not None

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from diffpose_ros.core import ConfigError, InputError
+from diffpose_ros.core import H36M17, ConfigError, InputError
 from diffpose_ros.diffusion.initial import Mixture, fit_mixture, score_width
 from diffpose_ros.diffusion.noise import fixed_noise
 from diffpose_ros.diffusion.schedules import PAPER, Schedule, ddim_steps
@@ -55,8 +55,13 @@ def test_fixed_noise_is_centred_and_of_unit_variance(n: int) -> None:
     assert np.array_equal(noise, fixed_noise(n))
 
 
-def test_one_hypothesis_is_the_mean() -> None:
-    assert not fixed_noise(1).any()
+def test_the_noise_of_one_hypothesis_does_not_move_the_body_as_a_whole() -> None:
+    noise = fixed_noise(1)[0]
+    assert np.allclose(noise.mean(0), 0, atol=1e-6)
+    assert np.allclose(noise.std(0), 1, atol=1e-5)
+    left, right = list(H36M17.left), list(H36M17.right)
+    assert np.allclose(noise[left], -noise[right])
+    assert np.allclose(fixed_noise(1, joints=5).mean(1), 0, atol=1e-6)
 
 
 def test_em_finds_two_components() -> None:

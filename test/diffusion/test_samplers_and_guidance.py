@@ -108,6 +108,28 @@ def test_ddim_keeps_the_noise_of_a_known_gaussian() -> None:
     assert out.std().item() == pytest.approx(v**0.5, rel=0.1)
 
 
+def test_keeping_the_centre_moves_all_hypotheses_together() -> None:
+    torch.manual_seed(0)
+    start, mean = torch.randn(2, 5, 17, 3), torch.zeros(1)
+    steps = ddim_steps(50, 5)
+
+    def drifting(h: torch.Tensor, k: int) -> torch.Tensor:
+        return 0.5 * h + (1.0 - k / 50)  # a bias that grows as the steps go on
+
+    free = sample_ddim(drifting, start, mean, ALPHAS, steps)
+    kept = sample_ddim(drifting, start, mean, ALPHAS, steps, keep_centre=True)
+    first = drifting(start, 50).mean(dim=1)
+    assert torch.allclose(kept.mean(dim=1), first, atol=1e-5)
+    assert not torch.allclose(free.mean(dim=1), first, atol=0.1)
+    shift = kept - free
+    assert torch.allclose(shift, shift[:, :1].expand_as(shift), atol=1e-5)
+    once = ddim_steps(50, 1)
+    assert torch.equal(
+        sample_ddim(drifting, start, mean, ALPHAS, once, keep_centre=True),
+        sample_ddim(drifting, start, mean, ALPHAS, once),
+    )
+
+
 def test_eq_7_moves_from_truth_to_component() -> None:
     clean, mean, noise = torch.ones(3), torch.full((3,), 5.0), torch.zeros(3)
     assert torch.allclose(diffuse(clean, mean, noise, 1.0), clean)

@@ -30,7 +30,7 @@ def stamps(frames: int) -> torch.Tensor:
     "window", [1, 12, 81], ids=["one", "shorter than clip", "longer than clip"]
 )
 def test_context_encoder_streams_what_the_banded_clip_gives(window: int) -> None:
-    config = ContextConfig(width=32, depth=3, window=window)
+    config = ContextConfig(width=8, body=32, depth=3, window=window)
     encoder = lively(ContextEncoder(config))
     frames, people = 40, 2
     points, view = torch.randn(people, frames, 21, 3), torch.randn(people, frames, 6)
@@ -57,8 +57,21 @@ def test_context_encoder_streams_what_the_banded_clip_gives(window: int) -> None
             slots[slot] = times[i]
 
 
+def test_the_frame_based_encoder_sees_one_frame_and_keeps_nothing() -> None:
+    encoder = lively(ContextEncoder(ContextConfig(width=8, body=32, depth=2, temporal=False)))
+    assert encoder.looking_back == []
+    points, view = torch.randn(2, 5, 21, 3), torch.randn(2, 5, 6)
+    with torch.no_grad():
+        _, whole, _ = encoder(points, view, stamps(5))
+        _, pose, _, new = encoder.step(points[:, 3], view[:, 3], torch.zeros(2, 0), [])
+        _, other, _ = encoder(points.flip(1), view.flip(1), stamps(5))
+    assert new == []
+    assert torch.allclose(pose, whole[:, 3], atol=1e-5)
+    assert torch.allclose(other.flip(1), whole, atol=1e-5)
+
+
 def test_context_encoder_never_looks_ahead() -> None:
-    encoder = lively(ContextEncoder(ContextConfig(width=32, depth=2, window=20)))
+    encoder = lively(ContextEncoder(ContextConfig(width=8, body=32, depth=2, window=20)))
     points, view, times = torch.randn(1, 30, 21, 3), torch.randn(1, 30, 6), stamps(30)
     changed = points.clone()
     changed[:, 20:] += 1.0
@@ -69,7 +82,7 @@ def test_context_encoder_never_looks_ahead() -> None:
 
 
 def test_time_counts_not_frames() -> None:
-    encoder = lively(ContextEncoder(ContextConfig(width=32, depth=2)))
+    encoder = lively(ContextEncoder(ContextConfig(width=8, body=32, depth=2)))
     points, view = torch.randn(1, 20, 21, 3), torch.randn(1, 20, 6)
     with torch.no_grad():
         slow = encoder(points, view, torch.arange(20) / 10.0)[1]
@@ -121,7 +134,7 @@ def test_banded_ages_see_the_window_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(
     ("change", "text"),
-    [({"width": 30}, "not a multiple of 4 heads"), ({"window": 300}, "expected 1 to 243 frames")],
+    [({"body": 30}, "not a multiple of 4 heads"), ({"window": 300}, "expected 1 to 243 frames")],
 )
 def test_wrong_sizes_are_refused(change: dict, text: str) -> None:
     with pytest.raises(ConfigError, match=text):

@@ -15,11 +15,11 @@ from diffpose_ros.runtime.network import LifterNetwork, LifterNetworkConfig
 WINDOW, LENGTH = 9, 5
 
 
-def small_network(kind: str = "starpose", seed: int = 0) -> LifterNetwork:
+def small_network(kind: str = "starpose", seed: int = 0, temporal: bool = True) -> LifterNetwork:
     """Random weights, of both kinds; the same for the same seed."""
     torch.manual_seed(seed)
     config = LifterNetworkConfig(
-        context=ContextConfig(width=16, depth=2, heads=2, window=WINDOW),
+        context=ContextConfig(width=16, body=32, depth=2, heads=2, window=WINDOW, temporal=temporal),
         denoiser=DenoiserConfig(width=16, depth=1),
         history=HistoryConfig(width=8, depth=1, heads=2, length=LENGTH)
         if kind == "starpose"

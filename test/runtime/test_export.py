@@ -19,11 +19,11 @@ from diffpose_ros.runtime.network import LifterNetwork, LifterNetworkConfig  # n
 from diffpose_ros.runtime.spec import read_spec  # noqa: E402
 
 
-def network(history: bool) -> LifterNetwork:
+def network(history: bool, temporal: bool = True) -> LifterNetwork:
     torch.manual_seed(0)
     net = LifterNetwork(
         LifterNetworkConfig(
-            context=ContextConfig(width=32, depth=2, window=9),
+            context=ContextConfig(width=32, body=48, depth=2, window=9, temporal=temporal),
             denoiser=DenoiserConfig(width=32, depth=2),
             history=HistoryConfig(width=16, depth=1, length=5) if history else None,
             guidance=(0.5, 0.5, 0.1, 0.1),
@@ -125,3 +125,20 @@ def test_covariance_is_symmetric_and_positive(exported, session) -> None:
     ]
     assert np.allclose(out, np.swapaxes(out, -1, -2), atol=1e-7)
     assert np.linalg.eigvalsh(out).min() > 0
+
+
+@pytest.mark.parametrize("history", [False, True], ids=["diffpose", "starpose"])
+def test_a_frame_based_encoder_exports_without_caches_of_its_own(tmp_path, history: bool) -> None:
+    net = network(history, temporal=False)
+    path = export_onnx(net, tmp_path / "model.onnx", name="frame")
+    spec = read_spec(path)
+    assert set(spec.rings) == ({"history"} if history else set())
+    graph = StepGraph(net, net.config.steps)
+    inputs = example_inputs(graph, 3)
+    assert "age" not in inputs
+    with torch.no_grad():
+        expected = graph(*inputs.values())
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = session.run(graph.output_names, {k: v.numpy() for k, v in inputs.items()})
+    for name, a, b in zip(graph.output_names, found, expected, strict=True):
+        assert np.abs(a - b.numpy()).max() < 1e-4, name

@@ -46,7 +46,7 @@ def test_nested_values_arrive_as_their_types(plan) -> None:
         ({"synthesis": {"noise": {"hiss": 1}}}, "synthesis.noise: unknown key 'hiss'"),
         ({"task": "dance"}, "task: expected one of context, diffpose, starpose, got 'dance'"),
         ({"task": "diffpose", "model": {}}, "task diffpose: expected 'context'"),
-        ({"model": {"width": 10, "heads": 4}}, "context width 10 is not a multiple of 4 heads"),
+        ({"model": {"body": 10, "heads": 4}}, "context body 10 is not a multiple of 4 heads"),
         ({"task": "starpose", "context": "c", "model": {}}, "a 'history' belongs to task starpose"),
     ],
     ids=lambda v: v if isinstance(v, str) else "",

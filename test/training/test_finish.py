@@ -18,7 +18,7 @@ from diffpose_ros.data.synthesis import SynthesisConfig
 from diffpose_ros.runtime.checkpoint import load_network
 from diffpose_ros.runtime.spec import read_spec
 from diffpose_ros.training.card import model_card, time_spent
-from diffpose_ros.training.choose_guidance import SMOOTHNESS, choose_guidance
+from diffpose_ros.training.choose_guidance import SHAKING, SPEED, choose_guidance
 from diffpose_ros.training.config import TrainingConfig
 from diffpose_ros.training.finish import Calibration, calibrate, held_out, write_model
 
@@ -161,7 +161,7 @@ def test_views_are_finite(views) -> None:
 def test_guidance_keeps_only_what_lowers_the_error(views) -> None:
     network = small_network()
     choice = choose_guidance(network, views[0])
-    costs = {weights: error + SMOOTHNESS * speed for weights, error, speed in choice.table}
+    costs = {w: error + SPEED * speed + SHAKING * shake for w, error, speed, shake in choice.table}
     assert costs[choice.weights] == min(costs.values())
     assert network.config.guidance == choice.weights
     assert (0.0, 0.0, 0.0, 0.0) in costs

@@ -84,7 +84,7 @@ def _foreign(path: Path) -> None:
 
 def _other_size(path: Path) -> None:
     state = load_file(path)
-    state["weight.pose.weight"] = torch.zeros(3, 99)
+    state["weight.pose"] = torch.zeros(3, 99)
     save_file(state, path)
 
 

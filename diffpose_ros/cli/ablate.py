@@ -1,0 +1,74 @@
+"""``diffpose_ros ablate``: what each part of the training data is worth."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from diffpose_ros.cli._options import bounded, command, writable
+from diffpose_ros.core import ConfigError, InputError
+
+EXAMPLES = """
+diffpose_ros ablate config/ablation/data.yaml --data cmu_mocap_30hz.npz --benchmark lifting_val.npz
+diffpose_ros ablate config/ablation/data.yaml --benchmark val.npz --only "no crossover of limbs"
+diffpose_ros ablate config/ablation/data.yaml --benchmark val.npz --output /tmp/ablation.md
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the parser of ``diffpose_ros``."""
+    parser = command(subparsers, "ablate", "train without one part at a time", EXAMPLES)
+    parser.add_argument("config", type=Path, metavar="CONFIG.yaml", help="base and variants")
+    parser.add_argument("--data", help="motion capture file (default: the configuration's)")
+    parser.add_argument("--benchmark", required=True, metavar="FILE.npz", help="what to score on")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("out/training/ablation"),
+        help="of the checkpoints; a stopped run goes on from there (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", default="docs/ablation.md", metavar="PAGE.md", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="VARIANT", help="train this one, and write no page (repeatable)"
+    )
+    parser.add_argument("--threads", type=bounded(int, 1, 256), help="CPU threads")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train and score each variant, write the page."""
+    from diffpose_ros.cli._ablation import load_variants, page, run_variant
+    from diffpose_ros.data import benchmark
+
+    console = Console()
+    output = None if args.only else writable(args.output)
+    variants = load_variants(args.config)
+    if args.only:
+        names = [v.name for v in variants]
+        for name in args.only:
+            if name not in names:
+                raise ConfigError(f"--only: no variant '{name}', expected one of: {'; '.join(names)}")
+        variants = [v for v in variants if v.name in args.only]
+    sequences = benchmark.load(args.benchmark)
+    outcomes = []
+    for number, variant in enumerate(variants, start=1):
+        title = f"{number}/{len(variants)} {variant.name}"
+        with console.status(title) as status:
+            outcome = run_variant(
+                variant, args.folder, sequences, data=args.data, threads=args.threads,
+                note=lambda step, steps, t=title: status.update(f"{t}: step {step:,} of {steps:,}"),  # type: ignore[misc]
+            )  # fmt: skip
+        outcomes.append(outcome)
+        console.print(
+            f"{variant.name}: MPJPE {outcome.scores.mpjpe_mm:.1f} mm, "
+            f"P-MPJPE {outcome.scores.p_mpjpe_mm:.1f} mm ({outcome.seconds:.0f} s of training)"
+        )
+    if output is not None:
+        try:
+            output.write_text(page(outcomes, frames=outcomes[0].scores.frames), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{output}: cannot be written ({error.strerror})") from None
+        console.print(str(output))
+    return 0

@@ -1,0 +1,100 @@
+"""``diffpose_ros ablate``: variants, going on where it stopped, the page."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+
+pytest.importorskip("torch", reason="torch is not installed: training needs it")
+pytest.importorskip("safetensors", reason="safetensors is not installed: training needs it")
+
+from diffpose_ros.cli._ablation import load_variants
+from diffpose_ros.core import ConfigError
+
+BASE = {
+    "task": "context", "data": "nothing.npz", "output": "nowhere",
+    "model": {"width": 16, "body": 32, "depth": 1, "heads": 2, "window": 5},
+    "optimiser": {"steps": 9, "batch": 2, "warmup": 1, "precision": "float32", "compile": False},
+    "synthesis": {"frames": 8, "augment": {"shape_spread": 0.03}},
+}  # fmt: skip
+
+
+@pytest.fixture
+def plan(tmp_path):
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(BASE))
+
+    def write(**content):
+        change = {"synthesis": {"augment": {"mirror": False}}}
+        common = {"base": "base.yaml", "changes": {"optimiser": {"steps": 2}},
+                  "variants": {"everything": None, "no mirroring": change}}  # fmt: skip
+        path = tmp_path / "plan.yaml"
+        path.write_text(yaml.safe_dump(common | content, sort_keys=False))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def files(tmp_path):
+    rng = np.random.default_rng(0)
+    body = rng.uniform([-0.3, 0, -0.2], [0.3, 1.7, 0.2], (17, 3))
+    sway = 0.1 * np.sin(np.arange(60)[:, None, None] / 8 + rng.uniform(0, 6, (17, 3)))
+    clip = (body + sway).astype(np.float32)
+    np.savez(tmp_path / "mocap.npz", h36m17=clip, coco17=clip, offsets=np.array([0, 60]), fps=30.0)
+    skeleton = clip * [1, -1, 1] + [0.0, 1.0, 4.0]
+    matrix = np.array([[900.0, 0, 640], [0, 900, 360], [0, 0, 1]])
+    pixels = skeleton @ matrix.T
+    keypoints = np.concatenate([pixels[..., :2] / pixels[..., 2:], np.ones((60, 17, 1))], axis=-1)
+    np.savez(
+        tmp_path / "val.npz", offsets=np.array([0, 60]), keypoints=keypoints.astype(np.float32),
+        skeleton=skeleton.astype(np.float32), camera_matrix=matrix[None],
+        image_size=np.array([1280, 720]), fps=np.array(30.0), names=np.array(["a"]),
+        subject=np.array(["s"]), action=np.array(["walk"]),
+    )  # fmt: skip
+    return tmp_path / "mocap.npz", tmp_path / "val.npz"
+
+
+def test_each_variant_is_trained_once_and_has_its_row(call, plan, files, tmp_path):
+    words = ("ablate", plan(), "--data", files[0], "--benchmark", files[1],
+             "--folder", tmp_path / "runs", "--output", tmp_path / "page.md")  # fmt: skip
+    alone = call(*words, "--only", "no mirroring")
+    assert (alone.code, alone.err) == (0, "")
+    assert not (tmp_path / "page.md").exists()
+    before = (tmp_path / "runs/no-mirroring/log.jsonl").read_text()
+    done = call(*words)
+    assert (done.code, done.err) == (0, "")
+    assert (tmp_path / "runs/no-mirroring/log.jsonl").read_text() == before
+    rows = [r for r in (tmp_path / "page.md").read_text().splitlines() if r.startswith("| ")]
+    assert [r.split("|")[1].strip() for r in rows[2:]] == ["everything", "no mirroring"]
+    assert "60 frames" in (tmp_path / "page.md").read_text()
+
+
+def test_a_change_reaches_its_leaf_and_nothing_else(plan):
+    change = {"synthesis": {"rates_hz": {10.0: 1.0}}}
+    first, second = load_variants(plan(variants={"all": None, "slow": change}))
+    assert first.config.optimiser.steps == second.config.optimiser.steps == 2
+    assert second.config.synthesis.rates_hz == {10.0: 1.0}
+    assert second.config.synthesis.augment == first.config.synthesis.augment
+    assert first.config.synthesis.augment.shape_spread == 0.03
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"variants": {}}, "expected 'base', 'variants'"),
+        ({"variants": {"odd": {"synthesis": {"augment": {"mirorr": 1}}}}},
+         "odd.synthesis.augment: unknown key"),
+        ({"variants": {"odd": {"task": "diffpose"}}}, "expected task context, got diffpose"),
+        ({"base": "gone.yaml"}, "gone.yaml: No such file"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_plan_is_named(plan, content, text):
+    with pytest.raises(ConfigError, match=text):
+        load_variants(plan(**content))
+
+
+def test_an_unknown_variant_is_refused_with_those_there_are(call, plan, files):
+    done = call("ablate", plan(), "--benchmark", files[1], "--only", "no such")
+    assert done.code == 1
+    assert "no variant 'no such', expected one of: everything; no mirroring" in done.err
