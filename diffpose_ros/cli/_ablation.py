@@ -1,4 +1,4 @@
-"""What each part of the training data is worth: short trainings with one part left out at a time."""
+"""What each part of a training is worth: short trainings with one thing changed at a time."""
 
 from __future__ import annotations
 
@@ -16,12 +16,27 @@ from diffpose_ros.core import ConfigError
 from diffpose_ros.data import benchmark
 from diffpose_ros.evaluation import report
 from diffpose_ros.evaluation.context_only import run_encoder
+from diffpose_ros.evaluation.protocol import Prediction
 from diffpose_ros.evaluation.report import Scores
+from diffpose_ros.evaluation.together import GROUP, run_together
+from diffpose_ros.lifting import Lifter, LifterConfig
 from diffpose_ros.models.context_encoder import ContextEncoder
-from diffpose_ros.training.build import build, load_into
+from diffpose_ros.runtime.compact import round_weights
+from diffpose_ros.training.build import Job, build, load_into
 from diffpose_ros.training.config import TrainingConfig, from_mapping
+from diffpose_ros.training.finish import calibrate, held_out, write_model
 
 SLOW_HZ = 10.0
+Answer = Callable[[Sequence[benchmark.Sequence]], list[Prediction]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared: a title, what to say of it, the variants, and the settings of all."""
+
+    title: str
+    about: str
+    variants: list[Variant]
 
 
 @dataclass(frozen=True)
@@ -43,28 +58,29 @@ class Outcome:
     slow: Scores
 
 
-def load_variants(path: str | Path) -> list[Variant]:
-    """Read an ablation YAML: ``base``, ``changes`` for all, and named ``variants``, each a change.
+def load_plan(path: str | Path) -> Plan:
+    """Read an ablation YAML: ``title``, ``about``, ``base``, ``changes`` for all, ``variants`` by name.
+
+    A variant is a change of the base; one with a ``base`` of its own is a change of that.
 
     Raises:
-        ConfigError: unreadable, or a variant is no valid configuration of task ``context``.
+        ConfigError: unreadable, or a variant is no valid configuration.
     """
     path = Path(path)
     content = _mapping(path)
-    unknown = set(content) - {"base", "changes", "variants"}
+    unknown = set(content) - {"title", "about", "base", "changes", "variants"}
     if unknown or "base" not in content or not content.get("variants"):
         raise ConfigError(
-            f"{path}: expected 'base', 'variants' and perhaps 'changes', "
+            f"{path}: expected 'base', 'variants' and perhaps 'title', 'about', 'changes', "
             f"got {', '.join(content) or 'nothing'}"
         )
-    base = _merged(_mapping(path.parent / content["base"]), content.get("changes") or {})
-    out = []
+    variants = []
     for name, change in content["variants"].items():
-        config = from_mapping(TrainingConfig, _merged(base, change or {}), str(name))
-        if config.task != "context":
-            raise ConfigError(f"{path}: variant '{name}': expected task context, got {config.task}")
-        out.append(Variant(str(name), config))
-    return out
+        own = dict(change or {})
+        base = _mapping(path.parent / own.pop("base", content["base"]))
+        merged = _merged(_merged(base, content.get("changes") or {}), own)
+        variants.append(Variant(str(name), from_mapping(TrainingConfig, merged, str(name))))
+    return Plan(str(content.get("title", "Ablation")), str(content.get("about", "")).strip(), variants)
 
 
 def run_variant(
@@ -73,6 +89,7 @@ def run_variant(
     sequences: Sequence[benchmark.Sequence],
     *,
     data: str | None = None,
+    context: str | None = None,
     threads: int | None = None,
     note: Callable[[int, int], None] = lambda step, steps: None,
 ) -> Outcome:
@@ -83,12 +100,15 @@ def run_variant(
         folder: of all variants' checkpoints; each gets its own below.
         sequences: the benchmark.
         data: motion capture file, the configuration's when omitted.
+        context: checkpoint of the context encoder, likewise; only lifters have one.
         threads: CPU threads, likewise.
         note: called with (step, steps).
     """
     own = folder / re.sub(r"[^a-z0-9]+", "-", variant.name.lower()).strip("-")
     done = own / "scores.json"
     config = replace(variant.config, output=str(own), data=data or variant.config.data)
+    if config.task != "context":
+        config = replace(config, context=context or config.context)
     if done.exists():
         kept = json.loads(done.read_text())
         if kept["steps"] == config.optimiser.steps:
@@ -103,14 +123,13 @@ def run_variant(
     for progress in job.trainer.run():
         note(progress.step, steps)
     seconds = _seconds(own / "log.jsonl")
-    encoder = job.module
-    assert isinstance(encoder, ContextEncoder)
-    load_into(encoder, own / "model.safetensors")
-    encoder.eval()
+    load_into(job.module, own / "model.safetensors")
+    job.module.eval()
+    answer = _encoder(job) if job.lifter is None else _lifter(job, config, own)
     outcome = Outcome(
         variant.name, steps, seconds,
-        report.score(run_encoder(encoder, sequences)),
-        report.score(run_encoder(encoder, [s.thinned(SLOW_HZ) for s in sequences])),
+        report.score(answer(sequences)),
+        report.score(answer([s.thinned(SLOW_HZ) for s in sequences])),
     )  # fmt: skip
     done.write_text(
         json.dumps(
@@ -121,29 +140,56 @@ def run_variant(
     return outcome
 
 
-def page(outcomes: Sequence[Outcome], *, frames: int) -> str:
-    """The table as a markdown page; differences are to the first outcome."""
+def _encoder(job: Job) -> Answer:
+    encoder = job.module
+    assert isinstance(encoder, ContextEncoder)
+    return lambda sequences: run_encoder(encoder, sequences)
+
+
+def _lifter(job: Job, config: TrainingConfig, folder: Path) -> Answer:
+    """Calibrated, exported and run as on a robot, without guidance."""
+    assert job.lifter is not None
+    round_weights(job.lifter)
+    library = job.trainer.dataset.library
+    calibrate(job.lifter, held_out(library, config.synthesis, batches=2, batch=16))
+    write_model(job.lifter, folder / "model", name=config.task, card="")
+
+    def answer(sequences: Sequence[benchmark.Sequence]) -> list[Prediction]:
+        lifter = Lifter(
+            LifterConfig(
+                model=folder / "model" / "model.onnx", backend="onnxruntime",
+                max_people=GROUP, guidance=False, keep_hypotheses=True,
+            )
+        )  # fmt: skip
+        try:
+            return run_together(lifter, sequences)
+        finally:
+            lifter.close()
+
+    return answer
+
+
+def page(plan: Plan, outcomes: Sequence[Outcome]) -> str:
+    """The table as markdown; differences are to the first outcome."""
     first = outcomes[0]
-    rows = [
-        "# What each part of the training data is worth",
-        "",
-        "Written by `diffpose_ros ablate config/ablation/data.yaml`; do not edit. The context encoder "
-        f"alone, trained from scratch for {first.steps:,} steps with one part left out at a time, and "
-        f"scored on {frames:,} frames of people, cameras and detector noise that it has not seen. "
-        "Short trainings: compare within the table. The second row has the first one's data and another "
-        "seed, and so shows which differences mean nothing.",
-        "",
-        f"| training data | MPJPE | P-MPJPE | MPJVE | ACC-ERR | MPJPE at {SLOW_HZ:g} Hz | against all |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    sampled = any(v.config.task != "context" for v in plan.variants)
+    head = ["variant", "steps", "MPJPE", "P-MPJPE", "MPJVE", "ACC-ERR", f"MPJPE at {SLOW_HZ:g} Hz"]
+    head += ["min-of-N MPJPE", "1 sigma, %"] if sampled else []
+    rows = [f"## {plan.title}", "", plan.about, "", _row([*head, "against the first"]),
+            _row(["---", *["---:"] * len(head)])]  # fmt: skip
     for o in outcomes:
         s = o.scores
+        cells = [o.name, f"{o.steps:,}", _number(s.mpjpe_mm), _number(s.p_mpjpe_mm),
+                 _number(s.mpjve_mm), _number(s.acc_err_mm), _number(o.slow.mpjpe_mm)]  # fmt: skip
+        if sampled:
+            cells += [_number(s.min_of_n_mpjpe_mm), _number(100 * s.coverage_1sigma)]
         off = s.mpjpe_mm - first.scores.mpjpe_mm
-        rows.append(
-            f"| {o.name} | {s.mpjpe_mm:.1f} | {s.p_mpjpe_mm:.1f} | {_number(s.mpjve_mm)} | "
-            f"{_number(s.acc_err_mm)} | {o.slow.mpjpe_mm:.1f} | {'' if o is first else f'{off:+.1f}'} |"
-        )
+        rows.append(_row([*cells, "" if o is first else f"{off:+.1f}"]))
     return "\n".join(rows) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _number(value: float | None) -> str:

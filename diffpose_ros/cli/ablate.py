@@ -1,4 +1,4 @@
-"""``diffpose_ros ablate``: what each part of the training data is worth."""
+"""``diffpose_ros ablate``: what each part of the training data and of a lifter is worth."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from diffpose_ros.core import ConfigError, InputError
 
 EXAMPLES = """
 diffpose_ros ablate config/ablation/data.yaml --data cmu_mocap_30hz.npz --benchmark lifting_val.npz
+diffpose_ros ablate config/ablation/lifter.yaml --benchmark val.npz --context context/model.safetensors
 diffpose_ros ablate config/ablation/data.yaml --benchmark val.npz --only "no crossover of limbs"
 diffpose_ros ablate config/ablation/data.yaml --benchmark val.npz --output /tmp/ablation.md
 """
@@ -20,31 +21,34 @@ diffpose_ros ablate config/ablation/data.yaml --benchmark val.npz --output /tmp/
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "ablate", "train without one part at a time", EXAMPLES)
+    parser = command(subparsers, "ablate", "train with one thing changed at a time", EXAMPLES)
     parser.add_argument("config", type=Path, metavar="CONFIG.yaml", help="base and variants")
     parser.add_argument("--data", help="motion capture file (default: the configuration's)")
+    parser.add_argument("--context", help="checkpoint of the lifters' context encoder (default: likewise)")
     parser.add_argument("--benchmark", required=True, metavar="FILE.npz", help="what to score on")
     parser.add_argument(
         "--folder", type=Path, default=Path("out/training/ablation"),
         help="of the checkpoints; a stopped run goes on from there (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--output", default="docs/ablation.md", metavar="PAGE.md", help="(default: %(default)s)"
+        "--output", type=Path, metavar="TABLE.md", help="(default: ablation.md in --folder)"
     )
     parser.add_argument(
-        "--only", action="append", metavar="VARIANT", help="train this one, and write no page (repeatable)"
+        "--only", action="append", metavar="VARIANT", help="train this one, write no table (repeatable)"
     )
     parser.add_argument("--threads", type=bounded(int, 1, 256), help="CPU threads")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train and score each variant, write the page."""
-    from diffpose_ros.cli._ablation import load_variants, page, run_variant
+    from diffpose_ros.cli._ablation import load_plan, page, run_variant
     from diffpose_ros.data import benchmark
 
     console = Console()
-    output = None if args.only else writable(args.output)
-    variants = load_variants(args.config)
+    plan = load_plan(args.config)
+    folder = args.folder / args.config.stem
+    output = None if args.only else writable(args.output or folder / "ablation.md")
+    variants = plan.variants
     if args.only:
         names = [v.name for v in variants]
         for name in args.only:
@@ -57,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         title = f"{number}/{len(variants)} {variant.name}"
         with console.status(title) as status:
             outcome = run_variant(
-                variant, args.folder, sequences, data=args.data, threads=args.threads,
+                variant, folder, sequences, data=args.data, context=args.context, threads=args.threads,
                 note=lambda step, steps, t=title: status.update(f"{t}: step {step:,} of {steps:,}"),  # type: ignore[misc]
             )  # fmt: skip
         outcomes.append(outcome)
@@ -67,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if output is not None:
         try:
-            output.write_text(page(outcomes, frames=outcomes[0].scores.frames), encoding="utf-8")
+            output.write_text(page(plan, outcomes), encoding="utf-8")
         except OSError as error:
             raise InputError(f"{output}: cannot be written ({error.strerror})") from None
         console.print(str(output))

@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models", "list the models and backends that are here"),
     "bench": ("bench", "latency of each stage and of the whole"),
     "train": ("train", "train a lifter from a config"),
-    "ablate": ("ablate", "train without one part of the data at a time"),
+    "ablate": ("ablate", "train with one thing changed at a time"),
     "export": ("export", "a trained checkpoint to ONNX"),
     "build-engine": ("build_engine", "an ONNX model to a TensorRT engine"),
 }

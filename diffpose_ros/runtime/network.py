@@ -26,6 +26,13 @@ POSE_UNIT = 4.0
 """Poses enter networks in quarters of a metre, about unit size."""
 
 
+INITIAL = ("context", "standard")
+"""``context``: around the context encoder's answer, as wide as its own error (DiffPose's H_K).
+``standard``: one Gaussian around the hip, the same for all (the papers' comparison, Stand-Diff)."""
+
+STANDARD_WIDTH_M = 0.3
+
+
 @dataclass(frozen=True)
 class LifterNetworkConfig:
     """What a lifter is made of.
@@ -35,6 +42,7 @@ class LifterNetworkConfig:
         denoiser: the denoiser (its ``context`` width is worked out here).
         history: HPIM (StarPose), or ``None`` (DiffPose).
         schedule: the forward process.
+        initial: what H_K is, see :data:`INITIAL`.
         components: M of the mixture.
         hypotheses: N it is calibrated for.
         steps: DDIM steps.
@@ -45,10 +53,17 @@ class LifterNetworkConfig:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     history: HistoryConfig | None = None
     schedule: Schedule = field(default_factory=Schedule)
+    initial: str = "context"
     components: int = 5
     hypotheses: int = 5
     steps: int = 5
     guidance: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if self.initial not in INITIAL:
+            raise ConfigError(f"initial: expected {' or '.join(INITIAL)}, got '{self.initial}'")
+        if self.initial == "standard" and self.components != 1:
+            raise ConfigError(f"initial standard: expected 1 component, got {self.components}")
 
     @property
     def kind(self) -> str:
@@ -79,6 +94,7 @@ class LifterNetworkConfig:
                 denoiser=DenoiserConfig(**data["denoiser"]),
                 history=HistoryConfig(**history) if history else None,
                 schedule=Schedule(**data.get("schedule", {})),
+                initial=str(data.get("initial", "context")),
                 components=int(data.get("components", 5)),
                 hypotheses=int(data.get("hypotheses", 5)),
                 steps=int(data.get("steps", 5)),
@@ -128,6 +144,12 @@ class LifterNetwork(nn.Module):
         at = (torch.arange(hypotheses) + 0.5) / hypotheses
         edges = self.mixture_weight.cumsum(0)[:-1]
         return (at[:, None] > edges[None, :]).sum(dim=1)
+
+    def origin(self, pose: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """What residuals are relative to and divided by, each (..., 17, 3) m."""
+        if self.config.initial == "standard":
+            return torch.zeros_like(pose), torch.full_like(pose, STANDARD_WIDTH_M)
+        return pose, log_sigma.exp()
 
     def condition(
         self,
@@ -205,7 +227,7 @@ class LifterNetwork(nn.Module):
             previous if self.history is not None else None, has_previous, age,
         )  # fmt: skip
         embedded = self.denoiser.embed_condition(known)
-        centre, width = pose.unsqueeze(1), log_sigma.exp().unsqueeze(1)
+        centre, width = (t.unsqueeze(1) for t in self.origin(pose, log_sigma))
         given = self._guidance_inputs(inputs, has_previous)
         rays = self.guide.rays(given)
 

@@ -75,8 +75,9 @@ class DiffusionTask:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             known = self.context(batch["points"], batch["view"], batch["times_s"])
         feature, pose, log_sigma = (t.float() for t in known)
-        truth, width = batch["pose"], log_sigma.exp()
-        clean = ((truth - pose) / width).clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)
+        truth = batch["pose"]
+        centre, width = net.origin(pose, log_sigma)
+        clean = ((truth - centre) / width).clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)
         b, t = pose.shape[:2]
         k = torch.randint(1, len(self.alphas), (b,))
         # The first step decides most and every sampler takes it.
@@ -89,7 +90,7 @@ class DiffusionTask:
             past = self._history(batch, feature, pose, log_sigma, step)
             answer = self._answer(noisy, k, batch["points"], feature, pose, log_sigma, past)
         answer = answer.float()
-        result = pose + answer * width
+        result = centre + answer * width
         result = result - result[..., :1, :]
         error = result - truth
         turned = torch.matmul(error, batch["rotation"])
@@ -164,7 +165,8 @@ class DiffusionTask:
             for _ in range(1 + step % 2):
                 past = self._past(batch, answers, everyone)
                 clean = self._answer(start, last, batch["points"], feature, pose, log_sigma, past).float()
-                answers = pose + clean * log_sigma.exp()
+                centre, width = net.origin(pose, log_sigma)
+                answers = centre + clean * width
                 answers = answers - answers[..., :1, :]
             choice = torch.rand(b).view(b, 1, 1, 1)
             wander = torch.randn(b, 1, 17, 3) * 0.03
@@ -212,7 +214,14 @@ def measure_residuals(
 def fit_initial_distribution(
     network: LifterNetwork, library: MotionLibrary, synthesis: SynthesisConfig
 ) -> Mixture:
-    """EM on measured residuals; sets the network's mixture and returns it."""
+    """EM on measured residuals; sets the network's mixture and returns it.
+
+    The standard forward process (Stand-Diff) has nothing to fit.
+    """
+    if network.config.initial == "standard":
+        mixture = Mixture.standard()
+        network.set_mixture(mixture)
+        return mixture
     residuals = measure_residuals(network, library, synthesis)
     residuals[:, 0] = np.random.default_rng(0).normal(0, 0.1, residuals[:, 0].shape)
     mixture = fit_mixture(residuals, network.config.components)

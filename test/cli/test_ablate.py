@@ -9,7 +9,7 @@ import yaml
 pytest.importorskip("torch", reason="torch is not installed: training needs it")
 pytest.importorskip("safetensors", reason="safetensors is not installed: training needs it")
 
-from diffpose_ros.cli._ablation import load_variants
+from diffpose_ros.cli._ablation import load_plan
 from diffpose_ros.core import ConfigError
 
 BASE = {
@@ -26,7 +26,7 @@ def plan(tmp_path):
 
     def write(**content):
         change = {"synthesis": {"augment": {"mirror": False}}}
-        common = {"base": "base.yaml", "changes": {"optimiser": {"steps": 2}},
+        common = {"title": "Parts", "base": "base.yaml", "changes": {"optimiser": {"steps": 2}},
                   "variants": {"everything": None, "no mirroring": change}}  # fmt: skip
         path = tmp_path / "plan.yaml"
         path.write_text(yaml.safe_dump(common | content, sort_keys=False))
@@ -57,22 +57,42 @@ def files(tmp_path):
 
 def test_each_variant_is_trained_once_and_has_its_row(call, plan, files, tmp_path):
     words = ("ablate", plan(), "--data", files[0], "--benchmark", files[1],
-             "--folder", tmp_path / "runs", "--output", tmp_path / "page.md")  # fmt: skip
+             "--folder", tmp_path / "runs")  # fmt: skip
     alone = call(*words, "--only", "no mirroring")
     assert (alone.code, alone.err) == (0, "")
-    assert not (tmp_path / "page.md").exists()
-    before = (tmp_path / "runs/no-mirroring/log.jsonl").read_text()
+    table = tmp_path / "runs/plan/ablation.md"
+    assert not table.exists()
+    log = tmp_path / "runs/plan/no-mirroring/log.jsonl"
+    before = log.read_text()
     done = call(*words)
     assert (done.code, done.err) == (0, "")
-    assert (tmp_path / "runs/no-mirroring/log.jsonl").read_text() == before
-    rows = [r for r in (tmp_path / "page.md").read_text().splitlines() if r.startswith("| ")]
-    assert [r.split("|")[1].strip() for r in rows[2:]] == ["everything", "no mirroring"]
-    assert "60 frames" in (tmp_path / "page.md").read_text()
+    assert log.read_text() == before
+    lines = table.read_text().splitlines()
+    assert lines[0] == "## Parts"
+    rows = [r.split("|")[1].strip() for r in lines if r.startswith("| ")]
+    assert rows == ["variant", "---", "everything", "no mirroring"]
+
+
+def test_lifters_are_compared_as_they_run(call, plan, files, tmp_path):
+    pytest.importorskip("onnx", reason="onnx is not installed: export needs it")
+    context = ("ablate", plan(variants={"all": None}), "--data", files[0], "--benchmark", files[1])
+    assert call(*context, "--folder", tmp_path / "runs").code == 0
+    lifter = BASE | {"task": "diffpose", "model": {"denoiser": {"width": 16, "depth": 1}}}
+    (tmp_path / "lifter.yaml").write_text(yaml.safe_dump(lifter))
+    standard = {"model": {"initial": "standard", "components": 1}}
+    path = plan(base="lifter.yaml", variants={"DiffPose": None, "Stand-Diff": standard})
+    done = call("ablate", path, "--data", files[0], "--benchmark", files[1], "--folder", tmp_path / "runs",
+                "--context", tmp_path / "runs/plan/all/model.safetensors",
+                "--output", tmp_path / "table.md")  # fmt: skip
+    assert (done.code, done.err) == (0, "")
+    rows = [r for r in (tmp_path / "table.md").read_text().splitlines() if r.startswith("| ")]
+    assert "min-of-N MPJPE" in rows[0]
+    assert [r.split("|")[1].strip() for r in rows[2:]] == ["DiffPose", "Stand-Diff"]
 
 
 def test_a_change_reaches_its_leaf_and_nothing_else(plan):
     change = {"synthesis": {"rates_hz": {10.0: 1.0}}}
-    first, second = load_variants(plan(variants={"all": None, "slow": change}))
+    first, second = load_plan(plan(variants={"all": None, "slow": change})).variants
     assert first.config.optimiser.steps == second.config.optimiser.steps == 2
     assert second.config.synthesis.rates_hz == {10.0: 1.0}
     assert second.config.synthesis.augment == first.config.synthesis.augment
@@ -85,13 +105,13 @@ def test_a_change_reaches_its_leaf_and_nothing_else(plan):
         ({"variants": {}}, "expected 'base', 'variants'"),
         ({"variants": {"odd": {"synthesis": {"augment": {"mirorr": 1}}}}},
          "odd.synthesis.augment: unknown key"),
-        ({"variants": {"odd": {"task": "diffpose"}}}, "expected task context, got diffpose"),
+        ({"odd": 1}, "expected 'base', 'variants'"),
         ({"base": "gone.yaml"}, "gone.yaml: No such file"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_plan_is_named(plan, content, text):
     with pytest.raises(ConfigError, match=text):
-        load_variants(plan(**content))
+        load_plan(plan(**content))
 
 
 def test_an_unknown_variant_is_refused_with_those_there_are(call, plan, files):
