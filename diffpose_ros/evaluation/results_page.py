@@ -34,7 +34,7 @@ _SWEPT = {
 }  # fmt: skip
 _SWEEPS = {
     "hypotheses": ("Hypotheses, N", "N", "The noise of all N is whitened together, so even few "
-                   "hypotheses have the right mean; N = 1 is the mean itself and has no spread."),
+                   "hypotheses have the right mean. N = 1 has no spread; a deadline leaves 2."),
     "steps": ("DDIM steps", "steps", "The graphs as shipped, K = 50."),
     "window": ("Context window, L", "L", "Frames that the context encoder remembers per block; it was "
                "trained with {window}."),
@@ -59,6 +59,8 @@ def page(results: Results, plots: Mapping[str, str]) -> str:
         "frame, ACC-ERR per frame². The shares are percent.", "",
         "## Overall", "", *_overall(results), "",
         "## Does the papers' order hold?", "", *order(results.overall), "",
+        "The same ladder around a frame-based context encoder, and what each part of data and lifters is "
+        "worth in training: [ablation.md](ablation.md).", "",
         "## Uncertainty and position", "",
         "How often a coordinate's truth lies within one and two sigma of the covariance (a calibrated "
         "normal distribution: 68.3 and 95.4), and the error of the absolute root. **Min-of-N** chooses "

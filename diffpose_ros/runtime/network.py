@@ -32,6 +32,9 @@ INITIAL = ("context", "standard")
 
 STANDARD_WIDTH_M = 0.3
 
+FEWER_STEPS = (2, 1)
+"""The samplers for a missed deadline; each has a calibration of its own."""
+
 
 @dataclass(frozen=True)
 class LifterNetworkConfig:
@@ -129,15 +132,22 @@ class LifterNetwork(nn.Module):
         self.register_buffer("mixture_weight", torch.full((m,), 1.0 / m))
         self.register_buffer("mixture_mean", torch.zeros(m, 17, 3))
         self.register_buffer("mixture_std", torch.ones(m, 17, 3))
-        # Calibration on held-out training views: covariance = scale^2 * spread + floor^2.
-        self.register_buffer("covariance_scale", torch.ones(17, 3))
-        self.register_buffer("covariance_floor", torch.full((17, 3), 1e-3))
+        # Calibration on held-out training views: covariance = scale^2 * spread + floor^2, for the
+        # configured steps and for each of FEWER_STEPS.
+        rows = 1 + len(FEWER_STEPS)
+        self.register_buffer("covariance_scale", torch.ones(rows, 17, 3))
+        self.register_buffer("covariance_floor", torch.full((rows, 17, 3), 1e-3))
 
     def set_mixture(self, mixture: Mixture) -> None:
         """Use a fitted mixture; its components must be as many as the configuration says."""
         self.mixture_weight.copy_(torch.from_numpy(mixture.weight))
         self.mixture_mean.copy_(torch.from_numpy(mixture.mean))
         self.mixture_std.copy_(torch.from_numpy(mixture.std))
+
+    def calibration(self, steps: int) -> int:
+        """Row of the covariance's calibration for a sampler of so many steps."""
+        own = steps in FEWER_STEPS and steps != self.config.steps
+        return 1 + FEWER_STEPS.index(steps) if own else 0
 
     def component(self, hypotheses: int) -> Tensor:
         """Mixture component of each hypothesis (N,), stratified by weight (see ``Mixture.assign``)."""
@@ -251,7 +261,8 @@ class LifterNetwork(nn.Module):
         clean = sample_ddim(denoise, start, mean, self.alphas, visit, guide, keep_centre=True)
         samples = centre + clean * width
         samples = samples - samples[..., :1, :]
-        return self._summarise(samples), new_context, new_history
+        row = self.calibration(len(visit) - 1)
+        return self._summarise(samples, row), new_context, new_history
 
     def _guidance_inputs(self, inputs: dict[str, Tensor], has_previous: Tensor) -> GuidanceInputs:
         # The apparent size undoes the division in ``points``; view[2] is its logarithm plus 2.
@@ -266,9 +277,9 @@ class LifterNetwork(nn.Module):
             has_bones=(bones[:, :1] > 0).to(bones.dtype).unsqueeze(1),
         )
 
-    def _summarise(self, samples: Tensor) -> dict[str, Tensor]:
+    def _summarise(self, samples: Tensor, row: int) -> dict[str, Tensor]:
         mean = samples.mean(dim=1)
-        off = (samples - mean.unsqueeze(1)) * self.covariance_scale
+        off = (samples - mean.unsqueeze(1)) * self.covariance_scale[row]
         spread = torch.matmul(off.permute(0, 2, 3, 1), off.permute(0, 2, 1, 3)) / samples.shape[1]
-        floor = self.covariance_floor.square().unsqueeze(-1) * torch.eye(3)
+        floor = self.covariance_floor[row].square().unsqueeze(-1) * torch.eye(3)
         return {"mean": mean, "covariance": spread + floor, "hypotheses": samples}

@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from diffpose_ros.data.noise import NoiseConfig
 from diffpose_ros.data.synthesis import MotionLibrary, SynthesisConfig, make_batch
 from diffpose_ros.data.virtual_camera import CameraConfig
+from diffpose_ros.diffusion.schedules import ddim_steps
 from diffpose_ros.runtime.export import export_onnx
-from diffpose_ros.runtime.network import LifterNetwork
+from diffpose_ros.runtime.network import FEWER_STEPS, LifterNetwork
 from diffpose_ros.training.loop import to_tensors
 from diffpose_ros.training.rollout import rollout
 
@@ -29,7 +30,6 @@ CALIBRATION_NOISE = NoiseConfig(
 
 CALIBRATION_CAMERA = CameraConfig(distance=(2.5, 8.0), height=(0.8, 2.2), off_centre=0.5)
 
-STEP_VARIANTS = (2, 1)
 MOST_SCALE = 30.0
 """A spread that falls short by more than this is no measure of the error."""
 
@@ -68,17 +68,30 @@ def held_out(
 def calibrate(
     network: LifterNetwork, batches: list[dict[str, torch.Tensor]], *, target: float = 0.683
 ) -> Calibration:
-    """Scale each joint's covariance so that ``target`` of the truth lies within one sigma.
+    """Scale each joint's covariance so that ``target`` of the truth lies within one sigma, for the
+    configured steps and for those of :data:`~diffpose_ros.runtime.network.FEWER_STEPS`.
 
     Variance is scale^2 * spread of the hypotheses + floor^2, both per joint and coordinate; the
     floor is a quarter of the typical error, the scale is found by bisection. Where no scale up to
     :data:`MOST_SCALE` covers enough, the floor is the typical error itself.
     """
-    network.covariance_scale.fill_(1.0)
-    network.covariance_floor.fill_(1e-4)
+    whole = _calibrate(network, batches, network.config.steps, target)
+    for steps in FEWER_STEPS:
+        if network.calibration(steps):
+            _calibrate(network, batches, steps, target)
+    return whole
+
+
+def _calibrate(
+    network: LifterNetwork, batches: list[dict[str, torch.Tensor]], steps: int, target: float
+) -> Calibration:
+    row = network.calibration(steps)
+    network.covariance_scale[row] = 1.0
+    network.covariance_floor[row] = 1e-4
     errors, spreads = [], []
+    visit = tuple(ddim_steps(network.config.schedule.diffusion_steps, steps))
     for batch in batches:
-        out = rollout(network, batch)
+        out = rollout(network, batch, steps=visit)
         skip = min(15, batch["pose"].shape[1] // 2)
         errors.append((out.mean - batch["pose"])[:, skip:].flatten(0, 1))
         spreads.append(torch.diagonal(out.covariance, dim1=-2, dim2=-1)[:, skip:].flatten(0, 1))
@@ -98,8 +111,8 @@ def calibrate(
     floor = torch.where(poor, error.quantile(target, dim=0), floor)
     scale = torch.where(poor, torch.zeros(()), scale)
     scale[0], floor[0] = 1.0, 1e-3
-    network.covariance_scale.copy_(scale)
-    network.covariance_floor.copy_(floor)
+    network.covariance_scale[row] = scale
+    network.covariance_floor[row] = floor
     after = (error.square() <= scale.square() * spread + floor.square())[:, 1:].float().mean()
     return Calibration(
         1000 * float(torch.cat(errors).norm(dim=-1).mean()), float(before), float(after)
@@ -129,6 +142,6 @@ def write_model(network: LifterNetwork, folder: Path, *, name: str, card: str) -
     text = folder / "MODEL_CARD.md"
     text.write_text(card)
     files = [weights, config, text, export_onnx(network, folder / "model.onnx", name=name)]
-    for steps in STEP_VARIANTS:
+    for steps in FEWER_STEPS:
         files.append(export_onnx(network, folder / f"model_{steps}.onnx", name=name, steps=steps))
     return files

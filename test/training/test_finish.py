@@ -16,6 +16,7 @@ from small_network import small_network
 from diffpose_ros.core import ModelError
 from diffpose_ros.data.synthesis import SynthesisConfig
 from diffpose_ros.runtime.checkpoint import load_network
+from diffpose_ros.runtime.network import FEWER_STEPS
 from diffpose_ros.runtime.spec import read_spec
 from diffpose_ros.training.card import model_card, time_spent
 from diffpose_ros.training.choose_guidance import SHAKING, SPEED, choose_guidance
@@ -31,12 +32,14 @@ def views(library):
     )
 
 
-def coverage(network, batches) -> float:
+def coverage(network, batches, steps: int = 5) -> float:
+    from diffpose_ros.diffusion.schedules import ddim_steps
     from diffpose_ros.training.rollout import rollout
 
     inside = []
+    visit = tuple(ddim_steps(network.config.schedule.diffusion_steps, steps))
     for batch in batches:
-        out = rollout(network, batch)
+        out = rollout(network, batch, steps=visit)
         sigma = torch.diagonal(out.covariance, dim1=-2, dim2=-1).sqrt()
         inside.append(((out.mean - batch["pose"]).abs() <= sigma)[:, 6:, 1:].float())
     return float(torch.cat(inside).mean())
@@ -50,6 +53,15 @@ def test_calibration_brings_the_covariance_to_one_sigma(views) -> None:
     assert coverage(network, views[0]) == pytest.approx(result.coverage_after, abs=0.01)
     assert coverage(network, views[1]) == pytest.approx(0.683, abs=0.15)
     assert result.mpjpe_mm > 0
+
+
+def test_samplers_with_fewer_steps_are_calibrated_for_themselves(views) -> None:
+    network = small_network()
+    calibrate(network, views[0])
+    for steps in FEWER_STEPS:
+        assert network.calibration(steps) > 0
+        assert coverage(network, views[0], steps) == pytest.approx(0.683, abs=0.05)
+    assert network.calibration(5) == network.calibration(3) == 0
 
 
 def test_held_out_views_repeat_and_are_not_training_views(library) -> None:
