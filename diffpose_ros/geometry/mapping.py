@@ -32,6 +32,13 @@ _SOURCES: dict[int, tuple[str, ...]] = {
     16: ("right_wrist",),
 }
 
+_FOUR = {t: [COCO17.index(n) for n in names] * (4 // len(names)) for t, names in _SOURCES.items()}
+_FOUR |= {17 + k: [joint] * 4 for k, joint in enumerate(FACE)}
+_GATHER = np.array([_FOUR.get(t, [0] * 4) for t in range(NUM_POINTS)])
+"""(21, 4) COCO joints whose mean each point is, repeated to four."""
+
+_MAPPED = np.array([float(t in _FOUR) for t in range(NUM_POINTS)])
+
 
 def coco_to_points(
     xy: NDArray[np.floating], score: NDArray[np.floating]
@@ -50,14 +57,6 @@ def coco_to_points(
     """
     xy = np.asarray(xy, dtype=np.float64)
     score = np.asarray(score, dtype=np.float64)
-    out = np.zeros((*xy.shape[:-2], NUM_POINTS, 2))
-    conf = np.zeros((*xy.shape[:-2], NUM_POINTS))
-    for target, names in _SOURCES.items():
-        index = [COCO17.index(n) for n in names]
-        out[..., target, :] = xy[..., index, :].mean(axis=-2)
-        conf[..., target] = score[..., index].min(axis=-1)
-    for k, index_face in enumerate(FACE):
-        out[..., 17 + k, :] = xy[..., index_face, :]
-        conf[..., 17 + k] = score[..., index_face]
-    out[conf <= 0] = 0.0
-    return out, conf
+    conf = score[..., _GATHER].min(axis=-1) * _MAPPED
+    out = xy[..., _GATHER, :].mean(axis=-2)
+    return np.where(conf[..., None] > 0, out, 0.0), conf

@@ -70,15 +70,13 @@ def root_translation(
     pose = np.where(usable[..., None], pose, 0.0)
 
     robust = w
-    t, ok = _solve(pose, ray, robust)
+    known = pose[..., :2] - ray * pose[..., 2:]
+    t, ok = _solve(known, ray, robust)
     for _ in range(rounds):
-        size = np.linalg.norm(_residual(pose, ray, t), axis=-1)  # (P, J) tangent units
-        spread = np.array(
-            [np.median(s[u]) if u.any() else 0.0 for s, u in zip(size, usable, strict=True)]
-        )
-        limit = np.maximum(HUBER * 1.2 * spread, tangent_noise)[:, None]
+        size = np.sqrt((_residual(pose, ray, t) ** 2).sum(-1))  # (P, J) tangent units
+        limit = np.maximum(HUBER * 1.2 * _median(size, usable), tangent_noise)[:, None]
         robust = w * np.minimum(1.0, limit / np.maximum(size, 1e-12))
-        t, ok = _solve(pose, ray, robust)
+        t, ok = _solve(known, ray, robust)
     covariance = _covariance(pose, ray, robust, t, tangent_noise, scale_noise)
     ok &= usable.sum(-1) >= MIN_JOINTS
     # Every joint that was seen lies in front of the camera.
@@ -89,31 +87,37 @@ def root_translation(
     return t, covariance
 
 
+def _median(value: NDArray, usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(P,) median over the usable joints of (P, J); 0 where there are none."""
+    count = usable.sum(-1)
+    ordered = np.sort(np.where(usable, value, np.inf), axis=-1)
+    row = np.arange(len(value))
+    low = ordered[row, np.maximum(count - 1, 0) // 2]
+    return np.where(count > 0, 0.5 * (low + ordered[row, np.minimum(count // 2, value.shape[1] - 1)]), 0.0)
+
+
 def _normal(ray: NDArray, w: NDArray) -> NDArray[np.float64]:
     """(P, 3, 3) normal matrix of the equations in T."""
-    u, v = ray[..., 0], ray[..., 1]
-    zero = np.zeros_like(u)
-    rows_x = np.stack([-np.ones_like(u), zero, u], axis=-1)
-    rows_y = np.stack([zero, -np.ones_like(v), v], axis=-1)
-    rows = np.concatenate([rows_x, rows_y], axis=1)
-    return np.einsum("pj,pja,pjb->pab", np.concatenate([w, w], axis=1), rows, rows)
+    out = np.zeros((len(w), 3, 3))
+    weighted = w[..., None] * ray
+    out[:, 0, 0] = out[:, 1, 1] = w.sum(-1)
+    out[:, :2, 2] = out[:, 2, :2] = -weighted.sum(1)
+    out[:, 2, 2] = (weighted * ray).sum((1, 2))
+    return out
 
 
 def _solve(
-    pose: NDArray, ray: NDArray, w: NDArray
+    known: NDArray, ray: NDArray, w: NDArray
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    u, v = ray[..., 0], ray[..., 1]
-    bx = pose[..., 0] - u * pose[..., 2]
-    by = pose[..., 1] - v * pose[..., 2]
-    right = np.stack([-(w * bx).sum(-1), -(w * by).sum(-1), (w * (u * bx + v * by)).sum(-1)], -1)
-    matrix = _normal(ray, w)
-    total = np.maximum(w.sum(-1), 1e-12)
-    # The pivot that remains for T_z is the weighted variance of the rays.
-    mean = (w[..., None] * ray).sum(1) / total[:, None]
-    variance = (w[..., None] * (ray - mean[:, None]) ** 2).sum((1, 2)) / total
+    """Weighted least squares of ``known = ray T_z - (T_x, T_y)``: T_z is the slope of ``known`` over
+    the rays, T_x and T_y follow from the means."""
+    share = (w / np.maximum(w.sum(-1, keepdims=True), 1e-12))[..., None]
+    mean, offset = (share * ray).sum(1), (share * known).sum(1)
+    spread = share * (ray - mean[:, None])
+    variance = (spread * ray).sum((1, 2))
     ok = variance > 1e-10
-    safe = np.where(ok[:, None, None], matrix, np.eye(3))
-    return np.linalg.solve(safe, right[..., None])[..., 0], ok
+    z = (spread * known).sum((1, 2)) / np.where(ok, variance, 1.0)
+    return np.concatenate([mean * z[:, None] - offset, z[:, None]], axis=1), ok
 
 
 def _residual(pose: NDArray, ray: NDArray, t: NDArray) -> NDArray[np.float64]:

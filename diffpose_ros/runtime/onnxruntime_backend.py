@@ -72,8 +72,6 @@ class OnnxRuntimeBackend:
         settings.inter_op_num_threads = 1
         settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Memory patterns are kept per input shape; the number of people changes all the time.
-        settings.enable_mem_pattern = False
         settings.log_severity_level = 3
         providers = [wanted] if options.provider == "cpu" else [wanted, _PROVIDERS["cpu"]]
         try:
