@@ -119,6 +119,7 @@ class LifterNetwork(nn.Module):
     mixture_std: Tensor
     covariance_scale: Tensor
     covariance_floor: Tensor
+    covariance_few: Tensor
 
     def __init__(self, config: LifterNetworkConfig) -> None:
         super().__init__()
@@ -137,6 +138,8 @@ class LifterNetwork(nn.Module):
         rows = 1 + len(FEWER_STEPS)
         self.register_buffer("covariance_scale", torch.ones(rows, 17, 3))
         self.register_buffer("covariance_floor", torch.full((rows, 17, 3), 1e-3))
+        # Few hypotheses say less of their own spread: a factor on every sigma for N = 0, 1, ...
+        self.register_buffer("covariance_few", torch.ones(config.hypotheses + 1))
 
     def set_mixture(self, mixture: Mixture) -> None:
         """Use a fitted mixture; its components must be as many as the configuration says."""
@@ -255,14 +258,15 @@ class LifterNetwork(nn.Module):
         spread = self.mixture_std[which] * noise
         # Components differ in width, so noise of zero mean is no longer that once scaled; what is
         # left would push the mean of few hypotheses the same way in every frame. One has no mean.
-        rows = torch.ones_like(noise[:1, :, :1, :1]).sum(dim=1, keepdim=True)
-        several = (rows - 1.0).clamp(max=1.0)
+        count = torch.ones_like(noise[0, :, 0, 0]).sum()
+        several = (count - 1.0).clamp(max=1.0)
         start = mean + spread - spread.mean(dim=1, keepdim=True) * several
         clean = sample_ddim(denoise, start, mean, self.alphas, visit, guide, keep_centre=True)
         samples = centre + clean * width
         samples = samples - samples[..., :1, :]
         row = self.calibration(len(visit) - 1)
-        return self._summarise(samples, row), new_context, new_history
+        few = self.covariance_few[count.clamp(max=float(self.config.hypotheses)).long()]
+        return self._summarise(samples, row, few), new_context, new_history
 
     def _guidance_inputs(self, inputs: dict[str, Tensor], has_previous: Tensor) -> GuidanceInputs:
         # The apparent size undoes the division in ``points``; view[2] is its logarithm plus 2.
@@ -277,9 +281,10 @@ class LifterNetwork(nn.Module):
             has_bones=(bones[:, :1] > 0).to(bones.dtype).unsqueeze(1),
         )
 
-    def _summarise(self, samples: Tensor, row: int) -> dict[str, Tensor]:
+    def _summarise(self, samples: Tensor, row: int, few: Tensor) -> dict[str, Tensor]:
         mean = samples.mean(dim=1)
         off = (samples - mean.unsqueeze(1)) * self.covariance_scale[row]
         spread = torch.matmul(off.permute(0, 2, 3, 1), off.permute(0, 2, 1, 3)) / samples.shape[1]
         floor = self.covariance_floor[row].square().unsqueeze(-1) * torch.eye(3)
-        return {"mean": mean, "covariance": spread + floor, "hypotheses": samples}
+        covariance = (spread + floor) * few.square()
+        return {"mean": mean, "covariance": covariance, "hypotheses": samples}

@@ -69,17 +69,34 @@ def calibrate(
     network: LifterNetwork, batches: list[dict[str, torch.Tensor]], *, target: float = 0.683
 ) -> Calibration:
     """Scale each joint's covariance so that ``target`` of the truth lies within one sigma, for the
-    configured steps and for those of :data:`~diffpose_ros.runtime.network.FEWER_STEPS`.
+    configured steps and for those of :data:`~diffpose_ros.runtime.network.FEWER_STEPS`; then find the
+    factor on all sigmas for each smaller number of hypotheses.
 
     Variance is scale^2 * spread of the hypotheses + floor^2, both per joint and coordinate; the
     floor is a quarter of the typical error, the scale is found by bisection. Where no scale up to
     :data:`MOST_SCALE` covers enough, the floor is the typical error itself.
     """
+    network.covariance_few.fill_(1.0)
     whole = _calibrate(network, batches, network.config.steps, target)
     for steps in FEWER_STEPS:
         if network.calibration(steps):
             _calibrate(network, batches, steps, target)
+    for hypotheses in range(1, network.config.hypotheses):
+        network.covariance_few[hypotheses] = _inflation(network, batches, hypotheses, target)
     return whole
+
+
+def _inflation(
+    network: LifterNetwork, batches: list[dict[str, torch.Tensor]], hypotheses: int, target: float
+) -> float:
+    """The factor on sigma with which ``hypotheses`` cover as much as all do."""
+    ratios = []
+    for batch in batches:
+        out = rollout(network, batch, hypotheses=hypotheses)
+        skip = min(15, batch["pose"].shape[1] // 2)
+        sigma = torch.diagonal(out.covariance, dim1=-2, dim2=-1).sqrt()
+        ratios.append(((out.mean - batch["pose"]).abs() / sigma)[:, skip:, 1:].flatten())
+    return float(np.quantile(torch.cat(ratios).numpy(), target))
 
 
 def _calibrate(

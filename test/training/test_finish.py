@@ -32,14 +32,14 @@ def views(library):
     )
 
 
-def coverage(network, batches, steps: int = 5) -> float:
+def coverage(network, batches, steps: int = 5, hypotheses: int = 5) -> float:
     from diffpose_ros.diffusion.schedules import ddim_steps
     from diffpose_ros.training.rollout import rollout
 
     inside = []
     visit = tuple(ddim_steps(network.config.schedule.diffusion_steps, steps))
     for batch in batches:
-        out = rollout(network, batch, steps=visit)
+        out = rollout(network, batch, steps=visit, hypotheses=hypotheses)
         sigma = torch.diagonal(out.covariance, dim1=-2, dim2=-1).sqrt()
         inside.append(((out.mean - batch["pose"]).abs() <= sigma)[:, 6:, 1:].float())
     return float(torch.cat(inside).mean())
@@ -62,6 +62,14 @@ def test_samplers_with_fewer_steps_are_calibrated_for_themselves(views) -> None:
         assert network.calibration(steps) > 0
         assert coverage(network, views[0], steps) == pytest.approx(0.683, abs=0.05)
     assert network.calibration(5) == network.calibration(3) == 0
+
+
+@pytest.mark.parametrize("hypotheses", [1, 2, 3])
+def test_few_hypotheses_do_not_promise_more_than_many(views, hypotheses: int) -> None:
+    network = small_network()
+    calibrate(network, views[0])
+    assert coverage(network, views[0], hypotheses=hypotheses) == pytest.approx(0.683, abs=0.05)
+    assert coverage(network, views[0], hypotheses=5) == pytest.approx(0.683, abs=0.05)
 
 
 def test_held_out_views_repeat_and_are_not_training_views(library) -> None:
