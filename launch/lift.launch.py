@@ -36,7 +36,7 @@ ARGUMENTS = [
         "compressed",
         default_value="",
         choices=["", *BOOLS],
-        description="Read compressed images; empty: as configured.",
+        description="Read compressed images; empty: as configured, and with video: true.",
     ),
     DeclareLaunchArgument(
         "detector",
@@ -122,10 +122,14 @@ def generate_launch_description() -> LaunchDescription:
 def pipeline(context: LaunchContext) -> list[LifecycleNode]:
     """The three nodes, with the parameters that were asked for."""
     get = context.launch_configurations.__getitem__
+    if get("video") and not get("compressed"):
+        # Between processes most raw images of this size are lost on their way; JPEGs arrive.
+        context.launch_configurations["compressed"] = "both"
+    transports = {"true": "compressed", "both": "compressed", "false": "raw"}
     keypoints = {
         "detector": (get("detector"), str),
         "model": (get("detector_model"), str),
-        "transport": ({"true": "compressed", "false": "raw"}.get(get("compressed"), ""), str),
+        "transport": (transports.get(get("compressed"), ""), str),
     }
     lifter = {
         "model": (get("model"), str),

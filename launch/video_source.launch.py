@@ -26,8 +26,8 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "compressed",
         default_value="",
-        choices=BOOLS,
-        description="Publish compressed images instead of raw ones; empty: as configured.",
+        choices=[*BOOLS, "both"],
+        description="Publish compressed images instead of raw ones, or both; empty: as configured.",
     ),
     DeclareLaunchArgument("namespace", default_value="diffpose", description="Namespace."),
     DeclareLaunchArgument("image", default_value="image_raw", description="Image topic."),
@@ -60,8 +60,8 @@ def video_source(context: LaunchContext) -> list[LifecycleNode]:
         "source": (get("video"), str),
         "camera_file": (get("camera_file"), str),
         "loop": (get("loop"), bool),
-        "compressed": (get("compressed"), bool),
-        "raw": ({"true": "false", "false": "true"}.get(get("compressed"), ""), bool),
+        "compressed": ({"both": "true"}.get(get("compressed"), get("compressed")), bool),
+        "raw": ({"true": "false", "false": "true", "both": "true"}.get(get("compressed"), ""), bool),
     }
     values = {
         k: ParameterValue(TextSubstitution(text=v), value_type=t)
