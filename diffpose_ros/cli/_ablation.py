@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from diffpose_ros.core import ConfigError
 from diffpose_ros.data import benchmark
 from diffpose_ros.evaluation import report
@@ -23,7 +21,7 @@ from diffpose_ros.lifting import Lifter, LifterConfig
 from diffpose_ros.models.context_encoder import ContextEncoder
 from diffpose_ros.runtime.compact import round_weights
 from diffpose_ros.training.build import Job, build, load_into
-from diffpose_ros.training.config import TrainingConfig, from_mapping
+from diffpose_ros.training.config import TrainingConfig, from_mapping, read_yaml
 from diffpose_ros.training.finish import calibrate, held_out, write_model
 
 SLOW_HZ = 10.0
@@ -67,7 +65,7 @@ def load_plan(path: str | Path) -> Plan:
         ConfigError: unreadable, or a variant is no valid configuration.
     """
     path = Path(path)
-    content = _mapping(path)
+    content = read_yaml(path)
     unknown = set(content) - {"title", "about", "base", "changes", "variants"}
     if unknown or "base" not in content or not content.get("variants"):
         raise ConfigError(
@@ -77,7 +75,7 @@ def load_plan(path: str | Path) -> Plan:
     variants = []
     for name, change in content["variants"].items():
         own = dict(change or {})
-        base = _mapping(path.parent / own.pop("base", content["base"]))
+        base = read_yaml(path.parent / own.pop("base", content["base"]))
         merged = _merged(_merged(base, content.get("changes") or {}), own)
         variants.append(Variant(str(name), from_mapping(TrainingConfig, merged, str(name))))
     return Plan(str(content.get("title", "Ablation")), str(content.get("about", "")).strip(), variants)
@@ -194,18 +192,6 @@ def _row(cells: Sequence[str]) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML ({error})") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected a mapping")
-    return content
 
 
 def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -127,6 +127,15 @@ def load(path: str | Path) -> TrainingConfig:
     Raises:
         ConfigError: the file is missing, is not YAML, or says something that is not understood.
     """
+    return from_mapping(TrainingConfig, read_yaml(path))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds something else.
+    """
     try:
         content = yaml.safe_load(Path(path).read_text())
     except OSError as error:
@@ -135,4 +144,4 @@ def load(path: str | Path) -> TrainingConfig:
         raise ConfigError(f"training configuration {path}: not YAML ({error})") from error
     if not isinstance(content, dict):
         raise ConfigError(f"training configuration {path}: expected a mapping")
-    return from_mapping(TrainingConfig, content)
+    return content

@@ -13,16 +13,6 @@ from diffpose_ros.core import Camera, People2D, TrackState
 from diffpose_ros.lifting import Lifter, LifterConfig
 
 
-@pytest.fixture
-def mocap(tmp_path):
-    rng = np.random.default_rng(0)
-    body = rng.uniform([-0.3, 0, -0.2], [0.3, 1.7, 0.2], (17, 3))
-    sway = 0.1 * np.sin(np.arange(60)[:, None, None] / 8 + rng.uniform(0, 6, (17, 3)))
-    clip = (body + sway).astype(np.float32)
-    np.savez(tmp_path / "mocap.npz", h36m17=clip, coco17=clip, offsets=np.array([0, 60]), fps=30.0)
-    return tmp_path / "mocap.npz"
-
-
 def write(path, mocap, **content):
     common = {
         "data": str(mocap), "output": str(path.with_suffix("")), "synthesis": {"frames": 8},

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -82,6 +85,68 @@ def test_a_launch_file_loads(path: Path) -> None:
     description = get_launch_description_from_python_launch_file(str(path))
     names = {argument.name for argument in description.get_launch_arguments()}
     assert set(declared(path)) <= names
+
+
+class Anything:
+    """Stands in for whatever a launch file imports, and remembers how it was called."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.args, self.kwargs = args, kwargs
+
+
+@pytest.fixture
+def launch_file(monkeypatch):
+    """Loads a launch file without ROS."""
+
+    def load(name: str) -> ModuleType:
+        tree = ast.parse((LAUNCH / name).read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("launch"):
+                module = ModuleType(str(node.module))
+                for alias in node.names:
+                    setattr(module, alias.name, Anything)
+                monkeypatch.setitem(sys.modules, str(node.module), module)
+        spec = importlib.util.spec_from_file_location("launch_file", LAUNCH / name)
+        assert spec is not None and spec.loader is not None
+        loaded = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loaded)
+        return loaded
+
+    return load
+
+
+def parameters(node: Anything) -> dict[str, str]:
+    """Parameter -> text, of a node that was made."""
+    found = {}
+    for given in node.kwargs["parameters"]:
+        for name, value in given.items():
+            found[name] = value.args[0].kwargs["text"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("video", "asked", "read", "raw", "compressed"),
+    [
+        ("walk.mp4", "", "compressed", "true", "true"),
+        ("walk.mp4", "false", "raw", "true", "false"),
+        ("walk.mp4", "true", "compressed", "false", "true"),
+        ("", "", None, None, None),
+        ("", "true", "compressed", None, None),
+    ],
+)
+def test_what_the_video_publishes_is_what_the_detector_reads(
+    launch_file, video: str, asked: str, read: str | None, raw: str | None, compressed: str | None
+) -> None:
+    values = {name: "" for path in FILES for name in declared(path)}
+    context = Anything()
+    context.launch_configurations = {**values, "video": video, "compressed": asked}  # type: ignore[attr-defined]
+    nodes = {n.kwargs["name"]: n for n in launch_file("lift.launch.py").pipeline(context)}
+    assert parameters(nodes["keypoints"]).get("transport") == read
+    if video:  # the included file sees what the including one decided
+        (source,) = launch_file("video_source.launch.py").video_source(context)
+        assert parameters(source)["source"] == video
+        assert parameters(source)["raw"] == raw
+        assert parameters(source)["compressed"] == compressed
 
 
 def topics(value: Any) -> set[str]:

@@ -7,8 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: training needs it")
 
-from diffpose_ros.core import ModelError
+from diffpose_ros.core import ConfigError, ModelError
 from diffpose_ros.data.augment import rotation_from_vector
+from diffpose_ros.runtime.network import LifterNetworkConfig
 from diffpose_ros.training.build import build
 from diffpose_ros.training.config import TrainingConfig, from_mapping
 from diffpose_ros.training.diffusion import DiffusionTask, into_next_view
@@ -97,3 +98,28 @@ def test_poses_are_carried_into_the_next_frames_view() -> None:
             for j in (0, 5, 16):
                 real = np.linalg.inv(turn[b, t]) @ pose[b, t, j]
                 assert moved[b, t, j] == pytest.approx(turn[b, t + 1] @ real, abs=1e-9)
+
+
+def test_the_standard_process_starts_around_the_hip_and_not_around_the_context(plan) -> None:
+    list(run(plan("context", steps=3)).trainer.run())
+    content = plan("diffpose")
+    content["model"] |= {"initial": "standard", "components": 1}
+    net = run(content).lifter
+    pose, log_sigma = torch.randn(2, 17, 3), torch.randn(2, 17, 3)
+    centre, width = net.origin(pose, log_sigma)
+    assert not centre.any()
+    assert width.unique().numel() == 1
+    assert not net.mixture_mean.any()
+    assert (net.mixture_std == 1).all()
+    usual = run(plan("diffpose")).lifter
+    assert torch.equal(usual.origin(pose, log_sigma)[0], pose)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [({"initial": "heatmap"}, "expected context or standard"),
+     ({"initial": "standard"}, "expected 1 component, got 5")],
+)  # fmt: skip
+def test_an_initial_distribution_that_does_not_exist_is_refused(change, text) -> None:
+    with pytest.raises(ConfigError, match=text):
+        LifterNetworkConfig(**change)

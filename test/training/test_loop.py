@@ -23,13 +23,17 @@ def job(content: dict, output: Path):
     return build(from_mapping(TrainingConfig, content | {"output": str(output)}))
 
 
-def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(plan, tmp_path) -> None:
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(
+    plan, tmp_path, optimiser: str
+) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert [p.step for p in job(plan(), whole).trainer.run()] == [1, 2, 3, 4, 5, 6]
-    for progress in job(plan(), parts).trainer.run():
+    content = plan(optimiser=optimiser)
+    assert [p.step for p in job(content, whole).trainer.run()] == [1, 2, 3, 4, 5, 6]
+    for progress in job(content, parts).trainer.run():
         if progress.step == 3:
             break
-    resumed = job(plan(), parts).trainer
+    resumed = job(content, parts).trainer
     assert resumed.step == 3
     assert [p.step for p in resumed.run()] == [4, 5, 6]
     for name in ("model", "resume"):
@@ -38,6 +42,17 @@ def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(plan, tmp_p
         assert expected.keys() == found.keys()
         for key, tensor in expected.items():
             assert torch.equal(tensor, found[key]), key
+
+
+def test_muon_moves_the_blocks_matrices_and_adamw_all_the_rest(plan, tmp_path) -> None:
+    trainer = job(plan(optimiser="muon"), tmp_path / "run").trainer
+    adamw, muon = trainer.optimisers
+    moved = [[p for g in o.param_groups for p in g["params"]] for o in (adamw, muon)]
+    names = {id(p): n for n, p in trainer.trainable.items()}
+    assert sorted(names[id(p)] for m in moved for p in m) == sorted(trainer.trainable)
+    assert all(p.dim() == 2 and names[id(p)].startswith("blocks.") for p in moved[1])
+    assert "blocks.0.mlp.up.weight" in {names[id(p)] for p in moved[1]}
+    assert "embed.weight" in {names[id(p)] for p in moved[0]}
 
 
 def test_another_seed_is_another_run(plan, tmp_path) -> None:

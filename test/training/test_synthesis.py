@@ -137,6 +137,14 @@ def test_a_worse_detector_is_worse(library: MotionLibrary) -> None:
     assert errors[1] > 2 * errors[0]
 
 
+def test_a_long_batch_holds_as_many_frames_in_fewer_segments(library: MotionLibrary) -> None:
+    config = SynthesisConfig(frames=8, long_frames=32, long_share=1.0)
+    batch = make_batch(library, 12, np.random.default_rng(0), config)
+    assert batch.points.shape[:2] == (3, 32)
+    short = make_batch(library, 12, np.random.default_rng(0), dataclasses.replace(config, long_share=0.0))
+    assert short.points.shape[:2] == (12, 8)
+
+
 def test_time_grids_increase() -> None:
     for seed in range(20):
         times = time_grid(SynthesisConfig(), np.random.default_rng(seed))
