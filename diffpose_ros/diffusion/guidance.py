@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from diffpose_ros.core import H36M17
+from diffpose_ros.diffusion.regroup import regroup
 
 _PARENT = [b[0] for b in H36M17.bones]
 _CHILD = [b[1] for b in H36M17.bones]
@@ -50,20 +51,23 @@ class GuidanceInputs:
 
 
 @dataclass(frozen=True)
-class Rays:
-    """The observed rays, prepared.
+class Plan:
+    """The weighted gradient of all energies at any pose, prepared: what hypotheses and steps share.
+
+    Reprojection and differential variation are quadratic in the pose, so their gradient is one matrix
+    per person; the other two act on the lengths of bones.
 
     Attributes:
-        rays: (P, 1, 17, 2) tangents.
-        share: (P, 1, 17, 1) weight of each joint, summing to 1 where anything is seen.
-        middle: (P, 1, 1, 2) weighted mean ray.
-        lever: (P, 1, 17, 2) what turns offsets into the root's depth.
+        matrix: (P, 51, 51) of the quadratic energies.
+        offset: (P, 1, 51).
+        lengths: (P, 16, 16) from bone lengths to the pull along each bone.
+        rest: (P, 1, 16) pull of bones without length.
     """
 
-    rays: Tensor
-    share: Tensor
-    middle: Tensor
-    lever: Tensor
+    matrix: Tensor
+    offset: Tensor
+    lengths: Tensor
+    rest: Tensor
 
 
 class Guidance(nn.Module):
@@ -79,6 +83,10 @@ class Guidance(nn.Module):
     pairs: Tensor
     evening: Tensor
     stillness: Tensor
+    flat: Tensor
+    depth: Tensor
+    same: Tensor
+    twice: Tensor
 
     def __init__(self, rate: float = 0.25, limit_m: float = 0.03) -> None:
         super().__init__()
@@ -94,11 +102,17 @@ class Guidance(nn.Module):
         self.register_buffer("pairs", pairs, persistent=False)
         self.register_buffer("evening", (2.0 / len(_LEFT_BONES)) * pairs.t() @ pairs, persistent=False)
         self.register_buffer("stillness", torch.tensor(_STILLNESS), persistent=False)
+        # Flat poses (51,) hold x, y, z of each joint in turn, flat rays (34,) its two tangents.
+        plane = torch.eye(51).view(17, 3, 51)
+        self.register_buffer("flat", plane[:, :2].reshape(34, 51), persistent=False)
+        self.register_buffer("depth", plane[:, 2:].repeat(1, 2, 1).view(34, 51), persistent=False)
+        self.register_buffer("same", torch.eye(2).repeat(17, 17), persistent=False)
+        self.register_buffer("twice", torch.eye(17).repeat_interleave(2, dim=1), persistent=False)
 
     def lengths(self, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Bone vectors (..., 16, 3) and lengths (..., 16), metres."""
         bone = torch.matmul(self.incidence, pose)
-        return bone, (bone.square().sum(-1) + 1e-8).sqrt()
+        return bone, torch.linalg.vector_norm(bone, dim=-1).clamp(min=1e-4)
 
     def energies(self, pose: Tensor, given: GuidanceInputs) -> Tensor:
         """The four energies (4, P, N): reprojection (eq. 10), symmetry (12), bone length variance
@@ -107,15 +121,15 @@ class Guidance(nn.Module):
         The reprojection error is measured in metres at the joint's depth, with the root placed by
         least squares (ZeDO eq. 6) and held.
         """
-        rays = self.rays(given)
-        off = self._off_rays(pose, rays)
+        share = self._share(given)
+        off = self._off_rays(pose, given.rays, share)
         _, length = self.lengths(pose)
         uneven = torch.matmul(length, self.pairs.t())
         drift = (length - given.bone_mean) * given.has_bones
         moved = (pose - given.previous).square().sum(-1) * given.has_previous
         return torch.stack(
             [
-                (off.square() * rays.share).sum((-1, -2)),
+                (off.square() * share).sum((-1, -2)),
                 uneven.square().mean(-1),
                 drift.square().mean(-1),
                 (moved * self.stillness).mean(-1),
@@ -124,76 +138,80 @@ class Guidance(nn.Module):
 
     def gradients(self, pose: Tensor, given: GuidanceInputs) -> list[Tensor]:
         """d energy / d pose, each (P, N, 17, 3): the closed forms of :meth:`energies`."""
-        rays = self.rays(given)
-        bone, length = self.lengths(pose)
-        return [
-            self._towards_rays(pose, rays),
-            self._to_joints(self._evening(length), bone, length),
-            self._to_joints(self._constancy(length, given), bone, length),
-            self._keeping(pose, given),
-        ]
+        each = torch.eye(4, dtype=pose.dtype).unbind()
+        return [self._gradient(pose, self._prepare(given, weights)) for weights in each]
 
-    def rays(self, given: GuidanceInputs) -> Rays:
-        """What the observed rays contribute, the same for every hypothesis and step."""
-        w = given.weight.unsqueeze(-1)
-        share = w / w.sum(-2, keepdim=True).clamp(min=1e-3)
-        middle = (share * given.rays).sum(-2, keepdim=True)
-        lever = share * (given.rays - middle)
-        spread = (lever * (given.rays - middle)).sum((-1, -2), keepdim=True)
-        return Rays(given.rays, share, middle, lever / (spread + 1e-9))
-
-    def forward(
-        self, pose: Tensor, given: GuidanceInputs, weights: Tensor, rays: Rays | None = None
-    ) -> Tensor:
-        """Move a clean estimate.
+    def prepare(self, given: GuidanceInputs, weights: Tensor) -> Plan:
+        """What one frame needs once.
 
         Args:
-            pose: (P, N, 17, 3) metres.
             given: what to compare with.
             weights: (4,) lambda of the four energies; zeros leave the pose as it is.
-            rays: the result of :meth:`rays`, where it is at hand.
         """
-        rays = self.rays(given) if rays is None else rays
-        bone, length = self.lengths(pose)
-        pull = weights[1] * self._evening(length) + weights[2] * self._constancy(length, given)
-        total = (
-            weights[0] * self._towards_rays(pose, rays)
-            + self._to_joints(pull, bone, length)
-            + weights[3] * self._keeping(pose, given)
-        )
         # The energies are means over about 17 terms: 17 / 2 turns a gradient back into a residual.
-        move = (-self.rate * 8.5) * total
-        size = (move.square().sum(-1, keepdim=True) + 1e-12).sqrt()
-        move = move * torch.clamp(self.limit_m / size, max=1.0)
-        pose = pose + move
+        # Moves are worked out in units of their bound.
+        return self._prepare(given, weights * (-self.rate * 8.5 / self.limit_m))
+
+    def move(self, pose: Tensor, plan: Plan) -> Tensor:
+        """How far to move each joint of clean estimates, (P, N, 17, 3) metres."""
+        move = self._gradient(pose, plan)
+        size = torch.linalg.vector_norm(move, dim=-1, keepdim=True)
+        return move / size.clamp(min=1.0) * self.limit_m
+
+    def forward(self, pose: Tensor, given: GuidanceInputs, weights: Tensor) -> Tensor:
+        """Clean estimates (P, N, 17, 3) moved once, relative to their root again, metres."""
+        pose = pose + self.move(pose, self.prepare(given, weights))
         return pose - pose[..., :1, :]
 
-    def _evening(self, length: Tensor) -> Tensor:
-        return torch.matmul(length, self.evening)
+    def _gradient(self, pose: Tensor, plan: Plan) -> Tensor:
+        flat = regroup(pose, 0, 0, 51)
+        quadratic = regroup(torch.matmul(flat, plan.matrix) + plan.offset, 0, 0, 17, 3)
+        bone, length = self.lengths(pose)
+        pull = (torch.matmul(length, plan.lengths) + plan.rest) / length
+        return quadratic + torch.matmul(self.incidence.t(), pull.unsqueeze(-1) * bone)
 
-    def _constancy(self, length: Tensor, given: GuidanceInputs) -> Tensor:
-        return (2.0 / len(_PARENT)) * (length - given.bone_mean) * given.has_bones
+    def _prepare(self, given: GuidanceInputs, weights: Tensor) -> Plan:
+        constant = (2.0 / len(_PARENT)) * weights[2] * given.has_bones
+        held = (2.0 / 17) * weights[3] * given.has_previous * self.stillness.repeat_interleave(3)
+        eye = torch.eye(51, dtype=weights.dtype)
+        return Plan(
+            matrix=2.0 * weights[0] * self._towards_rays(given) + eye * held,
+            offset=-held * given.previous.reshape(-1, 1, 51),
+            lengths=weights[1] * self.evening + constant * torch.eye(16, dtype=weights.dtype),
+            rest=-constant * given.bone_mean,
+        )
 
-    def _keeping(self, pose: Tensor, given: GuidanceInputs) -> Tensor:
-        held = (2.0 / 17) * self.stillness * given.has_previous
-        return held.unsqueeze(-1) * (pose - given.previous)
+    def _share(self, given: GuidanceInputs) -> Tensor:
+        """Weight of each joint (P, 1, 17, 1), summing to 1 where anything is seen."""
+        w = given.weight.unsqueeze(-1)
+        return w / w.sum(-2, keepdim=True).clamp(min=1e-3)
 
-    def _to_joints(self, per_bone: Tensor, bone: Tensor, length: Tensor) -> Tensor:
-        return torch.matmul(self.incidence.t(), (per_bone / length).unsqueeze(-1) * bone)
+    def _towards_rays(self, given: GuidanceInputs) -> Tensor:
+        """Half the Hessian of the reprojection energy, (P, 51, 51).
 
-    def _towards_rays(self, pose: Tensor, rays: Rays) -> Tensor:
-        off = self._off_rays(pose, rays)
-        weighted = 2.0 * off * rays.share
-        depth = -(weighted * rays.rays).sum(-1, keepdim=True)
-        return torch.cat([weighted, depth], dim=-1)
+        With A from a pose to its offsets from the rays while the root is at the origin, and s the
+        joints' shares: A^T (S - s s^T - m m^T / spread) A, where what is taken off S is what moving
+        the root sideways and along the rays explains.
+        """
+        share = self._share(given)
+        middle = (share * given.rays).sum(-2, keepdim=True)
+        off = (given.rays - middle).reshape(-1, 1, 34)
+        s = torch.matmul(share.squeeze(-1), self.twice)
+        m = s * off
+        spread = (m * off).sum(-1, keepdim=True) + 1e-9
+        s_column, eye = s.transpose(1, 2), torch.eye(34, dtype=s.dtype)
+        inner = s_column * (eye - self.same * s) - m.transpose(1, 2) * (m / spread)
+        a = self.flat - given.rays.reshape(-1, 34, 1) * self.depth
+        return torch.matmul(a.transpose(1, 2), torch.matmul(inner, a))
 
-    def _off_rays(self, pose: Tensor, rays: Rays) -> Tensor:
+    def _off_rays(self, pose: Tensor, rays: Tensor, share: Tensor) -> Tensor:
         """Distance to each joint's ray in x and y (P, N, 17, 2), metres.
 
         The root solves a + T_x - u T_z = 0, b + T_y - v T_z = 0 in the least squares sense.
         """
-        flat, depth = pose[..., :2], pose[..., 2:]
-        ab = flat - rays.rays * depth
-        tz = (rays.lever * ab).sum((-1, -2), keepdim=True).clamp(min=0.3)
-        shift = rays.middle * tz - (rays.share * ab).sum(-2, keepdim=True)
-        return ab + shift - rays.rays * tz
+        middle = (share * rays).sum(-2, keepdim=True)
+        lever = share * (rays - middle)
+        spread = (lever * (rays - middle)).sum((-1, -2), keepdim=True) + 1e-9
+        ab = pose[..., :2] - rays * pose[..., 2:]
+        tz = (lever * ab).sum((-1, -2), keepdim=True) / spread
+        return ab - (share * ab).sum(-2, keepdim=True) - (rays - middle) * tz

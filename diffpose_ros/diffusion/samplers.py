@@ -73,6 +73,8 @@ def sample_ddim(
         if nxt == 0:
             return clean
         a, b = alphas[k], alphas[nxt]
-        eps = (h - mean - math.sqrt(a) * (clean - mean)) * (1.0 / math.sqrt(max(1.0 - a, 1e-8)))
-        h = mean + math.sqrt(b) * (clean - mean) + math.sqrt(1.0 - b) * eps
+        # mean + sqrt(b) (clean - mean) + sqrt(1 - b) eps, with eps from h and clean, term by term.
+        old = math.sqrt(1.0 - b) / math.sqrt(max(1.0 - a, 1e-8))
+        new = math.sqrt(b) - old * math.sqrt(a)
+        h = old * h + new * clean + (1.0 - old - new) * mean
     return h

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from diffpose_ros.core import ConfigError
-from diffpose_ros.models.layers import Mlp, TemporalAttention, banded_ages
+from diffpose_ros.models.layers import Mlp, TemporalAttention, age_biases, banded_ages
 
 JOINTS = 17
 
@@ -56,7 +56,7 @@ class Block(nn.Module):
 
     def __init__(self, config: ContextConfig) -> None:
         super().__init__()
-        c = self.width = config.body
+        c = config.body
         self.norm_mlp = nn.LayerNorm(c)
         self.mlp = Mlp(c, config.mlp_ratio)
         if config.temporal:
@@ -70,10 +70,10 @@ class Block(nn.Module):
         return x + self.mlp(self.norm_mlp(x))
 
     def step(
-        self, x: Tensor, age: Tensor, cache: tuple[Tensor, Tensor]
+        self, x: Tensor, bias: Tensor, cache: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        mixed, key, value = self.time.step(self.norm_time(x).unsqueeze(1), age, *cache)
-        x = x + mixed.view(-1, self.width)
+        mixed, key, value = self.time.step(self.norm_time(x), bias, *cache)
+        x = x + mixed
         return x + self.mlp(self.norm_mlp(x)), (key, value)
 
 
@@ -114,11 +114,14 @@ class ContextEncoder(nn.Module):
         apart = self.tell_apart(self.norm(x)).view(-1, JOINTS, self.config.width)
         feature = self.norm_joints(apart)
         rows = feature.transpose(0, 1)  # one product per joint
-        pose = torch.matmul(rows, self.pose).transpose(0, 1) + self.pose_bias
-        pose = pose - pose[:, :1]
-        still = rows.detach() if self.training else rows
-        width = torch.matmul(still, self.log_sigma).transpose(0, 1) + self.log_sigma_bias
-        return feature, pose, width.clamp(-6.0, 0.0)
+        if self.training:  # the spread must not bend the features
+            pose = torch.matmul(rows, self.pose).transpose(0, 1)
+            width = torch.matmul(rows.detach(), self.log_sigma).transpose(0, 1)
+        else:
+            both = torch.matmul(rows, torch.cat([self.pose, self.log_sigma], dim=-1)).transpose(0, 1)
+            pose, width = both.split(3, dim=-1)
+        pose = pose + self.pose_bias
+        return feature, pose - pose[:, :1], (width + self.log_sigma_bias).clamp(-6.0, 0.0)
 
     def forward(
         self, points: Tensor, view: Tensor, times_s: Tensor
@@ -163,7 +166,8 @@ class ContextEncoder(nn.Module):
             for block in self.blocks:
                 x = block(x, age)
         else:
-            for block, cache in zip(self.blocks, caches, strict=True):
-                x, entry = block.step(x, age, cache)
+            biases = age_biases([b.time.age_bias for b in self.looking_back], age)
+            for block, bias, cache in zip(self.looking_back, biases, caches, strict=True):
+                x, entry = block.step(x, bias, cache)
                 new.append(entry)
         return (*self._answer(x), new)

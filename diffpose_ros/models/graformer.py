@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -69,13 +70,20 @@ class ChebConv(nn.Module):
         self.learned = nn.Parameter(torch.zeros(JOINTS, JOINTS))
         self.linear = nn.Linear(3 * width_in, width_out)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(R, 17, Cin) -> (R, 17, Cout): sum_k T_k x W_k, as one product with W and one with T."""
-        width = self.linear.in_features // 3  # a constant: read off x it would cost the graph nodes
+    def forward(self, rows: Tensor, shift: Tensor | None = None) -> Tensor:
+        """(R 17, Cin) -> (R 17, Cout): sum_k T_k x W_k, as one product with W and one with T.
+
+        ``shift`` (1, Cin) is added to every row; it and the bias go through the product with W, the
+        bias by way of T_0, which is the identity.
+        """
+        width, out = self.linear.in_features // 3, self.linear.out_features
         weight = self.linear.weight.view(-1, 3, width).permute(2, 1, 0).reshape(width, -1)
+        bias = torch.cat([self.linear.bias, torch.zeros_like(self.linear.bias).repeat(2)])
+        if shift is not None:
+            bias = bias + torch.matmul(shift, weight)
         graph = torch.stack([self.basis[0], self.basis[1] + self.learned, self.basis[2]], dim=-1)
-        lifted = torch.matmul(x, weight).view(-1, 3 * JOINTS, self.linear.out_features)
-        return torch.matmul(graph.view(JOINTS, 3 * JOINTS), lifted) + self.linear.bias
+        lifted = torch.addmm(bias, rows, weight).view(-1, 3 * JOINTS, out)
+        return torch.matmul(graph.view(JOINTS, 3 * JOINTS), lifted).view(-1, out)
 
 
 class Block(nn.Module):
@@ -90,13 +98,11 @@ class Block(nn.Module):
         self.attention = JointAttention(c, config.heads, JOINTS)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, shift: Tensor, hypotheses: int) -> Tensor:
-        """Rows x (P N, 17, C), what is known of each person (P, 1, 17, C)."""
-        c = self.config.width
-        y = self.norm_graph(x).view(-1, hypotheses, JOINTS, c) + shift
-        y = functional.silu(self.first(y.view(-1, JOINTS, c)))
-        x = x + self.second(self.dropout(y))
-        return x + self.attention(self.norm_attention(x))
+    def forward(self, rows: Tensor, known: Tensor, clock: Tensor | None) -> Tensor:
+        """Rows (R 17, C), what is known of each row's joint (R 17, C), and of the step (1, C)."""
+        y = functional.silu(self.first(self.norm_graph(rows) + known, clock))
+        rows = rows + self.second(self.dropout(y))
+        return rows + self.attention(self.norm_attention(rows))
 
 
 class Denoiser(nn.Module):
@@ -132,28 +138,41 @@ class Denoiser(nn.Module):
         angle = k[:, None] * self.frequencies
         return self.step(torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2))
 
-    def embed_condition(self, feature: Tensor) -> list[Tensor]:
-        """Conditioning features (P, 17, context) to (P, 17, C) for the input and for each block.
+    def embed_condition(self, feature: Tensor, hypotheses: int = 1) -> list[Tensor]:
+        """Conditioning features (P, 17, context) to (P N 17, C) for the input and for each block.
 
         Once per person and frame: hypotheses and steps share them.
         """
-        condition = self.condition(feature)
-        return [condition, *(shift(condition) for shift in self.shifts)]
+        c = self.config.width
+        shifts = [cast(nn.Linear, m) for m in self.shifts]
+        condition = self.condition(feature.reshape(-1, self.config.context))
+        weight, bias = (torch.cat([getattr(m, n) for m in shifts]) for n in ("weight", "bias"))
+        each = torch.cat([condition, functional.linear(condition, weight, bias)], dim=-1)
+        wide = c * (1 + len(shifts))
+        rows = each.view(-1, 1, JOINTS, wide).expand(-1, hypotheses, -1, -1).reshape(-1, wide)
+        return list(rows.split(c, dim=-1))
 
-    def forward(self, noisy: Tensor, condition: list[Tensor], step: Tensor) -> Tensor:
+    def forward(
+        self, noisy: Tensor, condition: list[Tensor], step: Tensor, hypotheses: int | None = None
+    ) -> Tensor:
         """One denoising.
 
         Args:
             noisy: (P, N, 17, 3) residuals r_k.
-            condition: (P, 17, C) each, from :meth:`embed_condition`.
+            condition: (P N 17, C) each, from :meth:`embed_condition`.
             step: (P or 1, C) from :meth:`embed_step`.
+            hypotheses: N, where it is at hand: read off ``noisy`` it costs a graph nodes.
 
         Returns:
             (P, N, 17, 3) clean residuals.
         """
-        n, c = noisy.shape[1], self.config.width
-        x = (self.pose(noisy) + condition[0].unsqueeze(1)).view(-1, JOINTS, c)
+        rows = self.pose(noisy.reshape(-1, 3)) + condition[0]
         for block, shift, known in zip(self.blocks, self.shifts, condition[1:], strict=True):
-            clock = functional.linear(step, shift.weight).unsqueeze(-2)
-            x = block(x, (known + clock).unsqueeze(1), n)
-        return self.out(self.norm(x)).view(-1, n, JOINTS, 3)
+            clock: Tensor | None = functional.linear(step, shift.weight)
+            if step.shape[0] > 1:  # each person has a step of its own: training
+                clocks = cast(Tensor, clock)
+                known = known + clocks.repeat_interleave(known.shape[0] // clocks.shape[0], dim=0)
+                clock = None
+            rows = block(rows, known, clock)
+        n = noisy.shape[1] if hypotheses is None else hypotheses
+        return self.out(self.norm(rows)).view(-1, n, JOINTS, 3)

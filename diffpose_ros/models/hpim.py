@@ -11,12 +11,13 @@ its answer is known; the ring caches keep the rest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from diffpose_ros.core import H36M17, ConfigError
-from diffpose_ros.models.layers import JointAttention, Mlp, TemporalAttention, banded_ages
+from diffpose_ros.models.layers import JointAttention, Mlp, TemporalAttention, age_biases, banded_ages
 
 JOINTS = 17
 NODES = 2 * JOINTS
@@ -70,9 +71,9 @@ class SpatialEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, 17, inputs) -> (R, 17, width)."""
-        x = self.lift(x) + self.joint
+        x = (self.lift(x) + self.joint).view(-1, self.joint.shape[1])
         x = x + self.attention(self.norm(x))
-        return x + self.mlp(self.norm_mlp(x))
+        return (x + self.mlp(self.norm_mlp(x))).view(-1, *self.joint.shape)
 
 
 class GraphLayer(nn.Module):
@@ -93,18 +94,21 @@ class GraphLayer(nn.Module):
         self.mix = nn.Linear(c, c)
 
     def _near(self, x: Tensor) -> Tensor:
-        return self.near(torch.matmul(self.graph + self.learned, x))
+        """(..., 34, C) -> (R 34, C)."""
+        around = torch.matmul(self.graph + self.learned, x).view(-1, self.mix.in_features)
+        return torch.nn.functional.silu(self.near(around))
 
     def forward(self, x: Tensor, age: Tensor) -> Tensor:
         y = self.norm(x)
-        return x + self.mix(torch.nn.functional.silu(self._near(y)) + self.attention(y, age))
+        return x + self.mix(self._near(y).view(y.shape) + self.attention(y, age))
 
     def step(
-        self, x: Tensor, age: Tensor, cache: tuple[Tensor, Tensor]
+        self, rows: Tensor, bias: Tensor, cache: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        y = self.norm(x)
-        far, key, value = self.attention.step(y, age, *cache)
-        return x + self.mix(torch.nn.functional.silu(self._near(y)) + far), (key, value)
+        y = self.norm(rows)
+        far, key, value = self.attention.step(y, bias, *cache)
+        near = self._near(y.view(-1, NODES, self.mix.in_features))
+        return rows + self.mix(near + far), (key, value)
 
 
 class HistoryModule(nn.Module):
@@ -165,9 +169,11 @@ class HistoryModule(nn.Module):
         Returns:
             f_his (P, 17, 2 width), and per layer the new key and value.
         """
-        x = self._nodes(points, pose)
+        x = self._nodes(points, pose).view(-1, self.config.width)
+        layers = [cast(GraphLayer, layer) for layer in self.layers]
+        biases = age_biases([layer.attention.age_bias for layer in layers], age)
         new = []
-        for layer, cache in zip(self.layers, caches, strict=True):
-            x, entry = layer.step(x, age, cache)
+        for layer, bias, cache in zip(layers, biases, caches, strict=True):
+            x, entry = layer.step(x, bias, cache)
             new.append(entry)
-        return self._joints(x), new
+        return self._joints(x.view(-1, NODES, self.config.width)), new

@@ -1,11 +1,14 @@
 """Building blocks shared by the networks.
 
 Letters: B clips (or people), T frames, W slots of a ring cache, J joints, C width, H heads,
-D = C / H. Attention is written as MatMul, Softmax, MatMul with separate projections, which exports
-to every runtime.
+D = C / H. Attention is written as MatMul, Softmax, MatMul, which exports to every runtime; linear
+layers see rows (a body's joints one after the other), because a product of two matrices takes its
+bias along and costs a graph one node.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -42,16 +45,17 @@ class JointAttention(nn.Module):
         self.bias = nn.Parameter(torch.zeros(heads, joints, joints))
         self.scale = (width // heads) ** -0.5
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(R, J, C) -> (R, J, C)."""
+    def forward(self, rows: Tensor) -> Tensor:
+        """(R J, C) -> (R J, C); the joints of a body are consecutive rows."""
         j, c, h = self.joints, self.query.out_features, self.heads
-        # Constant shapes but for -1: shape arithmetic would cost a graph as much as the products.
-        q = self.query(x).view(-1, j, h, c // h).transpose(1, 2)
-        k = self.key(x).view(-1, j, h, c // h).permute(0, 2, 3, 1)
-        v = self.value(x).view(-1, j, h, c // h).transpose(1, 2)
-        logits = torch.matmul(q, k) * self.scale + self.bias
-        mixed = torch.matmul(torch.softmax(logits, dim=-1), v)
-        return self.out(mixed.transpose(1, 2).reshape(-1, j, c))
+        # One product for all three, and the scale in the weights: what a graph folds when loaded.
+        weight = torch.cat([self.query.weight * self.scale, self.key.weight, self.value.weight])
+        bias = torch.cat([self.query.bias * self.scale, self.key.bias, self.value.bias])
+        each = functional.linear(rows, weight, bias).split(c, dim=-1)
+        q, k, v = (y.view(-1, j, h, c // h) for y in each)
+        logits = torch.matmul(q.transpose(1, 2), k.permute(0, 2, 3, 1)) + self.bias
+        mixed = torch.matmul(torch.softmax(logits, dim=-1).to(v.dtype), v.transpose(1, 2))
+        return self.out(mixed.transpose(1, 2).reshape(-1, c))
 
 
 class AgeBias(nn.Module):
@@ -71,10 +75,33 @@ class AgeBias(nn.Module):
 
     def forward(self, age: Tensor) -> Tensor:
         """Ages (..., W) in seconds, negative where empty, to biases (..., H, W)."""
+        return torch.matmul(self.table, self.features(age))
+
+    @property
+    def table(self) -> Tensor:
+        """(H, F): what each head makes of :meth:`features`."""
+        slope = -self.slope.unsqueeze(-1)
+        return torch.cat([self.weight, slope, torch.ones_like(slope)], dim=-1)
+
+    def features(self, age: Tensor) -> Tensor:
+        """Ages (..., W) to (..., F, W): exponentials, the age itself, and the mask of empty slots."""
         a = age.clamp(min=0.0).unsqueeze(-2)
-        basis = torch.exp(a * (-1.0 / self.tau).unsqueeze(-1))
-        bias = torch.matmul(self.weight, basis) - a * self.slope.unsqueeze(-1)
-        return bias + (age < 0).to(bias.dtype).unsqueeze(-2) * EMPTY
+        empty = (age < 0).to(age.dtype).unsqueeze(-2) * EMPTY
+        return torch.cat([torch.exp(a * (-1.0 / self.tau).unsqueeze(-1)), a, empty], dim=-2)
+
+    @property
+    def now(self) -> Tensor:
+        """(H, 1, 1): the bias of the present frame, of age 0."""
+        return self.weight.sum(-1).view(-1, 1, 1)
+
+
+def age_biases(modules: Sequence[AgeBias], age: Tensor) -> list[Tensor]:
+    """The biases (P, H, 1, W) of several layers that share ages (P, W), as one product."""
+    if not modules:
+        return []
+    table = torch.cat([m.table for m in modules])
+    together = torch.matmul(table, modules[0].features(age)).unsqueeze(-2)
+    return list(together.split([m.slope.shape[0] for m in modules], dim=1))
 
 
 class TemporalAttention(nn.Module):
@@ -111,22 +138,42 @@ class TemporalAttention(nn.Module):
         """(H, J (D + 1)): what one frame leaves in the value cache; trusted values, then trust."""
         return self.heads, self.joints * (self.value.out_features // self.heads + 1)
 
-    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(R, J, C) to q, k (R, H, D) and packed values (R, H, J (D + 1))."""
-        j, h, d = self.joints, *self.key_shape
-        q = (self.query((x * self.pool_query).sum(1)) * self.scale).view(-1, h, d)
-        k = self.key((x * self.pool_key).sum(1)).view(-1, h, d)
-        trust = torch.exp(self.trust(x).clamp(-6.0, 6.0)).unsqueeze(-1)  # (R, J, H, 1)
-        v = self.value(x).view(-1, j, h, d) * trust
-        packed = torch.cat([v, trust], dim=-1).transpose(1, 2).reshape(-1, h, j * (d + 1))
-        return q, k, packed
+    def _values(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of values and trust together. Each head has D values and a one, so that
+        multiplying by the trust leaves the trust itself behind the values."""
+        h, d = self.key_shape
+        w, b = self.value.weight.view(h, d, -1), self.value.bias.view(h, d)
+        weight = torch.cat([w, torch.zeros_like(w[:, :1])], dim=1).flatten(0, 1)
+        bias = torch.cat([b, torch.ones_like(b[:, :1])], dim=1).flatten()
+        return torch.cat([weight, self.trust.weight]), torch.cat([bias, self.trust.bias])
+
+    def _project(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(R J, C) to q, k (R, C) and packed values (R, H, J (D + 1))."""
+        j, c, (h, d) = self.joints, self.key.in_features, self.key_shape
+        weight, bias = self._values()
+        if j == 1:  # the pools scale the inputs of query and key: one product for everything
+            q_weight = self.query.weight * (self.pool_query * self.scale)
+            weight = torch.cat([q_weight, self.key.weight * self.pool_key, weight])
+            bias = torch.cat([self.query.bias * self.scale, self.key.bias, bias])
+            q, k, v, trust = functional.linear(rows, weight, bias).split([c, c, c + h, h], dim=-1)
+            trust = torch.exp(trust.clamp(-6.0, 6.0)).view(-1, h, 1)
+            return q, k, v.view(-1, h, d + 1) * trust
+        body = rows.view(-1, j, c)
+        q = self.query((body * self.pool_query).sum(1)) * self.scale
+        k = self.key((body * self.pool_key).sum(1))
+        v, trust = functional.linear(rows, weight, bias).split([c + h, h], dim=-1)
+        packed = v.view(-1, j, h, d + 1) * torch.exp(trust.clamp(-6.0, 6.0)).view(-1, j, h, 1)
+        return q, k, packed.transpose(1, 2).reshape(-1, h, j * (d + 1))
 
     def _unpack(self, mixed: Tensor) -> Tensor:
-        """(R, H, J (D + 1)) to the output (R, J, C)."""
+        """(R, H, 1, J (D + 1)) to the output (R J, C)."""
         j, h, d = self.joints, *self.key_shape
-        mixed = mixed.view(-1, h, j, d + 1)
+        if j > 1:
+            mixed = mixed.view(-1, h, j, d + 1)
         fair = mixed[..., :-1] / (mixed[..., -1:] + 1e-6)
-        return self.out(fair.transpose(1, 2).reshape(-1, j, h * d))
+        if j > 1:
+            fair = fair.transpose(1, 2)
+        return self.out(fair.reshape(-1, h * d))
 
     def forward(self, x: Tensor, age: Tensor) -> Tensor:
         """A whole clip.
@@ -136,35 +183,38 @@ class TemporalAttention(nn.Module):
             age: (T, T), row t the ages of all frames at frame t; negative where t must not look
                 (the future, beyond the window).
         """
-        b, t = x.shape[:2]
-        q, k, packed = (r.unflatten(0, (b, t)) for r in self._project(x.flatten(0, 1)))
-        logits = torch.matmul(q.transpose(1, 2), k.permute(0, 2, 3, 1))
-        weights = torch.softmax(logits + self.age_bias(age).transpose(0, 1), dim=-1)
-        mixed = torch.matmul(weights.to(packed.dtype), packed.transpose(1, 2)).transpose(1, 2)
-        return self._unpack(mixed.flatten(0, 1)).unflatten(0, (b, t))
+        b, t, j, c = x.shape
+        h, d = self.key_shape
+        q, k, packed = self._project(x.reshape(-1, c))
+        q, k = q.reshape(b, t, h, d).transpose(1, 2), k.reshape(b, t, h, d).permute(0, 2, 3, 1)
+        logits = torch.matmul(q, k) + self.age_bias(age).transpose(0, 1)
+        weights = torch.softmax(logits, dim=-1).to(packed.dtype)
+        mixed = torch.matmul(weights, packed.unflatten(0, (b, t)).transpose(1, 2)).transpose(1, 2)
+        return self._unpack(mixed.reshape(b * t, h, 1, -1)).view(b, t, j, c)
 
     def step(
-        self, x: Tensor, age: Tensor, key_cache: Tensor, value_cache: Tensor
+        self, rows: Tensor, bias: Tensor, key_cache: Tensor, value_cache: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The newest frame only.
 
         Args:
-            x: (P, J, C).
-            age: (P, W) seconds, negative where a slot is empty.
+            rows: (P J, C); the joints of a body are consecutive.
+            bias: (P, H, 1, W) from :func:`age_biases`.
             key_cache: (P, H, D, W).
             value_cache: (P, H, W, J (D + 1)).
 
         Returns:
-            (P, J, C), and this frame's key (P, H, D) and value (P, H, J (D + 1)) to be stored.
+            (P J, C), and this frame's key (P, H, D) and value (P, H, J (D + 1)) to be stored.
         """
-        q, k, packed = self._project(x)
-        past = torch.matmul(q.unsqueeze(-2), key_cache) + self.age_bias(age).unsqueeze(-2)
-        own_bias = self.age_bias.weight.sum(-1).unsqueeze(-1).unsqueeze(-1)
-        own = (q * k).sum(-1, keepdim=True).unsqueeze(-1) + own_bias
+        h, d = self.key_shape
+        q, k, packed = self._project(rows)
+        q = q.view(-1, h, 1, d)
+        own = (q * k.view(-1, h, 1, d)).sum(-1, keepdim=True) + self.age_bias.now
+        past = torch.matmul(q, key_cache) + bias
         weights = torch.softmax(torch.cat([past, own], dim=-1), dim=-1)
-        mixed = torch.matmul(weights[..., :-1], value_cache).view(-1, *self.value_shape)
-        mixed = mixed + weights[..., -1] * packed
-        return self._unpack(mixed), k, packed
+        mixed = torch.matmul(weights[..., :-1], value_cache)
+        mixed = mixed + weights[..., -1:] * packed.unsqueeze(-2)
+        return self._unpack(mixed), k.view(-1, h, d), packed
 
 
 def banded_ages(times_s: Tensor, window: int) -> Tensor:

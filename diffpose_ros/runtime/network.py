@@ -239,21 +239,23 @@ class LifterNetwork(nn.Module):
             feature, pose, log_sigma, inputs["points"], past,
             previous if self.history is not None else None, has_previous, age,
         )  # fmt: skip
-        embedded = self.denoiser.embed_condition(known)
+        noise = inputs["noise"]
+        hypotheses = noise.shape[1]
+        embedded = self.denoiser.embed_condition(known, hypotheses)
         centre, width = (t.unsqueeze(1) for t in self.origin(pose, log_sigma))
-        given = self._guidance_inputs(inputs, has_previous)
-        rays = self.guide.rays(given)
+        plan = self.guide.prepare(self._guidance_inputs(inputs, has_previous), inputs["guidance"])
+        narrow = 1.0 / width
 
         def denoise(h: Tensor, k: int) -> Tensor:
             clock = self.denoiser.embed_step(torch.tensor([float(k)]))
-            return self.denoiser(h, embedded, clock)
+            return self.denoiser(h, embedded, clock, hypotheses)
 
         def guide(r: Tensor) -> Tensor:
-            moved = self.guide(centre + r * width, given, inputs["guidance"], rays)
-            return (moved - centre) / width
+            off = r * width
+            off = off + self.guide.move(centre + off, plan)
+            return (off - off[..., :1, :]) * narrow  # the centre's root is at zero
 
-        noise = inputs["noise"]
-        which = self.component(noise.shape[1])
+        which = self.component(hypotheses)
         mean = self.mixture_mean[which]
         spread = self.mixture_std[which] * noise
         # Components differ in width, so noise of zero mean is no longer that once scaled; what is
