@@ -72,6 +72,9 @@ class TrainingConfig:
         start: checkpoint whose matching weights to start from (optional).
         model: sizes, passed to the task's own dataclass.
         loss: weights of the loss terms.
+        rollouts: share of the steps in which a lifter's history is what it made of the whole clips, frame
+            after frame on its own answers, as on a robot; in the others it comes from one or two
+            parallel passes, which are faster.
         optimiser: see :class:`OptimiserConfig`.
         synthesis: see :class:`~diffpose_ros.data.synthesis.SynthesisConfig`.
     """
@@ -83,8 +86,13 @@ class TrainingConfig:
     start: str = ""
     model: dict[str, Any] = field(default_factory=dict)
     loss: dict[str, float] = field(default_factory=dict)
+    rollouts: float = 0.0
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.rollouts <= 1.0:
+            raise ConfigError(f"rollouts: expected a share from 0 to 1, got {self.rollouts:g}")
 
 
 def from_mapping(cls: type[T], mapping: dict[str, Any], where: str = "") -> T:

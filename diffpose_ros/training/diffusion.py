@@ -5,7 +5,9 @@ as online, where the noise is fixed; so consecutive answers can be asked to move
 
 The history of a frame is the lifter's own answers, as on a robot. To keep clips parallel they come
 from passes without gradient: first with the context encoder's answers as history, then with the answers
-of the first pass (scheduled sampling in parallel). A small share of clips sees the truth or nothing.
+of the first pass (scheduled sampling in parallel). In a configured share of the steps they come from a
+rollout, frame after frame: slower, but errors are fed back as deep as they will be. A small share of
+clips sees the truth or nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from diffpose_ros.runtime.network import LifterNetwork
 from diffpose_ros.training import losses
 from diffpose_ros.training.config import TrainingConfig
 from diffpose_ros.training.loop import to_tensors
+from diffpose_ros.training.rollout import rollout
 
 WEIGHTS = {"pose": 1.0, "velocity": 2.0, "acceleration": 0.5, "bone": 0.3, "residual": 0.02,
            "symmetry": 0.0}  # fmt: skip
@@ -67,6 +70,7 @@ class DiffusionTask:
                 self.past = torch.compile(network.history, dynamic=False)
         self.bfloat16 = config.optimiser.precision == "bfloat16"
         self.weights = {**WEIGHTS, **config.loss}
+        self.rollouts = config.rollouts
         self.alphas = torch.tensor(network.alphas)
 
     def __call__(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, float]]:
@@ -155,25 +159,46 @@ class DiffusionTask:
         net = self.network
         if net.history is None:
             return None
-        b, t = pose.shape[:2]
-        mean = (net.mixture_weight.view(-1, 1, 1) * net.mixture_mean).sum(0)
-        start = mean.expand(b, t, 17, 3)
-        last = torch.full((b,), len(self.alphas) - 1)
-        everyone = torch.ones(b)
-        answers = pose
+        b = pose.shape[0]
         with torch.no_grad():
-            for _ in range(1 + step % 2):
-                past = self._past(batch, answers, everyone)
-                clean = self._answer(start, last, batch["points"], feature, pose, log_sigma, past).float()
-                centre, width = net.origin(pose, log_sigma)
-                answers = centre + clean * width
-                answers = answers - answers[..., :1, :]
+            if (step * self.rollouts) % 1.0 < self.rollouts:
+                answers = self._rolled_out(batch)
+            else:
+                answers = self._passes(batch, feature, pose, log_sigma, 1 + step % 2)
             choice = torch.rand(b).view(b, 1, 1, 1)
             wander = torch.randn(b, 1, 17, 3) * 0.03
             answers = torch.where(choice < 0.1, batch["pose"] + wander, answers)
             answers = torch.where((choice > 0.1) & (choice < 0.2), pose, answers)
             answers = answers + torch.where(choice > 0.85, wander, torch.zeros(()))
         return self._past(batch, answers, (torch.rand(b) > 0.05).float())
+
+    def _rolled_out(self, batch: dict[str, Tensor]) -> Tensor:
+        """What the lifter answers online with one hypothesis, one step and no guidance."""
+        last = len(self.alphas) - 1
+        answers = rollout(
+            self.network, batch, guidance=(0.0, 0.0, 0.0, 0.0), steps=(last, 0), hypotheses=1
+        ).mean
+        self.network.train()
+        self.network.context.eval()
+        return answers.float()
+
+    def _passes(
+        self, batch: dict[str, Tensor], feature: Tensor, pose: Tensor, log_sigma: Tensor, passes: int
+    ) -> Tensor:
+        """What it answers with its own answers of the pass before as history."""
+        net = self.network
+        b, t = pose.shape[:2]
+        mean = (net.mixture_weight.view(-1, 1, 1) * net.mixture_mean).sum(0)
+        start = mean.expand(b, t, 17, 3)
+        last = torch.full((b,), len(self.alphas) - 1)
+        centre, width = net.origin(pose, log_sigma)
+        answers = pose
+        for _ in range(passes):
+            past = self._past(batch, answers, torch.ones(b))
+            clean = self._answer(start, last, batch["points"], feature, pose, log_sigma, past).float()
+            answers = centre + clean * width
+            answers = answers - answers[..., :1, :]
+        return answers
 
     def _symmetry(self, pose: Tensor) -> Tensor:
         """STPG's symmetry energy as a training loss (StarPose "STPG-T"), per bone, metres."""

@@ -123,3 +123,37 @@ def test_the_standard_process_starts_around_the_hip_and_not_around_the_context(p
 def test_an_initial_distribution_that_does_not_exist_is_refused(change, text) -> None:
     with pytest.raises(ConfigError, match=text):
         LifterNetworkConfig(**change)
+
+
+class TestRollouts:
+    @pytest.fixture
+    def task(self, plan) -> DiffusionTask:
+        list(run(plan("context", steps=3)).trainer.run())
+        job = run({**plan("starpose"), "rollouts": 0.25})
+        self.batch = job.trainer.dataset[0]
+        assert isinstance(job.trainer.loss, DiffusionTask)
+        return job.trainer.loss
+
+    def test_the_configured_share_of_the_steps_learns_from_them(self, task, monkeypatch) -> None:
+        steps = []
+        plain = task._rolled_out
+        monkeypatch.setattr(task, "_rolled_out", lambda batch: steps.append(now) or plain(batch))
+        for now in range(8):
+            total, _ = task(self.batch, now)
+            assert torch.isfinite(total)
+        assert steps == [0, 4]
+
+    def test_they_are_what_the_lifter_answers_online_and_training_goes_on(self, task) -> None:
+        from diffpose_ros.training.rollout import rollout
+
+        answers = task._rolled_out(self.batch)
+        assert task.network.training
+        assert not task.network.context.training
+        online = rollout(task.network, self.batch, guidance=(0, 0, 0, 0), steps=(50, 0), hypotheses=1)
+        assert torch.equal(answers, online.mean)
+        assert answers.shape == self.batch["pose"].shape
+
+    @pytest.mark.parametrize("share", [-0.1, 1.5])
+    def test_a_share_out_of_range_is_refused(self, plan, share) -> None:
+        with pytest.raises(ConfigError, match=rf"rollouts: expected a share from 0 to 1, got {share}"):
+            run({**plan("starpose"), "rollouts": share})
