@@ -24,7 +24,9 @@ from diffpose_ros.lifting import Lifter, LifterConfig, LiftResult
 from diffpose_ros.runtime.load import BACKENDS, probe_backends
 from diffpose_ros.runtime.protocol import read_spec
 
-STAGES = ("undistort", "window", "encoder", "sampler", "graph", "root", "publish", "total")
+STAGES = (
+    "undistort", "window", "encoder", "sampler", "graph", "root", "publish", "total", "total, 1 step",
+)  # fmt: skip
 PERIOD_NS = 33_333_333
 WARM_UP_FRAMES = 5
 MIN_FRAMES = 20
@@ -172,8 +174,8 @@ def _subject(name: str, size: int, model: Path, camera: Camera, publish: Publish
 
 
 def _single_step(subject: Subject) -> Subject | None:
-    """The same with the one-step variant of the model, where there is one: it tells the encoder's
-    share of the graph from the sampler's."""
+    """The same with the one-step variant of the model, where there is one: a sampler of its own, and it
+    tells the encoder's share of the graph from the sampler's."""
     config = subject.lifter.config
     if subject.lifter.spec.steps == 1:
         return None
@@ -186,7 +188,7 @@ def _single_step(subject: Subject) -> Subject | None:
         )  # fmt: skip
     except ModelError:
         return None
-    return Subject(subject.name, subject.people, lifter, None, subject.camera)
+    return Subject(subject.name, subject.people, lifter, subject.publish, subject.camera)
 
 
 def _summary(subject: Subject, single: Subject | None) -> dict[str, dict[str, float]]:
@@ -197,6 +199,7 @@ def _summary(subject: Subject, single: Subject | None) -> dict[str, dict[str, fl
         sampler = np.maximum(graph - one, 0.0) * steps / (steps - 1)
         stages["sampler"] = list(np.minimum(sampler, graph))
         stages["encoder"] = list(graph - np.array(stages["sampler"]))
+        stages["total, 1 step"] = single.seconds["total"]
     return {s: percentiles(stages[s]) for s in STAGES if s in stages}
 
 

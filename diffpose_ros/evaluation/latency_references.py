@@ -31,6 +31,8 @@ from diffpose_ros.runtime.spec import ModelSpec
 
 PAPERS_FRAMES = 243
 WINDOWS = (81, 243)
+CROWDS = (1, 5, 10)
+"""People for whom one frame is compared with a window: they share the weights that it reads."""
 BURST = 5
 """Calls of ours in a row per round; their median is compared with one call of theirs."""
 
@@ -109,7 +111,7 @@ class PapersWay:
         pose = self._encoder(self._window)[:, -1]
         h = pose.unsqueeze(1) + torch.randn(1, self._n, 17, 3)
         for k in range(self._steps, 0, -1):
-            embedded = self._denoiser.embed_condition(self._condition)
+            embedded = self._denoiser.embed_condition(self._condition, self._n)
             clean = self._denoiser(h, embedded, self._denoiser.embed_step(torch.tensor([float(k)])))
             h = 0.9 * clean + 0.1 * h
         return h.mean(dim=1)
@@ -141,7 +143,7 @@ class _Online(nn.Module):
 def _session(module: nn.Module, inputs: tuple[Tensor, ...], folder: Path) -> Callable[[], object]:
     import onnxruntime as ort
 
-    path = folder / f"{type(module).__name__}_{inputs[0].shape[1]}.onnx"
+    path = folder / f"{type(module).__name__}.onnx"
     names = [f"in_{i}" for i in range(len(inputs))]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -159,18 +161,20 @@ def _session(module: nn.Module, inputs: tuple[Tensor, ...], folder: Path) -> Cal
     return lambda: session.run(None, feeds)
 
 
-def encoder_calls(config: ContextConfig, window: int, folder: Path) -> dict[str, Any]:
+def encoder_calls(
+    config: ContextConfig, window: int, folder: Path, people: int = 1
+) -> dict[str, Any]:
     """``online``: one frame through ring caches; ``whole``: the window again. Speed does not depend
     on the weights, so fresh ones serve."""
     from dataclasses import replace
 
     encoder = ContextEncoder(replace(config, window=window)).eval()
-    points, view = torch.rand(1, window + 1, 21, 3), torch.rand(1, window + 1, 6)
+    points, view = torch.rand(people, window + 1, 21, 3), torch.rand(people, window + 1, 6)
     cache: list[Tensor] = []
     for block in encoder.blocks:
         (h, d), (_, v) = block.time.key_shape, block.time.value_shape  # type: ignore[union-attr, misc]
-        cache += [torch.rand(1, h, d, window), torch.rand(1, h, window, v)]
-    age = torch.arange(window, 0, -1).view(1, -1) / 30.0
+        cache += [torch.rand(people, h, d, window), torch.rand(people, h, window, v)]
+    age = (torch.arange(window, 0, -1) / 30.0).repeat(people, 1)
     times = torch.arange(window + 1) / 30.0
     return {
         "online": _session(_Online(encoder), (points[:, -1], view[:, -1], age, *cache), folder),
@@ -181,7 +185,8 @@ def encoder_calls(config: ContextConfig, window: int, folder: Path) -> dict[str,
 def ratios(
     spec: ModelSpec, rounds: int, progress: Callable[[str], None]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """``torch_eager``, ``full_window`` (with ``_81`` and ``_243``) and ``papers_way``: theirs / ours.
+    """``torch_eager``, ``full_window`` (with ``_81`` and ``_243``, and for several people with
+    ``_people_5`` and so on behind them) and ``papers_way``: theirs / ours.
 
     Args:
         spec: a model whose checkpoint lies beside it.
@@ -216,13 +221,16 @@ def ratios(
     calls = {n: subjects[n].run for n in names}
     compare("torch_eager", "onnxruntime", "torch", calls, rounds)
     own = network.config.context
-    with tempfile.TemporaryDirectory() as folder:
-        for window in sorted({*WINDOWS, own.window}):
-            progress(f"full window, {window} frames")
-            name = f"full_window_{window}"
-            compare(name, "online", "whole", encoder_calls(own, window, Path(folder)), rounds)
-            if window == own.window:
-                out["full_window"], cpu["full_window"] = out[name], cpu[name]
+    for window in sorted({*WINDOWS, own.window}):
+        for people in CROWDS:
+            progress(f"full window, {window} frames, {people} people")
+            name = f"full_window_{window}" + (f"_people_{people}" if people > 1 else "")
+            with tempfile.TemporaryDirectory() as folder:
+                pair = encoder_calls(own, window, Path(folder), people)
+                compare(name, "online", "whole", pair, max(5, rounds // people))
+        own_name = f"full_window_{own.window}"
+        if window == own.window:
+            out["full_window"], cpu["full_window"] = out[own_name], cpu[own_name]
     progress("the papers' way")
     both: dict[str, Any] = {"ours": subjects["onnxruntime"].run, "papers": papers}
     compare("papers_way", "ours", "papers", both, max(3, rounds // 20))

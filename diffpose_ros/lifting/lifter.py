@@ -309,8 +309,7 @@ class Lifter:
         """(P,) whether everything the network said of a person is finite: a sum is, if all are."""
         good = np.ones(people, dtype=bool)
         for value in outputs.values():
-            flat = value[:people].reshape(people, -1)
-            good &= np.isfinite(flat).all(axis=1)
+            good &= np.isfinite(value[:people].reshape(people, -1).sum(axis=1))
         return good
 
     def _degradations(self, index: int, fit: int, present: int) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class ModelSpec:
     outputs: tuple[str, ...]
     bone_window: int = 27
 
-    @property
+    @cached_property
     def age_inputs(self) -> dict[str, str]:
         """Age input -> ring name, for the inputs that the file has."""
         return {r.age: r.name for r in self.rings.values() if r.age in self.inputs}
