@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diffpose_ros.core import ConfigError
+from diffpose_ros.core import ConfigError, InputError
 from diffpose_ros.data import benchmark
 from diffpose_ros.evaluation import report
 from diffpose_ros.evaluation.context_only import run_encoder
@@ -184,6 +184,34 @@ def page(plan: Plan, outcomes: Sequence[Outcome]) -> str:
         off = s.mpjpe_mm - first.scores.mpjpe_mm
         rows.append(_row([*cells, "" if o is first else f"{off:+.1f}"]))
     return "\n".join(rows) + "\n"
+
+
+def plot(plan: Plan, outcomes: Sequence[Outcome], path: Path) -> None:
+    """MPJPE and P-MPJPE of each variant, a dot each; the first one's as lines.
+
+    Raises:
+        InputError: matplotlib is not here, or the file cannot be written.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError("--plot needs matplotlib (pip install matplotlib)") from None
+    figure = Figure(figsize=(8, 1.2 + 0.32 * len(outcomes)), layout="constrained")
+    panels = FigureCanvasAgg(figure).figure.subplots(1, 2, sharey=True)
+    rows = range(len(outcomes))
+    for axes, label, key in zip(panels, ("MPJPE", "P-MPJPE"), ("mpjpe_mm", "p_mpjpe_mm"), strict=True):
+        values = [getattr(o.scores, key) for o in outcomes]
+        axes.axvline(values[0], color="gray", linewidth=0.8)
+        axes.plot(values, rows, "o")
+        axes.set(xlabel=f"{label}, mm", yticks=list(rows), yticklabels=[o.name for o in outcomes])
+        axes.grid(alpha=0.3, axis="x")
+    panels[0].invert_yaxis()
+    figure.suptitle(plan.title)
+    try:
+        figure.savefig(path, dpi=110)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot write the plot ({error})") from None
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ EXAMPLES = """
 diffpose_ros ablate config/ablation/data.yaml --data cmu_mocap_30hz.npz --benchmark lifting_val.npz
 diffpose_ros ablate config/ablation/lifter.yaml --benchmark val.npz --context context/model.safetensors
 diffpose_ros ablate config/ablation/data.yaml --benchmark val.npz --only "no crossover of limbs"
+diffpose_ros ablate config/ablation/data.yaml --benchmark val.npz --plot out/ablation.png
 diffpose_ros ablate config/ablation/data.yaml --benchmark val.npz --output /tmp/ablation.md
 """
 
@@ -33,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="TABLE.md", help="(default: ablation.md in --folder)"
     )
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="a picture of the table")
     parser.add_argument(
         "--only", action="append", metavar="VARIANT", help="train this one, write no table (repeatable)"
     )
@@ -41,12 +43,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train and score each variant, write the page."""
-    from diffpose_ros.cli._ablation import load_plan, page, run_variant
+    from diffpose_ros.cli._ablation import load_plan, page, plot, run_variant
     from diffpose_ros.data import benchmark
 
     console = Console()
     plan = load_plan(args.config)
     folder = args.folder / args.config.stem
+    picture = None if args.only or args.plot is None else writable(args.plot)
     output = None if args.only else writable(args.output or folder / "ablation.md")
     variants = plan.variants
     if args.only:
@@ -75,4 +78,7 @@ def run(args: argparse.Namespace) -> int:
         except OSError as error:
             raise InputError(f"{output}: cannot be written ({error.strerror})") from None
         console.print(str(output))
+    if picture is not None:
+        plot(plan, outcomes, picture)
+        console.print(str(picture))
     return 0

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from diffpose_ros.core import H36M17
+from diffpose_ros.diffusion.origin import root
 from diffpose_ros.diffusion.regroup import regroup
 
 _PARENT = [b[0] for b in H36M17.bones]
@@ -122,7 +123,8 @@ class Guidance(nn.Module):
         least squares (ZeDO eq. 6) and held.
         """
         share = self._share(given)
-        off = self._off_rays(pose, given.rays, share)
+        at = root(pose, given.rays, given.weight.unsqueeze(-1))
+        off = pose[..., :2] + at[..., :2] - given.rays * (pose[..., 2:] + at[..., 2:])
         _, length = self.lengths(pose)
         uneven = torch.matmul(length, self.pairs.t())
         drift = (length - given.bone_mean) * given.has_bones
@@ -203,15 +205,3 @@ class Guidance(nn.Module):
         inner = s_column * (eye - self.same * s) - m.transpose(1, 2) * (m / spread)
         a = self.flat - given.rays.reshape(-1, 34, 1) * self.depth
         return torch.matmul(a.transpose(1, 2), torch.matmul(inner, a))
-
-    def _off_rays(self, pose: Tensor, rays: Tensor, share: Tensor) -> Tensor:
-        """Distance to each joint's ray in x and y (P, N, 17, 2), metres.
-
-        The root solves a + T_x - u T_z = 0, b + T_y - v T_z = 0 in the least squares sense.
-        """
-        middle = (share * rays).sum(-2, keepdim=True)
-        lever = share * (rays - middle)
-        spread = (lever * (rays - middle)).sum((-1, -2), keepdim=True) + 1e-9
-        ab = pose[..., :2] - rays * pose[..., 2:]
-        tz = (lever * ab).sum((-1, -2), keepdim=True) / spread
-        return ab - (share * ab).sum(-2, keepdim=True) - (rays - middle) * tz

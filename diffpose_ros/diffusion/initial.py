@@ -94,25 +94,3 @@ def fit_mixture(
         mean[order].reshape(shape).astype(np.float32),
         np.sqrt(var[order]).reshape(shape).astype(np.float32),
     )
-
-
-def score_width(
-    score: NDArray[np.floating],
-    depth_m: NDArray[np.floating],
-    focal_px: float,
-    *,
-    base_px: float = 2.0,
-    worst_px: float = 40.0,
-) -> NDArray[np.float64]:
-    """Width of the detector's uncertainty in x and y, metres, from a keypoint's score.
-
-    For detectors without heatmaps: a Gaussian whose standard deviation grows from ``base_px`` at
-    score 1 to ``worst_px`` at score 0, at the person's depth.
-
-    Args:
-        score: (..., J).
-        depth_m: (...,) metres.
-        focal_px: focal length, pixels.
-    """
-    px = base_px * (worst_px / base_px) ** (1.0 - np.clip(score, 0, 1))
-    return px * np.asarray(depth_m)[..., None] / focal_px

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from diffpose_ros.core import ConfigError
 from diffpose_ros.diffusion.guidance import Guidance, GuidanceInputs
 from diffpose_ros.diffusion.initial import Mixture
+from diffpose_ros.diffusion.origin import INITIAL, origin
 from diffpose_ros.diffusion.samplers import sample_ddim
 from diffpose_ros.diffusion.schedules import Schedule, ddim_steps
 from diffpose_ros.models.context_encoder import ContextConfig, ContextEncoder
@@ -25,12 +26,6 @@ from diffpose_ros.models.hpim import HistoryConfig, HistoryModule
 POSE_UNIT = 4.0
 """Poses enter networks in quarters of a metre, about unit size."""
 
-
-INITIAL = ("context", "standard")
-"""``context``: around the context encoder's answer, as wide as its own error (DiffPose's H_K).
-``standard``: one Gaussian around the hip, the same for all (the papers' comparison, Stand-Diff)."""
-
-STANDARD_WIDTH_M = 0.3
 
 FEWER_STEPS = (2, 1)
 """The samplers for a missed deadline; each has a calibration of its own."""
@@ -45,7 +40,7 @@ class LifterNetworkConfig:
         denoiser: the denoiser (its ``context`` width is worked out here).
         history: HPIM (StarPose), or ``None`` (DiffPose).
         schedule: the forward process.
-        initial: what H_K is, see :data:`INITIAL`.
+        initial: what H_K is, see :data:`~diffpose_ros.diffusion.origin.INITIAL`.
         components: M of the mixture.
         hypotheses: N it is calibrated for.
         steps: DDIM steps.
@@ -64,7 +59,7 @@ class LifterNetworkConfig:
 
     def __post_init__(self) -> None:
         if self.initial not in INITIAL:
-            raise ConfigError(f"initial: expected {' or '.join(INITIAL)}, got '{self.initial}'")
+            raise ConfigError(f"initial: expected one of {', '.join(INITIAL)}, got '{self.initial}'")
         if self.initial == "standard" and self.components != 1:
             raise ConfigError(f"initial standard: expected 1 component, got {self.components}")
 
@@ -77,7 +72,12 @@ class LifterNetworkConfig:
     def condition_width(self) -> int:
         """Features per joint that condition the denoiser."""
         extra = 2 * self.history.width + 5 if self.history else 0
-        return self.context.width + 9 + extra
+        return self.context.width + 9 + extra + (3 if self.moved else 0)
+
+    @property
+    def moved(self) -> bool:
+        """Whether H_K stands elsewhere than the context encoder's answer, which the denoiser must know."""
+        return self.initial in ("detector", "histogram")
 
     def to_mapping(self) -> dict[str, Any]:
         """As plain data, for YAML."""
@@ -158,11 +158,12 @@ class LifterNetwork(nn.Module):
         edges = self.mixture_weight.cumsum(0)[:-1]
         return (at[:, None] > edges[None, :]).sum(dim=1)
 
-    def origin(self, pose: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """What residuals are relative to and divided by, each (..., 17, 3) m."""
-        if self.config.initial == "standard":
-            return torch.zeros_like(pose), torch.full_like(pose, STANDARD_WIDTH_M)
-        return pose, log_sigma.exp()
+    def origin(
+        self, pose: Tensor, log_sigma: Tensor, points: Tensor, view: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What residuals are relative to and divided by, each (..., 17, 3) m; see
+        :func:`diffpose_ros.diffusion.origin.origin`."""
+        return origin(self.config.initial, pose, log_sigma, points, view)
 
     def condition(
         self,
@@ -170,6 +171,7 @@ class LifterNetwork(nn.Module):
         pose: Tensor,
         log_sigma: Tensor,
         points: Tensor,
+        view: Tensor,
         past: Tensor | None = None,
         previous: Tensor | None = None,
         has_previous: Tensor | None = None,
@@ -182,12 +184,16 @@ class LifterNetwork(nn.Module):
             pose: the context encoder's answer (..., 17, 3) m.
             log_sigma: its own estimate of its error (..., 17, 3).
             points: what was seen of each joint, (..., 21, 3).
+            view: (..., 6).
             past: f_his (..., 17, 2 width).
             previous: the last frame's answer in this frame's virtual camera (..., 17, 3) m.
             has_previous: (...,) 1 or 0; 0 blanks the history.
             previous_age: (...,) seconds.
         """
         parts = [feature, pose * POSE_UNIT, log_sigma + 3.0, points[..., :17, :]]
+        if self.config.moved:
+            centre, width = self.origin(pose, log_sigma, points, view)
+            parts.append(((pose - centre) / width).clamp(-8.0, 8.0))
         if past is not None and previous is not None:
             assert has_previous is not None
             assert previous_age is not None
@@ -236,13 +242,14 @@ class LifterNetwork(nn.Module):
                 inputs["previous_points"], previous, before, history_cache
             )
         known = self.condition(
-            feature, pose, log_sigma, inputs["points"], past,
+            feature, pose, log_sigma, inputs["points"], inputs["view"], past,
             previous if self.history is not None else None, has_previous, age,
         )  # fmt: skip
         noise = inputs["noise"]
         hypotheses = noise.shape[1]
         embedded = self.denoiser.embed_condition(known, hypotheses)
-        centre, width = (t.unsqueeze(1) for t in self.origin(pose, log_sigma))
+        where = self.origin(pose, log_sigma, inputs["points"], inputs["view"])
+        centre, width = (t.unsqueeze(1) for t in where)
         plan = self.guide.prepare(self._guidance_inputs(inputs, has_previous), inputs["guidance"])
         narrow = 1.0 / width
 

@@ -80,7 +80,7 @@ class DiffusionTask:
             known = self.context(batch["points"], batch["view"], batch["times_s"])
         feature, pose, log_sigma = (t.float() for t in known)
         truth = batch["pose"]
-        centre, width = net.origin(pose, log_sigma)
+        centre, width = net.origin(pose, log_sigma, batch["points"], batch["view"])
         clean = ((truth - centre) / width).clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)
         b, t = pose.shape[:2]
         k = torch.randint(1, len(self.alphas), (b,))
@@ -92,7 +92,7 @@ class DiffusionTask:
         noisy = diffuse(clean, mean, noise, self.alphas[k].view(b, 1, 1, 1))
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             past = self._history(batch, feature, pose, log_sigma, step)
-            answer = self._answer(noisy, k, batch["points"], feature, pose, log_sigma, past)
+            answer = self._answer(noisy, k, batch, feature, pose, log_sigma, past)
         answer = answer.float()
         result = centre + answer * width
         result = result - result[..., :1, :]
@@ -122,7 +122,7 @@ class DiffusionTask:
         self,
         noisy: Tensor,
         k: Tensor,
-        points: Tensor,
+        batch: dict[str, Tensor],
         feature: Tensor,
         pose: Tensor,
         log_sigma: Tensor,
@@ -131,7 +131,9 @@ class DiffusionTask:
         """Denoise all frames of all clips: (B, T, 17, 3)."""
         net = self.network
         b, t = pose.shape[:2]
-        known = net.condition(feature, pose, log_sigma, points, *(past or ()))
+        known = net.condition(
+            feature, pose, log_sigma, batch["points"], batch["view"], *(past or ())
+        )
         rows = self.clean(
             noisy.flatten(0, 1).unsqueeze(1), known.flatten(0, 1),
             k.float().repeat_interleave(t),
@@ -191,11 +193,11 @@ class DiffusionTask:
         mean = (net.mixture_weight.view(-1, 1, 1) * net.mixture_mean).sum(0)
         start = mean.expand(b, t, 17, 3)
         last = torch.full((b,), len(self.alphas) - 1)
-        centre, width = net.origin(pose, log_sigma)
+        centre, width = net.origin(pose, log_sigma, batch["points"], batch["view"])
         answers = pose
         for _ in range(passes):
             past = self._past(batch, answers, torch.ones(b))
-            clean = self._answer(start, last, batch["points"], feature, pose, log_sigma, past).float()
+            clean = self._answer(start, last, batch, feature, pose, log_sigma, past).float()
             answers = centre + clean * width
             answers = answers - answers[..., :1, :]
         return answers
@@ -220,7 +222,8 @@ def measure_residuals(
     batch: int = 16,
     seed: int = 12345,
 ) -> np.ndarray:
-    """The context encoder's real error in units of its own estimate, (S, 17, 3)."""
+    """Where the truth lies as seen from H_K's centre, in units of its width, (S, 17, 3): for the usual
+    H_K, the context encoder's real error over its own estimate."""
     network.eval()
     out = []
     with torch.no_grad():
@@ -229,7 +232,8 @@ def measure_residuals(
                 make_batch(library, batch, np.random.default_rng((seed, i)), synthesis)
             )
             _, pose, log_sigma = network.context(data["points"], data["view"], data["times_s"])
-            residual = (data["pose"] - pose) / log_sigma.exp()
+            centre, width = network.origin(pose, log_sigma, data["points"], data["view"])
+            residual = (data["pose"] - centre) / width
             out.append(
                 residual.clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)[:, ::3].flatten(0, 1).numpy()
             )

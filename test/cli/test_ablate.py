@@ -79,8 +79,10 @@ def test_lifters_are_compared_as_they_run(call, plan, files, tmp_path):
     path = plan(base="lifter.yaml", variants={"DiffPose": None, "Stand-Diff": standard})
     done = call("ablate", path, "--data", files[0], "--benchmark", files[1], "--folder", tmp_path / "runs",
                 "--context", tmp_path / "runs/plan/all/model.safetensors",
-                "--output", tmp_path / "table.md")  # fmt: skip
+                "--output", tmp_path / "table.md", "--plot", tmp_path / "table.png")  # fmt: skip
     assert (done.code, done.err) == (0, "")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: --plot needs it")
+    assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
     rows = [r for r in (tmp_path / "table.md").read_text().splitlines() if r.startswith("| ")]
     assert "min-of-N MPJPE" in rows[0]
     assert [r.split("|")[1].strip() for r in rows[2:]] == ["DiffPose", "Stand-Diff"]

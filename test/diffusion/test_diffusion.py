@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import H36M17, ConfigError, InputError
-from diffpose_ros.diffusion.initial import Mixture, fit_mixture, score_width
+from diffpose_ros.diffusion.initial import Mixture, fit_mixture
 from diffpose_ros.diffusion.noise import fixed_noise
 from diffpose_ros.diffusion.schedules import PAPER, Schedule, ddim_steps
 
@@ -84,8 +84,3 @@ def test_hypotheses_share_the_components_by_weight() -> None:
     shape = (2, 17, 3)
     mixture = Mixture(np.array([0.6, 0.4], np.float32), np.zeros(shape), np.ones(shape))
     assert mixture.assign(5).tolist() == [0, 0, 0, 1, 1]
-
-
-def test_low_scores_are_wide() -> None:
-    width = score_width(np.array([[1.0, 0.5, 0.0]]), np.array([4.0]), 800.0)
-    assert width[0] == pytest.approx([2 * 4 / 800, np.sqrt(80) * 4 / 800, 40 * 4 / 800])

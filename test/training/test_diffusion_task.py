@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -106,18 +108,33 @@ def test_the_standard_process_starts_around_the_hip_and_not_around_the_context(p
     content["model"] |= {"initial": "standard", "components": 1}
     net = run(content).lifter
     pose, log_sigma = torch.randn(2, 17, 3), torch.randn(2, 17, 3)
-    centre, width = net.origin(pose, log_sigma)
+    points, view = torch.rand(2, 21, 3), torch.zeros(2, 6)
+    centre, width = net.origin(pose, log_sigma, points, view)
     assert not centre.any()
     assert width.unique().numel() == 1
     assert not net.mixture_mean.any()
     assert (net.mixture_std == 1).all()
     usual = run(plan("diffpose")).lifter
-    assert torch.equal(usual.origin(pose, log_sigma)[0], pose)
+    assert torch.equal(usual.origin(pose, log_sigma, points, view)[0], pose)
+
+
+@pytest.mark.parametrize("initial", ["detector", "histogram"])
+def test_the_papers_initial_distributions_train_and_run(plan, initial) -> None:
+    from diffpose_ros.runtime.export import check_parity, export_onnx
+
+    list(run(plan("context", steps=3)).trainer.run())
+    content = plan("starpose")
+    content["model"] |= {"initial": initial}
+    job = run(content)
+    assert float(job.lifter.mixture_std[:, 1:, :2].max()) < 20  # keypoints say where x and y are
+    list(job.trainer.run())
+    path = export_onnx(job.lifter.eval(), Path(content["output"]) / "m.onnx", name="m", steps=2)
+    assert check_parity(job.lifter, path, steps=2) < 1e-3
 
 
 @pytest.mark.parametrize(
     ("change", "text"),
-    [({"initial": "heatmap"}, "expected context or standard"),
+    [({"initial": "heatmap"}, "expected one of context, detector, histogram, standard"),
      ({"initial": "standard"}, "expected 1 component, got 5")],
 )  # fmt: skip
 def test_an_initial_distribution_that_does_not_exist_is_refused(change, text) -> None:
