@@ -27,6 +27,7 @@ from diffpose_ros.evaluation.latency import Subject, interleave, paired_ratio
 from diffpose_ros.lifting import Lifter, LifterConfig
 from diffpose_ros.models.context_encoder import ContextConfig, ContextEncoder
 from diffpose_ros.models.graformer import Denoiser
+from diffpose_ros.runtime.export import OPSET
 from diffpose_ros.runtime.spec import ModelSpec
 
 PAPERS_FRAMES = 243
@@ -148,7 +149,7 @@ def _session(module: nn.Module, inputs: tuple[Tensor, ...], folder: Path) -> Cal
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module.eval(), inputs, str(path), dynamo=False, opset_version=18, input_names=names
+            module.eval(), inputs, str(path), dynamo=False, opset_version=OPSET, input_names=names
         )
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = 1

@@ -74,7 +74,7 @@ class AgeBias(nn.Module):
         self.register_buffer("tau", torch.tensor(_TAU_S), persistent=False)
 
     def forward(self, age: Tensor) -> Tensor:
-        """Ages (..., W) in seconds, negative where empty, to biases (..., H, W)."""
+        """Ages (..., W) in seconds, negative where empty, to biases (..., H, W); 0 at age 0."""
         return torch.matmul(self.table, self.features(age))
 
     @property
@@ -84,15 +84,11 @@ class AgeBias(nn.Module):
         return torch.cat([self.weight, slope, torch.ones_like(slope)], dim=-1)
 
     def features(self, age: Tensor) -> Tensor:
-        """Ages (..., W) to (..., F, W): exponentials, the age itself, and the mask of empty slots."""
+        """Ages (..., W) to (..., F, W): exponentials less one, the age, and the mask of empty slots."""
         a = age.clamp(min=0.0).unsqueeze(-2)
         empty = (age < 0).to(age.dtype).unsqueeze(-2) * EMPTY
-        return torch.cat([torch.exp(a * (-1.0 / self.tau).unsqueeze(-1)), a, empty], dim=-2)
-
-    @property
-    def now(self) -> Tensor:
-        """(H, 1, 1): the bias of the present frame, of age 0."""
-        return self.weight.sum(-1).view(-1, 1, 1)
+        falling = torch.exp(a * (-1.0 / self.tau).unsqueeze(-1)) - 1.0
+        return torch.cat([falling, a, empty], dim=-2)
 
 
 def age_biases(modules: Sequence[AgeBias], age: Tensor) -> list[Tensor]:
@@ -138,39 +134,42 @@ class TemporalAttention(nn.Module):
         """(H, J (D + 1)): what one frame leaves in the value cache; trusted values, then trust."""
         return self.heads, self.joints * (self.value.out_features // self.heads + 1)
 
-    def _values(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias of values and trust together. Each head has D values and a one, so that
-        multiplying by the trust leaves the trust itself behind the values."""
-        h, d = self.key_shape
-        w, b = self.value.weight.view(h, d, -1), self.value.bias.view(h, d)
-        weight = torch.cat([w, torch.zeros_like(w[:, :1])], dim=1).flatten(0, 1)
-        bias = torch.cat([b, torch.ones_like(b[:, :1])], dim=1).flatten()
-        return torch.cat([weight, self.trust.weight]), torch.cat([bias, self.trust.bias])
-
     def _project(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(R J, C) to q, k (R, C) and packed values (R, H, J (D + 1))."""
+        """(R J, C) to q, k (R, H, 1, D) and packed values (R, H, 1, J (D + 1)).
+
+        Values, a one and their trust come out of one product, head by head: times the trust, the one
+        leaves the trust itself behind the values.
+        """
         j, c, (h, d) = self.joints, self.key.in_features, self.key_shape
-        weight, bias = self._values()
-        if j == 1:  # the pools scale the inputs of query and key: one product for everything
+        one = torch.ones(h, 1)
+        weights = [
+            self.value.weight.view(h, d, c), one.new_zeros(h, 1, c), self.trust.weight.unsqueeze(1)
+        ]  # fmt: skip
+        biases = [self.value.bias.view(h, d), one, self.trust.bias.unsqueeze(-1)]
+        if j == 1:  # the pools scale the inputs of query and key, which go through the same product
             q_weight = self.query.weight * (self.pool_query * self.scale)
-            weight = torch.cat([q_weight, self.key.weight * self.pool_key, weight])
-            bias = torch.cat([self.query.bias * self.scale, self.key.bias, bias])
-            q, k, v, trust = functional.linear(rows, weight, bias).split([c, c, c + h, h], dim=-1)
-            trust = torch.exp(trust.clamp(-6.0, 6.0)).view(-1, h, 1)
-            return q, k, v.view(-1, h, d + 1) * trust
+            k_weight = self.key.weight * self.pool_key
+            weights = [q_weight.view(h, d, c), k_weight.view(h, d, c), *weights]
+            biases = [(self.query.bias * self.scale).view(h, d), self.key.bias.view(h, d), *biases]
+        weight, bias = torch.cat(weights, dim=1).flatten(0, 1), torch.cat(biases, dim=1).flatten()
+        flat = functional.linear(rows, weight, bias)
+        if j == 1:
+            q, k, v, trust = flat.view(-1, h, 1, 3 * d + 2).split([d, d, d + 1, 1], dim=-1)
+            return q, k, v * torch.exp(trust.clamp(-6.0, 6.0))
+        v, trust = flat.view(-1, j, h, d + 2).split([d + 1, 1], dim=-1)
+        packed = (v * torch.exp(trust.clamp(-6.0, 6.0))).transpose(1, 2)
         body = rows.view(-1, j, c)
         q = self.query((body * self.pool_query).sum(1)) * self.scale
         k = self.key((body * self.pool_key).sum(1))
-        v, trust = functional.linear(rows, weight, bias).split([c + h, h], dim=-1)
-        packed = v.view(-1, j, h, d + 1) * torch.exp(trust.clamp(-6.0, 6.0)).view(-1, j, h, 1)
-        return q, k, packed.transpose(1, 2).reshape(-1, h, j * (d + 1))
+        return q.view(-1, h, 1, d), k.view(-1, h, 1, d), packed.reshape(-1, h, 1, j * (d + 1))
 
     def _unpack(self, mixed: Tensor) -> Tensor:
         """(R, H, 1, J (D + 1)) to the output (R J, C)."""
         j, h, d = self.joints, *self.key_shape
         if j > 1:
             mixed = mixed.view(-1, h, j, d + 1)
-        fair = mixed[..., :-1] / (mixed[..., -1:] + 1e-6)
+        values, trust = mixed.split([d, 1], dim=-1)  # the trust is at least exp(-6)
+        fair = values / trust
         if j > 1:
             fair = fair.transpose(1, 2)
         return self.out(fair.reshape(-1, h * d))
@@ -184,12 +183,13 @@ class TemporalAttention(nn.Module):
                 (the future, beyond the window).
         """
         b, t, j, c = x.shape
-        h, d = self.key_shape
-        q, k, packed = self._project(x.reshape(-1, c))
-        q, k = q.reshape(b, t, h, d).transpose(1, 2), k.reshape(b, t, h, d).permute(0, 2, 3, 1)
-        logits = torch.matmul(q, k) + self.age_bias(age).transpose(0, 1)
+        h = self.heads
+        q, k, packed = (
+            y.reshape(b, t, h, -1).transpose(1, 2) for y in self._project(x.reshape(-1, c))
+        )
+        logits = torch.matmul(q, k.transpose(-1, -2)) + self.age_bias(age).transpose(0, 1)
         weights = torch.softmax(logits, dim=-1).to(packed.dtype)
-        mixed = torch.matmul(weights, packed.unflatten(0, (b, t)).transpose(1, 2)).transpose(1, 2)
+        mixed = torch.matmul(weights, packed).transpose(1, 2)
         return self._unpack(mixed.reshape(b * t, h, 1, -1)).view(b, t, j, c)
 
     def step(
@@ -206,15 +206,12 @@ class TemporalAttention(nn.Module):
         Returns:
             (P J, C), and this frame's key (P, H, D) and value (P, H, J (D + 1)) to be stored.
         """
-        h, d = self.key_shape
         q, k, packed = self._project(rows)
-        q = q.view(-1, h, 1, d)
-        own = (q * k.view(-1, h, 1, d)).sum(-1, keepdim=True) + self.age_bias.now
+        own = (q * k).sum(-1, keepdim=True)
         past = torch.matmul(q, key_cache) + bias
         weights = torch.softmax(torch.cat([past, own], dim=-1), dim=-1)
-        mixed = torch.matmul(weights[..., :-1], value_cache)
-        mixed = mixed + weights[..., -1:] * packed.unsqueeze(-2)
-        return self._unpack(mixed), k.view(-1, h, d), packed
+        mixed = torch.matmul(weights[..., :-1], value_cache) + weights[..., -1:] * packed
+        return self._unpack(mixed), k.view(-1, *self.key_shape), packed.view(-1, *self.value_shape)
 
 
 def banded_ages(times_s: Tensor, window: int) -> Tensor:
