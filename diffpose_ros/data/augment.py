@@ -38,6 +38,12 @@ _SUBTREES = {
     "spine": (0, (7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20)),
 }  # fmt: skip
 _MAX_ANGLE = {"neck": 0.35, "spine": 0.3, "left_knee": 0.3, "right_knee": 0.3}
+_RIGHT = (1, 2, 3, 14, 15, 16)
+_BUILD = (
+    ((1, 4), 1.0), ((7,), 1.0), ((8,), 1.0), ((9,), 1.0), ((10, 17, 18, 19, 20), 1.0), ((11, 14), 1.0),
+    ((2, 5), 0.5), ((3, 6), 0.5), ((12, 15), 0.5), ((13, 16), 0.5),
+)  # fmt: skip
+"""Bones that turn together when the build changes, and how far compared with the trunk's."""
 _FLIP = np.array([0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13, 18, 17, 20, 19])
 
 
@@ -144,6 +150,33 @@ def reshape_body(body: Array, rng: np.random.Generator, spread: float = 0.08) ->
     for joints in _GROUPS.values():
         scale[:, list(joints)] = np.exp(np.clip(rng.normal(0, spread, b), -0.2, 0.2))[:, None]
     return assemble(vectors * (scale * stature[:, None])[:, None, :, None])
+
+
+def offset_bones(body: Array, rng: np.random.Generator, spread: float) -> Array:
+    """Other builds and postures: each bone turned by an angle that stays, in the trunk's frame.
+
+    People differ in where their hips, shoulders and heads sit and in how they hold themselves, and
+    skeletons that were fitted to them differ in where they put the joints. Left and right turn as
+    mirror images. Limbs turn half as far.
+
+    Args:
+        body: (B, T, 21, 3) m.
+        rng: source of randomness.
+        spread: standard deviation of the rotation vectors' entries, radians.
+    """
+    frame = torso_frame(body)
+    vectors = bones(body)
+    local = np.einsum("btji,btnj->btni", frame, vectors)
+    turned = local.copy()
+    mirrored = np.array([1.0, -1.0, -1.0], dtype=np.float32)  # of a rotation vector, trunk's left first
+    for joints, share in _BUILD:
+        vector = np.clip(rng.normal(size=(len(body), 3)), -2.5, 2.5).astype(np.float32) * (spread * share)
+        for j in joints:
+            turn = rotation_from_vector(vector * mirrored if j in _RIGHT else vector)
+            turned[:, :, j] = np.einsum("bij,btj->bti", turn, local[:, :, j])
+    changed = np.einsum("btij,btnj->btni", frame, turned)
+    changed[:, :, 0] = vectors[:, :, 0]
+    return assemble(changed.astype(np.float32))
 
 
 def rotation_from_vector(vector: Array) -> Array:

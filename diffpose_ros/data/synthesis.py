@@ -30,13 +30,14 @@ LEG_M = 0.84
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Which augmentations are on, and how strong."""
+    """Which augmentations are on, and how strong; see :mod:`diffpose_ros.data.augment`."""
 
     mirror: bool = True
     crossover: float = 0.25
     rotation: float = 0.4
     rotation_max_rad: float = 0.5
     shape_spread: float = 0.08
+    offset_rad: float = 0.0
     speed: tuple[float, float] = (0.7, 1.4)
 
 
@@ -221,6 +222,8 @@ def make_batch(
         body = augment.crossover(body, rng, a.crossover)
     if a.rotation > 0:
         body = augment.rotate_joints(body, rng, a.rotation, a.rotation_max_rad)
+    if a.offset_rad > 0:
+        body = augment.offset_bones(body, rng, a.offset_rad)
     if a.shape_spread > 0:
         body = augment.reshape_body(body, rng, a.shape_spread)
     if a.mirror:

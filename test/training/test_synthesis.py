@@ -71,6 +71,46 @@ def test_points_are_the_poses_projection_when_the_detector_is_perfect(
         assert root[2] > 0.5
 
 
+class TestBuilds:
+    """Bones turned once and for all: other people, same motions."""
+
+    def turned(self, library: MotionLibrary, spread: float = 0.1):
+        times = np.arange(12) / 30
+        body = library.sample(6, times, np.random.default_rng(0), (1.0, 1.0))
+        return body, augment.offset_bones(body, np.random.default_rng(1), spread)
+
+    def test_bones_keep_their_length_and_the_root_its_path(self, library: MotionLibrary) -> None:
+        body, other = self.turned(library)
+        before, after = (np.linalg.norm(augment.bones(b)[:, :, 1:], axis=-1) for b in (body, other))
+        assert np.allclose(before, after, atol=1e-5)
+        assert np.array_equal(body[:, :, 0], other[:, :, 0])
+        assert 0.01 < np.abs(body - other).max() < 0.5
+
+    def test_the_offset_stays_for_the_whole_segment(self, library: MotionLibrary) -> None:
+        body, other = self.turned(library)
+        frame = augment.torso_frame(body)
+        for j in (1, 7, 9, 11):
+            a, b = (np.einsum("btji,btj->bti", frame, augment.bones(x)[:, :, j]) for x in (body, other))
+            cosine = (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+            assert cosine.min() > 0.7
+            if np.abs(np.diff(a, axis=1)).max() < 1e-4:  # a bone that is fixed to the trunk
+                assert np.abs(np.diff(b, axis=1)).max() < 1e-3
+
+    def test_left_and_right_turn_as_mirror_images(self, library: MotionLibrary) -> None:
+        body, _ = self.turned(library)
+        body = body - body[:, :, :1]
+        both = np.ones(len(body), dtype=bool)
+        even = (0.5 * (body + augment.mirror(body, both))).astype(np.float32)
+        other = augment.offset_bones(even, np.random.default_rng(1), 0.1)
+        for right, left in ((1, 4), (2, 5), (3, 6)):  # what hangs on a spine that was turned does not
+            assert np.allclose(other[:, :, right] * [-1, 1, 1], other[:, :, left], atol=1e-5)
+            assert np.abs(other - even)[:, :, left].max() > 0.005
+
+    def test_none_is_none(self, library: MotionLibrary) -> None:
+        body, other = self.turned(library, 0.0)
+        assert np.allclose(body, other, atol=1e-5)
+
+
 def test_mirror_twice_is_nothing() -> None:
     body = np.random.default_rng(0).normal(size=(2, 3, 21, 3)).astype(np.float32)
     both = np.array([True, False])
