@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from diffpose_ros.core import ConfigError, InputError
 from diffpose_ros.data import benchmark
 from diffpose_ros.evaluation import report
@@ -116,6 +118,7 @@ def run_variant(
             )  # fmt: skip
     if threads is not None:
         config = replace(config, optimiser=replace(config.optimiser, threads=threads))
+    torch.compiler.reset()  # what was compiled for other variants counts against a limit
     job = build(config)
     steps = config.optimiser.steps
     for progress in job.trainer.run():
