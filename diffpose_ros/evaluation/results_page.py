@@ -60,7 +60,8 @@ def page(results: Results, plots: Mapping[str, str]) -> str:
         "## Overall", "", *_overall(results), "",
         "## Does the papers' order hold?", "", *order(results.overall), "",
         "The same ladder around a frame-based context encoder, and what each part of data and lifters is "
-        "worth in training: [ablation.md](ablation.md).", "",
+        "worth in training (K and M among them, which need trainings of their own): "
+        "[ablation.md](ablation.md).", "",
         "## Uncertainty and position", "",
         "How often a coordinate's truth lies within one and two sigma of the covariance (a calibrated "
         "normal distribution: 68.3 and 95.4), and the error of the absolute root. **Min-of-N** chooses "
