@@ -125,7 +125,7 @@ def run_variant(
         note(progress.step, steps)
     seconds = _seconds(own / "log.jsonl")
     load_into(job.module, own / "model.safetensors")
-    job.module.eval()
+    job.module.eval().to("cpu")
     answer = _encoder(job) if job.lifter is None else _lifter(job, config, own)
     outcome = Outcome(
         variant.name, steps, seconds,

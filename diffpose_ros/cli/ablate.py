@@ -46,10 +46,12 @@ def run(args: argparse.Namespace) -> int:
     from diffpose_ros.cli._ablation import load_plan, page, plot, run_variant
     from diffpose_ros.data import benchmark
 
+    if args.only and (args.output or args.plot):
+        raise ConfigError("--only trains variants and writes no table: leave out --output and --plot")
     console = Console()
     plan = load_plan(args.config)
     folder = args.folder / args.config.stem
-    picture = None if args.only or args.plot is None else writable(args.plot)
+    picture = None if args.plot is None else writable(args.plot)
     output = None if args.only else writable(args.output or folder / "ablation.md")
     variants = plan.variants
     if args.only:

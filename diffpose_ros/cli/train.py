@@ -32,6 +32,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--context", help="checkpoint of the context encoder (default: likewise)")
     parser.add_argument("--steps", type=bounded(int, 1), help="optimiser steps in all")
     parser.add_argument("--batch", type=bounded(int, 1), help="clips per step")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), help="(default: the configuration's, auto: a GPU if any)"
+    )
     parser.add_argument("--threads", type=bounded(int, 1, 256), help="CPU threads")
     parser.add_argument("--seed", type=bounded(int, 0), help="of everything random")
     parser.add_argument(
@@ -71,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 def _override(config: TrainingConfig, args: argparse.Namespace) -> TrainingConfig:
     changes = {k: getattr(args, k) for k in ("data", "output", "context") if getattr(args, k)}
     options = {
-        k: getattr(args, k) for k in ("steps", "batch", "threads", "seed")
+        k: getattr(args, k) for k in ("steps", "batch", "device", "threads", "seed")
         if getattr(args, k) is not None
     }  # fmt: skip
     if args.no_compile:
@@ -103,6 +106,7 @@ def _finish(job: Job, config: TrainingConfig, name: str, console: Console) -> No
     from diffpose_ros.training.finish import calibrate, held_out, write_model
 
     assert job.lifter is not None
+    job.lifter.to("cpu")
     folder = Path(config.output)
     load_into(job.lifter, folder / "model.safetensors")
     round_weights(job.lifter)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from diffpose_ros.core import H36M17
-from diffpose_ros.diffusion.origin import root
+from diffpose_ros.diffusion.origin import root, shares
 from diffpose_ros.diffusion.regroup import regroup
 
 _PARENT = [b[0] for b in H36M17.bones]
@@ -122,7 +122,7 @@ class Guidance(nn.Module):
         The reprojection error is measured in metres at the joint's depth, with the root placed by
         least squares (ZeDO eq. 6) and held.
         """
-        share = self._share(given)
+        share = shares(given.weight.unsqueeze(-1))
         at = root(pose, given.rays, given.weight.unsqueeze(-1))
         off = pose[..., :2] + at[..., :2] - given.rays * (pose[..., 2:] + at[..., 2:])
         _, length = self.lengths(pose)
@@ -183,11 +183,6 @@ class Guidance(nn.Module):
             rest=-constant * given.bone_mean,
         )
 
-    def _share(self, given: GuidanceInputs) -> Tensor:
-        """Weight of each joint (P, 1, 17, 1), summing to 1 where anything is seen."""
-        w = given.weight.unsqueeze(-1)
-        return w / w.sum(-2, keepdim=True).clamp(min=1e-3)
-
     def _towards_rays(self, given: GuidanceInputs) -> Tensor:
         """Half the Hessian of the reprojection energy, (P, 51, 51).
 
@@ -195,7 +190,7 @@ class Guidance(nn.Module):
         joints' shares: A^T (S - s s^T - m m^T / spread) A, where what is taken off S is what moving
         the root sideways and along the rays explains.
         """
-        share = self._share(given)
+        share = shares(given.weight.unsqueeze(-1))
         middle = (share * given.rays).sum(-2, keepdim=True)
         off = (given.rays - middle).reshape(-1, 1, 34)
         s = torch.matmul(share.squeeze(-1), self.twice)

@@ -63,6 +63,11 @@ def origin(
     )
 
 
+def shares(weight: Tensor) -> Tensor:
+    """Weights (..., 17, 1) that sum to 1 where anything is seen, and are 0 where nothing is."""
+    return weight / weight.sum(-2, keepdim=True).clamp(min=1e-3)
+
+
 def root(pose: Tensor, rays: Tensor, weight: Tensor) -> Tensor:
     """Translation that puts a pose onto its rays in the least squares sense (ZeDO eq. 6).
 
@@ -74,7 +79,7 @@ def root(pose: Tensor, rays: Tensor, weight: Tensor) -> Tensor:
     Returns:
         (..., 1, 3) m.
     """
-    share = weight / weight.sum(-2, keepdim=True).clamp(min=1e-3)
+    share = shares(weight)
     middle = (share * rays).sum(-2, keepdim=True)
     lever = share * (rays - middle)
     spread = (lever * (rays - middle)).sum((-1, -2), keepdim=True) + 1e-9

@@ -229,9 +229,8 @@ def ratios(
             with tempfile.TemporaryDirectory() as folder:
                 pair = encoder_calls(own, window, Path(folder), people)
                 compare(name, "online", "whole", pair, max(5, rounds // people))
-        own_name = f"full_window_{own.window}"
-        if window == own.window:
-            out["full_window"], cpu["full_window"] = out[own_name], cpu[own_name]
+    for kept in (out, cpu):
+        kept["full_window"] = kept[f"full_window_{own.window}"]
     progress("the papers' way")
     both: dict[str, Any] = {"ours": subjects["onnxruntime"].run, "papers": papers}
     compare("papers_way", "ours", "papers", both, max(3, rounds // 20))

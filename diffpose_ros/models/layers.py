@@ -141,7 +141,7 @@ class TemporalAttention(nn.Module):
         leaves the trust itself behind the values.
         """
         j, c, (h, d) = self.joints, self.key.in_features, self.key_shape
-        one = torch.ones(h, 1)
+        one = self.value.bias.new_ones(h, 1)
         weights = [
             self.value.weight.view(h, d, c), one.new_zeros(h, 1, c), self.trust.weight.unsqueeze(1)
         ]  # fmt: skip

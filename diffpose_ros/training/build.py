@@ -74,6 +74,18 @@ def context_config(weights: dict[str, Tensor], window: int = 81) -> ContextConfi
     )  # fmt: skip
 
 
+def pick_device(wanted: str) -> torch.device:
+    """``auto`` takes the GPU where torch sees one.
+
+    Raises:
+        ConfigError: ``cuda`` was asked for and is not here.
+    """
+    here = torch.cuda.is_available()
+    if wanted == "cuda" and not here:
+        raise ConfigError(f"device: torch {torch.__version__} sees no CUDA GPU here; use cpu or auto")
+    return torch.device("cuda" if here and wanted != "cpu" else "cpu")
+
+
 def build(config: TrainingConfig) -> Job:
     """Prepare a run; resumes from the output folder's checkpoint where there is one.
 
@@ -85,6 +97,7 @@ def build(config: TrainingConfig) -> Job:
     if config.task not in TASKS:
         raise ConfigError(f"task: expected one of {', '.join(TASKS)}, got '{config.task}'")
     options = config.optimiser
+    device = pick_device(options.device)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     library = MotionLibrary.from_npz(config.data)
@@ -94,6 +107,7 @@ def build(config: TrainingConfig) -> Job:
         module: nn.Module = encoder
         if config.start:
             load_into(encoder, config.start)
+        encoder.to(device)
         loss = ContextTask(encoder, config)
         trainer = Trainer(module, loss, library, config.synthesis, options, Path(config.output))
         trainer.resume()
@@ -109,6 +123,7 @@ def build(config: TrainingConfig) -> Job:
         }  # fmt: skip
         lifter.load_state_dict(fitting, strict=False)
     fit_initial_distribution(lifter, library, config.synthesis)
+    lifter.to(device)
     trainer = Trainer(
         lifter, DiffusionTask(lifter, config), library, config.synthesis, options,
         Path(config.output),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from diffpose_ros.runtime.network import LifterNetworkConfig
+from diffpose_ros.training.build import pick_device
 from diffpose_ros.training.config import TrainingConfig
 from diffpose_ros.training.finish import Calibration
 
@@ -54,6 +55,8 @@ def model_card(
         scores: results of ``evaluate``, where they are known.
     """
     o = config.optimiser
+    threads = f"{o.threads} CPU thread{'s' if o.threads > 1 else ''}"
+    where = "one GPU" if pick_device(o.device).type == "cuda" else threads
     seen = network.context
     past = f"window {seen.window} frames" if seen.temporal else "frame-based"
     lines = [
@@ -81,7 +84,7 @@ def model_card(
     lines += [
         f"- Last stage: batches of {o.batch} clips of {config.synthesis.frames} frames, "
         f"{'Muon and AdamW' if o.optimiser == 'muon' else 'AdamW'} {o.learning_rate:g} with a cosine, "
-        f"{o.precision}, seed {o.seed}, {o.threads} CPU thread{'s' if o.threads > 1 else ''}.", "",
+        f"{o.precision}, seed {o.seed}, {where}.", "",
         "## Calibration",
         f"- On held-out virtual views with a middling simulated detector: MPJPE "
         f"{calibration.mpjpe_mm:.1f} mm; {100 * calibration.coverage_before:.0f} % of coordinates within one "

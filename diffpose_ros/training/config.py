@@ -30,6 +30,7 @@ class OptimiserConfig:
         ema: decay of the exponential moving average of the weights.
         optimiser: ``adamw``, or ``muon`` for the matrices of residual blocks (AdamW moves the rest).
         precision: ``float32`` or ``bfloat16`` (autocast).
+        device: ``cpu``, ``cuda`` (one GPU), or ``auto``: a GPU where torch sees one.
         threads: CPU threads.
         compile: use ``torch.compile``.
         seed: of everything random.
@@ -45,6 +46,7 @@ class OptimiserConfig:
     ema: float = 0.998
     optimiser: str = "adamw"
     precision: str = "bfloat16"
+    device: str = "auto"
     threads: int = 1
     compile: bool = True
     seed: int = 0
@@ -55,6 +57,8 @@ class OptimiserConfig:
             raise ConfigError(f"precision: expected float32 or bfloat16, got '{self.precision}'")
         if self.optimiser not in ("adamw", "muon"):
             raise ConfigError(f"optimiser: expected adamw or muon, got '{self.optimiser}'")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ConfigError(f"device: expected auto, cpu or cuda, got '{self.device}'")
         for name in ("steps", "batch", "threads", "save_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected 1 or more, got {getattr(self, name)}")
@@ -91,6 +95,8 @@ class TrainingConfig:
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
 
     def __post_init__(self) -> None:
+        if self.rollouts and self.task != "starpose":
+            raise ConfigError(f"rollouts: task {self.task} has no history to roll out; use starpose")
         if not 0.0 <= self.rollouts <= 1.0:
             raise ConfigError(f"rollouts: expected a share from 0 to 1, got {self.rollouts:g}")
 

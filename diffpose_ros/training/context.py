@@ -29,7 +29,7 @@ class ContextTask:
 
     def __call__(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, float]]:
         times = batch["times_s"]
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(times.device.type, torch.bfloat16, enabled=self.bfloat16):
             _, pose, log_sigma = self.forward(batch["points"], batch["view"], times)
         pose, log_sigma = pose.float(), log_sigma.float()
         truth = batch["pose"]

@@ -71,12 +71,13 @@ class DiffusionTask:
         self.bfloat16 = config.optimiser.precision == "bfloat16"
         self.weights = {**WEIGHTS, **config.loss}
         self.rollouts = config.rollouts
-        self.alphas = torch.tensor(network.alphas)
+        self.alphas = network.mixture_mean.new_tensor(network.alphas)
 
     def __call__(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, float]]:
         net = self.network
         net.context.eval()
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        kind = batch["points"].device.type
+        with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
             known = self.context(batch["points"], batch["view"], batch["times_s"])
         feature, pose, log_sigma = (t.float() for t in known)
         truth = batch["pose"]
@@ -90,7 +91,7 @@ class DiffusionTask:
         mean = net.mixture_mean[which].unsqueeze(1)
         noise = net.mixture_std[which].unsqueeze(1) * torch.randn(b, 1, 17, 3)
         noisy = diffuse(clean, mean, noise, self.alphas[k].view(b, 1, 1, 1))
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
             past = self._history(batch, feature, pose, log_sigma, step)
             answer = self._answer(noisy, k, batch, feature, pose, log_sigma, past)
         answer = answer.float()

@@ -123,6 +123,7 @@ class Trainer:
         self.trainable = {n: p for n, p in module.named_parameters() if p.requires_grad}
         self.optimisers = make_optimisers(self.trainable, config)
         self.average = {n: p.detach().clone() for n, p in self.trainable.items()}
+        self.device = next(module.parameters()).device
         self.step = 0
         output.mkdir(parents=True, exist_ok=True)
 
@@ -143,6 +144,7 @@ class Trainer:
                 self.average[name].copy_(state[f"average.{name}"])
                 optimiser, keys = self._mover(parameter)
                 moments = {k: state[f"{k}.{i}"] for k in keys}
+                moments = {k: v if k == "step" else v.to(self.device) for k, v in moments.items()}
                 optimiser.state[parameter] = moments  # type: ignore[index]
         except KeyError as error:
             raise ModelError(f"{path}: made for another network ({error} is missing)") from error
@@ -166,7 +168,7 @@ class Trainer:
         for name, content in (("resume", state), ("model", weights)):
             path = self.output / f"{name}.safetensors"
             part = path.with_suffix(".part")
-            save_file({k: v.contiguous() for k, v in content.items()}, part)
+            save_file({k: v.cpu().contiguous() for k, v in content.items()}, part)
             part.replace(path)
 
     def run(self, stop_after_s: float | None = None) -> Iterator[Progress]:
@@ -184,7 +186,7 @@ class Trainer:
                     for group in optimiser.param_groups:
                         group["lr"] = part * group["peak"]
                 torch.manual_seed(self.config.seed * 1_000_003 + self.step)
-                total, parts = self.loss(batch, self.step)
+                total, parts = self._loss(batch)
                 for optimiser in self.optimisers:
                     optimiser.zero_grad(set_to_none=True)
                 total.backward()
@@ -209,6 +211,13 @@ class Trainer:
                 if last:
                     return
         self.save()
+
+    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """The loss where the module lives, and with it whatever the loss makes on its way."""
+        if self.device.type == "cpu":
+            return self.loss(batch, self.step)
+        with self.device:
+            return self.loss({k: v.to(self.device) for k, v in batch.items()}, self.step)
 
     def _mover(self, parameter: nn.Parameter) -> tuple[torch.optim.Optimizer, tuple[str, ...]]:
         """The optimiser that moves a parameter, and the moments it keeps of it."""

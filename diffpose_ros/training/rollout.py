@@ -54,7 +54,8 @@ def rollout(
     points, times, rotation = batch["points"], batch["times_s"], batch["rotation"]
     b, t = points.shape[:2]
     config = network.config
-    noise = torch.from_numpy(fixed_noise(hypotheses or config.hypotheses)).expand(b, -1, -1, -1)
+    noise = torch.from_numpy(fixed_noise(hypotheses or config.hypotheses)).to(points.device)
+    noise = noise.expand(b, -1, -1, -1)
     weights = torch.tensor(config.guidance if guidance is None else guidance)
     context = [_Cache(m.time.key_shape, m.time.value_shape, b) for m in network.context.looking_back]
     history = (

@@ -116,3 +116,10 @@ def test_an_unknown_variant_is_refused_with_those_there_are(call, plan, files):
     done = call("ablate", plan(), "--benchmark", files[1], "--only", "no such")
     assert done.code == 1
     assert "no variant 'no such', expected one of: everything; no mirroring" in done.err
+
+
+def test_only_and_a_table_contradict_each_other(call, plan, files, tmp_path):
+    for words in (("--plot", tmp_path / "a.png"), ("--output", tmp_path / "a.md")):
+        done = call("ablate", plan(), "--benchmark", files[1], "--only", "everything", *words)
+        assert done.code == 1
+        assert "--only trains variants and writes no table: leave out --output and --plot" in done.err

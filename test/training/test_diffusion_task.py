@@ -174,3 +174,7 @@ class TestRollouts:
     def test_a_share_out_of_range_is_refused(self, plan, share) -> None:
         with pytest.raises(ConfigError, match=rf"rollouts: expected a share from 0 to 1, got {share}"):
             run({**plan("starpose"), "rollouts": share})
+
+    def test_a_lifter_without_history_has_nothing_to_roll_out(self, plan) -> None:
+        with pytest.raises(ConfigError, match="rollouts: task diffpose has no history to roll out"):
+            run({**plan("diffpose"), "rollouts": 0.5})
