@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import COCO17
+from diffpose_ros.core import COCO17, H36M17
 
 NUM_POINTS = 21
 """H36M-17 in order, then left eye, right eye, left ear, right ear."""
+
+MIRRORED_POINTS = (*H36M17.flip, 18, 17, 20, 19)
+"""Permutation (21,) that swaps left and right."""
 
 FACE = tuple(COCO17.index(n) for n in ("left_eye", "right_eye", "left_ear", "right_ear"))
 

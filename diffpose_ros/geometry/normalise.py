@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 VIEW_SIZE = 6
 """Entries of ``view``: ray x, ray y (tangents), log apparent size, dt, is-first flag, tracking age."""
 
+MIRRORED_VIEW = (-1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+"""Signs (6,) of ``view`` when the image is mirrored: the person then stands on the other side."""
+
 TORSO = (1, 4, 11, 14)
 TIME_CONSTANT_S = 0.25
 MIN_SCALE = 1e-3

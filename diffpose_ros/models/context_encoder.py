@@ -4,6 +4,10 @@ One token stands for the whole body of a frame. Each block mixes a body's past a
 features; the joints are told apart again at the end, where the denoiser needs them one by one.
 Online the past comes from ring caches and a new frame costs one frame's work; over a clip the same
 weights run with a banded causal mask and give the same numbers.
+
+With ``mirror`` a second token stands for the mirror image of the body. It goes through the same weights
+and the answer is the mean of both, mirrored back. A frame of one person reads every weight for a single
+row of products and takes as long as the reading: the second row is nearly free.
 """
 
 from __future__ import annotations
@@ -13,11 +17,16 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from diffpose_ros.core import ConfigError
-from diffpose_ros.models.layers import Mlp, TemporalAttention, age_biases, banded_ages
+from diffpose_ros.core import H36M17, ConfigError
+from diffpose_ros.geometry.mapping import MIRRORED_POINTS
+from diffpose_ros.geometry.normalise import MIRRORED_VIEW
+from diffpose_ros.models.layers import BodyAttention, Mlp, age_biases, banded_ages
 
 JOINTS = 17
+_ANSWER = 6
+"""What each joint says: x, y, z and the logarithms of their standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,9 @@ class ContextConfig:
         mlp_ratio: hidden width of the MLP over ``body``.
         window: frames of the past that attention sees in each block.
         temporal: false makes the frame-based encoder of the papers: no past at all.
+        points: points seen.
+        view: entries that say where and how the body was seen.
+        mirror: answer for the mirror image too, when not in training, and give the mean.
     """
 
     width: int = 64
@@ -43,6 +55,7 @@ class ContextConfig:
     temporal: bool = True
     points: int = 21
     view: int = 6
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         if self.body % self.heads:
@@ -61,12 +74,12 @@ class Block(nn.Module):
         self.mlp = Mlp(c, config.mlp_ratio)
         if config.temporal:
             self.norm_time = nn.LayerNorm(c)
-            self.time = TemporalAttention(c, config.heads, 1)
+            self.time = BodyAttention(c, config.heads, 2 if config.mirror else 1)
         self.temporal = config.temporal
 
     def forward(self, x: Tensor, age: Tensor) -> Tensor:
         if self.temporal:
-            x = x + self.time(self.norm_time(x).unsqueeze(-2), age).squeeze(-2)
+            x = x + self.time(self.norm_time(x), age)
         return x + self.mlp(self.norm_mlp(x))
 
     def step(
@@ -77,12 +90,31 @@ class Block(nn.Module):
         return x + self.mlp(self.norm_mlp(x)), (key, value)
 
 
+def _said_to_answer(copies: int) -> Tensor:
+    """(2 17 3, copies 17 6) what makes poses relative to the hip, and logarithms of sigma, of what the
+    joints of each copy say: the mean of the copies, the second mirrored back."""
+    pose, log_sigma = torch.zeros(2, JOINTS, 3, copies, JOINTS, _ANSWER)
+    share = 1.0 / copies
+    for copy in range(copies):
+        for j in range(JOINTS):
+            said = H36M17.flip[j] if copy else j
+            for i in range(3):
+                sign = -share if copy and i == 0 else share
+                pose[j, i, copy, said, i] += sign
+                pose[j, i, copy, 0, i] -= sign
+                log_sigma[j, i, copy, said, 3 + i] = share
+    return torch.cat([pose, log_sigma]).reshape(2 * JOINTS * 3, copies * JOINTS * _ANSWER)
+
+
 class ContextEncoder(nn.Module):
     """DiffPose's context encoder, causal and streaming.
 
     Args:
         config: sizes.
     """
+
+    _alone: Tensor
+    _together: Tensor
 
     def __init__(self, config: ContextConfig) -> None:
         super().__init__()
@@ -98,30 +130,52 @@ class ContextEncoder(nn.Module):
         self.pose_bias = nn.Parameter(torch.zeros(JOINTS, 3))
         self.log_sigma = nn.Parameter(torch.zeros(JOINTS, c, 3))
         self.log_sigma_bias = nn.Parameter(torch.full((JOINTS, 3), -3.0))
+        self.register_buffer("_alone", _said_to_answer(1), persistent=False)
+        self.register_buffer("_together", _said_to_answer(2), persistent=False)
 
     @property
     def looking_back(self) -> list[Block]:
         """The blocks with caches: all, or none when frame-based."""
         return [cast(Block, b) for b in self.blocks] if self.config.temporal else []
 
+    @property
+    def copies(self) -> int:
+        """Tokens per body. Training sees one: it has mirrored clips anyway."""
+        return 2 if self.config.mirror and not self.training else 1
+
     def _embed(self, points: Tensor, view: Tensor) -> Tensor:
-        """Rows (R, 21, 3), (R, 6) to tokens (R, body)."""
-        flat = points.reshape(-1, self.config.points * 3)
-        return self.embed(torch.cat([flat, view], dim=-1))
+        """Rows (R, 21, 3), (R, 6) to tokens (R copies, body)."""
+        flat = torch.cat([points.reshape(-1, self.config.points * 3), view], dim=-1)
+        weight, bias = self.embed.weight, self.embed.bias
+        if self.copies == 1:
+            return functional.linear(flat, weight, bias)
+        order = [3 * p + i for p in MIRRORED_POINTS for i in range(3)]
+        sign = [-1.0, 1.0, 1.0] * len(MIRRORED_POINTS)
+        order += [len(order) + i for i in range(len(MIRRORED_VIEW))]
+        mirrored = (weight * weight.new_tensor([*sign, *MIRRORED_VIEW]))[:, order]
+        both = functional.linear(flat, torch.cat([weight, mirrored]), torch.cat([bias, bias]))
+        return both.view(-1, self.config.body)
 
     def _answer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens (R, body) to features (R, 17, C), pose and log sigma (R, 17, 3)."""
+        """Tokens (R copies, body) to features (R, 17, C), pose and log sigma (R, 17, 3)."""
+        copies = self.copies
         apart = self.tell_apart(self.norm(x)).view(-1, JOINTS, self.config.width)
         feature = self.norm_joints(apart)
         rows = feature.transpose(0, 1)  # one product per joint
         if self.training:  # the spread must not bend the features
-            pose = torch.matmul(rows, self.pose).transpose(0, 1)
-            width = torch.matmul(rows.detach(), self.log_sigma).transpose(0, 1)
+            pose, width = torch.matmul(rows, self.pose), torch.matmul(rows.detach(), self.log_sigma)
+            said = torch.cat([pose, width], dim=-1)
         else:
-            both = torch.matmul(rows, torch.cat([self.pose, self.log_sigma], dim=-1)).transpose(0, 1)
-            pose, width = both.split(3, dim=-1)
-        pose = pose + self.pose_bias
-        return feature, pose - pose[:, :1], (width + self.log_sigma_bias).clamp(-6.0, 0.0)
+            said = torch.matmul(rows, torch.cat([self.pose, self.log_sigma], dim=-1))
+        bias = torch.cat([self.pose_bias, self.log_sigma_bias], dim=-1).flatten()
+        together = self._together if copies == 2 else self._alone
+        flat = said.transpose(0, 1).reshape(-1, copies * JOINTS * _ANSWER).float()
+        with torch.autocast(flat.device.type, enabled=False):  # half a number is not enough for metres
+            answer = functional.linear(flat, together, torch.mv(together, bias.repeat(copies)))
+        pose, width = (y.reshape(-1, JOINTS, 3) for y in answer.split(3 * JOINTS, dim=-1))
+        if copies == 2:
+            feature = feature.view(-1, 2, JOINTS, self.config.width)[:, 0]
+        return feature, pose, width.clamp(-6.0, 0.0)
 
     def forward(
         self, points: Tensor, view: Tensor, times_s: Tensor
@@ -139,10 +193,13 @@ class ContextEncoder(nn.Module):
         """
         age = banded_ages(times_s, self.config.window)
         b, t = points.shape[:2]
-        x = self._embed(points.flatten(0, 1), view.flatten(0, 1)).unflatten(0, (b, t))
+        copies = self.copies
+        x = self._embed(points.flatten(0, 1), view.flatten(0, 1)).view(b, t, copies, -1)
+        x = x.transpose(1, 2).reshape(b * copies, t, -1)  # each copy a clip of its own
         for block in self.blocks:
             x = block(x, age)
-        feature, pose, log_sigma = (y.unflatten(0, (b, t)) for y in self._answer(x.flatten(0, 1)))
+        x = x.view(b, copies, t, -1).transpose(1, 2).reshape(b * t * copies, -1)
+        feature, pose, log_sigma = (y.unflatten(0, (b, t)) for y in self._answer(x))
         return feature, pose, log_sigma
 
     def step(
@@ -154,11 +211,11 @@ class ContextEncoder(nn.Module):
             points: (P, 21, 3).
             view: (P, 6).
             age: (P, W) seconds, negative where empty; unused when frame-based.
-            caches: per block that looks back (none when frame-based), keys (P, H, D, W) and
-                values (P, H, W, D + 1).
+            caches: per block that looks back (none when frame-based), keys and values as
+                :meth:`~diffpose_ros.models.layers.BodyAttention.step` takes them.
 
         Returns:
-            As :meth:`forward` without T, and per block the new key (P, H, D) and value (P, H, D + 1).
+            As :meth:`forward` without T, and per block the new key and value.
         """
         x = self._embed(points, view)
         new = []
@@ -166,7 +223,7 @@ class ContextEncoder(nn.Module):
             for block in self.blocks:
                 x = block(x, age)
         else:
-            biases = age_biases([b.time.age_bias for b in self.looking_back], age)
+            biases = age_biases([b.time for b in self.looking_back], age)
             for block, bias, cache in zip(self.looking_back, biases, caches, strict=True):
                 x, entry = block.step(x, bias, cache)
                 new.append(entry)

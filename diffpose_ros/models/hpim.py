@@ -171,7 +171,7 @@ class HistoryModule(nn.Module):
         """
         x = self._nodes(points, pose).view(-1, self.config.width)
         layers = [cast(GraphLayer, layer) for layer in self.layers]
-        biases = age_biases([layer.attention.age_bias for layer in layers], age)
+        biases = age_biases([layer.attention for layer in layers], age)
         new = []
         for layer, bias, cache in zip(layers, biases, caches, strict=True):
             x, entry = layer.step(x, bias, cache)

@@ -9,6 +9,7 @@ bias along and costs a graph one node.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from torch.nn import functional
 
 EMPTY = -1e4
 """Added to the logits of empty slots; large enough to vanish, small enough for half precision."""
+
+MOST_TRUST = 6.0
+"""Bound of the logarithm of the trust in a frame, either way."""
 
 _TAU_S = (0.03, 0.08, 0.2, 0.5, 1.2, 3.0)
 
@@ -65,13 +69,15 @@ class AgeBias(nn.Module):
     a window may have any length, start anywhere and run at any frame rate.
     """
 
-    tau: Tensor
+    rate: Tensor
 
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(heads, len(_TAU_S)))
         self.slope = nn.Parameter(torch.linspace(0.5, 3.0, heads))
-        self.register_buffer("tau", torch.tensor(_TAU_S), persistent=False)
+        # The last one stands still: what makes the bias 0 at age 0.
+        rate = torch.cat([-1.0 / torch.tensor(_TAU_S), torch.zeros(1)])
+        self.register_buffer("rate", rate, persistent=False)
 
     def forward(self, age: Tensor) -> Tensor:
         """Ages (..., W) in seconds, negative where empty, to biases (..., H, W); 0 at age 0."""
@@ -80,24 +86,32 @@ class AgeBias(nn.Module):
     @property
     def table(self) -> Tensor:
         """(H, F): what each head makes of :meth:`features`."""
-        slope = -self.slope.unsqueeze(-1)
-        return torch.cat([self.weight, slope, torch.ones_like(slope)], dim=-1)
+        slope = self.slope.unsqueeze(-1)
+        rest = [-self.weight.sum(-1, keepdim=True), -slope, torch.full_like(slope, EMPTY)]
+        return torch.cat([self.weight, *rest], dim=-1)
 
     def features(self, age: Tensor) -> Tensor:
-        """Ages (..., W) to (..., F, W): exponentials less one, the age, and the mask of empty slots."""
-        a = age.clamp(min=0.0).unsqueeze(-2)
-        empty = (age < 0).to(age.dtype).unsqueeze(-2) * EMPTY
-        falling = torch.exp(a * (-1.0 / self.tau).unsqueeze(-1)) - 1.0
-        return torch.cat([falling, a, empty], dim=-2)
+        """Ages (..., W) to (..., F, W): exponentials, a one, the age, and the mask of empty slots."""
+        above = age.unsqueeze(-2)
+        a = above.clamp(min=0.0)
+        falling = torch.exp(a * self.rate.unsqueeze(-1))
+        return torch.cat([falling, a, (above < 0).to(age.dtype)], dim=-2)
 
 
-def age_biases(modules: Sequence[AgeBias], age: Tensor) -> list[Tensor]:
-    """The biases (P, H, 1, W) of several layers that share ages (P, W), as one product."""
-    if not modules:
+class HasAgeBias(Protocol):
+    """An attention that :func:`age_biases` serves."""
+
+    age_bias: AgeBias
+    copies: int
+
+
+def age_biases(attentions: Sequence[HasAgeBias], age: Tensor) -> list[Tensor]:
+    """The biases (P, copies H, 1, W) of several layers that share ages (P, W), as one product."""
+    if not attentions:
         return []
-    table = torch.cat([m.table for m in modules])
-    together = torch.matmul(table, modules[0].features(age)).unsqueeze(-2)
-    return list(together.split([m.slope.shape[0] for m in modules], dim=1))
+    tables = [m.age_bias.table.repeat(m.copies, 1) for m in attentions]
+    together = torch.matmul(torch.cat(tables), attentions[0].age_bias.features(age)).unsqueeze(-2)
+    return list(together.split([t.shape[0] for t in tables], dim=1))
 
 
 class TemporalAttention(nn.Module):
@@ -108,6 +122,8 @@ class TemporalAttention(nn.Module):
     time t is ``softmax_s(q_t . k_s + bias(age)) * exp(g_sj)``, normalised over s. This costs J times
     less than one attention per joint, and an occluded wrist still does not spoil the average.
     """
+
+    copies = 1
 
     def __init__(self, width: int, heads: int, joints: int) -> None:
         super().__init__()
@@ -146,18 +162,10 @@ class TemporalAttention(nn.Module):
             self.value.weight.view(h, d, c), one.new_zeros(h, 1, c), self.trust.weight.unsqueeze(1)
         ]  # fmt: skip
         biases = [self.value.bias.view(h, d), one, self.trust.bias.unsqueeze(-1)]
-        if j == 1:  # the pools scale the inputs of query and key, which go through the same product
-            q_weight = self.query.weight * (self.pool_query * self.scale)
-            k_weight = self.key.weight * self.pool_key
-            weights = [q_weight.view(h, d, c), k_weight.view(h, d, c), *weights]
-            biases = [(self.query.bias * self.scale).view(h, d), self.key.bias.view(h, d), *biases]
         weight, bias = torch.cat(weights, dim=1).flatten(0, 1), torch.cat(biases, dim=1).flatten()
         flat = functional.linear(rows, weight, bias)
-        if j == 1:
-            q, k, v, trust = flat.view(-1, h, 1, 3 * d + 2).split([d, d, d + 1, 1], dim=-1)
-            return q, k, v * torch.exp(trust.clamp(-6.0, 6.0))
         v, trust = flat.view(-1, j, h, d + 2).split([d + 1, 1], dim=-1)
-        packed = (v * torch.exp(trust.clamp(-6.0, 6.0))).transpose(1, 2)
+        packed = (v * torch.exp(trust.clamp(-MOST_TRUST, MOST_TRUST))).transpose(1, 2)
         body = rows.view(-1, j, c)
         q = self.query((body * self.pool_query).sum(1)) * self.scale
         k = self.key((body * self.pool_key).sum(1))
@@ -166,13 +174,9 @@ class TemporalAttention(nn.Module):
     def _unpack(self, mixed: Tensor) -> Tensor:
         """(R, H, 1, J (D + 1)) to the output (R J, C)."""
         j, h, d = self.joints, *self.key_shape
-        if j > 1:
-            mixed = mixed.view(-1, h, j, d + 1)
-        values, trust = mixed.split([d, 1], dim=-1)  # the trust is at least exp(-6)
-        fair = values / trust
-        if j > 1:
-            fair = fair.transpose(1, 2)
-        return self.out(fair.reshape(-1, h * d))
+        values, trust = mixed.view(-1, h, j, d + 1).split([d, 1], dim=-1)
+        fair = values / trust  # the trust is at least exp(-MOST_TRUST)
+        return self.out(fair.transpose(1, 2).reshape(-1, h * d))
 
     def forward(self, x: Tensor, age: Tensor) -> Tensor:
         """A whole clip.
@@ -187,9 +191,7 @@ class TemporalAttention(nn.Module):
         q, k, packed = (
             y.reshape(b, t, h, -1).transpose(1, 2) for y in self._project(x.reshape(-1, c))
         )
-        logits = torch.matmul(q, k.transpose(-1, -2)) + self.age_bias(age).transpose(0, 1)
-        weights = torch.softmax(logits, dim=-1).to(packed.dtype)
-        mixed = torch.matmul(weights, packed).transpose(1, 2)
+        mixed = _over_a_clip(q, k, packed, self.age_bias(age)).transpose(1, 2)
         return self._unpack(mixed.reshape(b * t, h, 1, -1)).view(b, t, j, c)
 
     def step(
@@ -207,11 +209,119 @@ class TemporalAttention(nn.Module):
             (P J, C), and this frame's key (P, H, D) and value (P, H, J (D + 1)) to be stored.
         """
         q, k, packed = self._project(rows)
-        own = (q * k).sum(-1, keepdim=True)
-        past = torch.matmul(q, key_cache) + bias
-        weights = torch.softmax(torch.cat([past, own], dim=-1), dim=-1)
-        mixed = torch.matmul(weights[..., :-1], value_cache) + weights[..., -1:] * packed
+        mixed = _over_a_ring(q, k, packed, bias, key_cache, value_cache)
         return self._unpack(mixed), k.view(-1, *self.key_shape), packed.view(-1, *self.value_shape)
+
+
+class BodyAttention(nn.Module):
+    """Attention over the past of a body that is one token.
+
+    :class:`TemporalAttention` for a single joint: there the trust in a past frame is the same for all
+    that is averaged, so it is an addition to that frame's logit. It travels in the key, behind which
+    the query has a one: what is left is an ordinary attention.
+
+    Args:
+        width: features of the token.
+        heads: attention heads.
+        copies: tokens per person that go through the same weights and do not see each other; their
+            caches stand side by side as further heads.
+    """
+
+    def __init__(self, width: int, heads: int, copies: int = 1) -> None:
+        super().__init__()
+        self.heads, self.copies = heads, copies
+        self.pool_query = nn.Parameter(torch.randn(1, width))
+        self.pool_key = nn.Parameter(torch.randn(1, width))
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.trust = nn.Linear(width, heads)
+        self.out = nn.Linear(width, width)
+        self.age_bias = AgeBias(heads)
+        self.scale = (width // heads) ** -0.5
+        nn.init.zeros_(self.trust.weight)
+        nn.init.zeros_(self.trust.bias)
+
+    @property
+    def key_shape(self) -> tuple[int, int]:
+        """(copies H, D + 1): what one frame leaves in the key cache; keys, then trust."""
+        return self.copies * self.heads, self.key.out_features // self.heads + 1
+
+    @property
+    def value_shape(self) -> tuple[int, int]:
+        """(copies H, D): what one frame leaves in the value cache."""
+        return self.copies * self.heads, self.value.out_features // self.heads
+
+    def _project(self, rows: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+        """(R, C) to q, k (., heads, 1, D + 1) and v (., heads, 1, D), as one product."""
+        c, h = self.key.in_features, self.heads
+        d = c // h
+        one = self.value.bias.new_ones(h, 1)
+        weights = [
+            (self.query.weight * (self.pool_query * self.scale)).view(h, d, c), one.new_zeros(h, 1, c),
+            (self.key.weight * self.pool_key).view(h, d, c), self.trust.weight.unsqueeze(1),
+            self.value.weight.view(h, d, c),
+        ]  # fmt: skip
+        biases = [
+            (self.query.bias * self.scale).view(h, d), one,
+            self.key.bias.view(h, d), self.trust.bias.unsqueeze(-1),
+            self.value.bias.view(h, d),
+        ]  # fmt: skip
+        weight, bias = torch.cat(weights, dim=1).flatten(0, 1), torch.cat(biases, dim=1).flatten()
+        each = functional.linear(rows, weight, bias).view(-1, heads, 1, 3 * d + 2)
+        q, k, trust, v = each.split([d + 1, d, 1, d], dim=-1)
+        return q, torch.cat([k, trust.clamp(-MOST_TRUST, MOST_TRUST)], dim=-1), v
+
+    def forward(self, x: Tensor, age: Tensor) -> Tensor:
+        """A whole clip.
+
+        Args:
+            x: (B, T, C); copies are clips of their own here.
+            age: (T, T) as for :class:`TemporalAttention`.
+        """
+        b, t, c = x.shape
+        q, k, v = (
+            y.reshape(b, t, self.heads, -1).transpose(1, 2)
+            for y in self._project(x.reshape(-1, c), self.heads)
+        )
+        mixed = _over_a_clip(q, k, v, self.age_bias(age)).transpose(1, 2)
+        return self.out(mixed.reshape(b * t, c)).view(b, t, c)
+
+    def step(
+        self, rows: Tensor, bias: Tensor, key_cache: Tensor, value_cache: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The newest frame only.
+
+        Args:
+            rows: (P copies, C); the copies of a body are consecutive.
+            bias: (P, copies H, 1, W) from :func:`age_biases`.
+            key_cache: (P, copies H, D + 1, W).
+            value_cache: (P, copies H, W, D).
+
+        Returns:
+            (P copies, C), and this frame's key and value, shaped as :attr:`key_shape` and
+            :attr:`value_shape` behind P, to be stored.
+        """
+        q, k, v = self._project(rows, self.copies * self.heads)
+        mixed = _over_a_ring(q, k, v, bias, key_cache, value_cache)
+        out = self.out(mixed.reshape(-1, self.out.in_features))
+        return out, k.reshape(-1, *self.key_shape), v.reshape(-1, *self.value_shape)
+
+
+def _over_a_clip(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Attention (B, H, T, .) with biases (T, H, T)."""
+    logits = torch.matmul(q, k.transpose(-1, -2)) + bias.transpose(0, 1)
+    return torch.matmul(torch.softmax(logits, dim=-1).to(v.dtype), v)
+
+
+def _over_a_ring(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, key_cache: Tensor, value_cache: Tensor
+) -> Tensor:
+    """Attention of the newest frame (P, H, 1, .) over the caches and itself; nothing is copied."""
+    own = torch.matmul(q, k.transpose(-1, -2))
+    past = torch.matmul(q, key_cache) + bias
+    weights = torch.softmax(torch.cat([past, own], dim=-1), dim=-1)
+    return torch.matmul(weights[..., :-1], value_cache) + weights[..., -1:] * v
 
 
 def banded_ages(times_s: Tensor, window: int) -> Tensor:

@@ -61,8 +61,10 @@ def load_into(module: nn.Module, path: str | Path) -> None:
         raise ModelError(f"{path}: made for another network: {line}") from error
 
 
-def context_config(weights: dict[str, Tensor], window: int = 81) -> ContextConfig:
-    """The sizes of a context encoder, read off its checkpoint."""
+def context_config(
+    weights: dict[str, Tensor], window: int = 81, mirror: bool = False
+) -> ContextConfig:
+    """The sizes of a context encoder, read off its checkpoint; window and mirror change no weight."""
     body = weights["embed.weight"].shape[0]
     blocks = {int(n.split(".")[1]) for n in weights if n.startswith("blocks.")}
     temporal = any(".time." in n for n in weights)
@@ -70,7 +72,7 @@ def context_config(weights: dict[str, Tensor], window: int = 81) -> ContextConfi
     ratio = weights["blocks.0.mlp.up.weight"].shape[0] / body
     return ContextConfig(
         width=weights["pose"].shape[1], body=body, depth=len(blocks), heads=heads,
-        mlp_ratio=ratio, window=window, temporal=temporal,
+        mlp_ratio=ratio, window=window, temporal=temporal, mirror=mirror,
     )  # fmt: skip
 
 
@@ -136,7 +138,7 @@ def _lifter_config(config: TrainingConfig) -> LifterNetworkConfig:
     if not config.context:
         raise ConfigError(f"task {config.task}: expected 'context', a context encoder's checkpoint")
     model = dict(config.model)
-    window = int(model.pop("window", 81))
+    window, mirror = int(model.pop("window", 81)), bool(model.pop("mirror", False))
     history = model.pop("history", None)
     if (config.task == "starpose") != (history is not None):
         raise ConfigError(
@@ -144,7 +146,7 @@ def _lifter_config(config: TrainingConfig) -> LifterNetworkConfig:
             f"task is {config.task}, history is {'set' if history else 'not set'}"
         )
     return LifterNetworkConfig(
-        context=context_config(read_weights(config.context), window),
+        context=context_config(read_weights(config.context), window, mirror),
         denoiser=from_mapping(DenoiserConfig, model.pop("denoiser", {}), "model.denoiser"),
         history=from_mapping(HistoryConfig, history, "model.history") if history else None,
         schedule=from_mapping(Schedule, model.pop("schedule", {}), "model.schedule"),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: training and export need it")
 
-from diffpose_ros.core import ConfigError  # noqa: E402
+from diffpose_ros.core import COCO17, H36M17, ConfigError  # noqa: E402
+from diffpose_ros.data.synthesis import observe_sequence  # noqa: E402
+from diffpose_ros.geometry.mapping import MIRRORED_POINTS  # noqa: E402
+from diffpose_ros.geometry.normalise import MIRRORED_VIEW  # noqa: E402
 from diffpose_ros.models.context_encoder import ContextConfig, ContextEncoder  # noqa: E402
 from diffpose_ros.models.hpim import HistoryConfig, HistoryModule  # noqa: E402
-from diffpose_ros.models.layers import AgeBias, banded_ages  # noqa: E402
+from diffpose_ros.models.layers import AgeBias, BodyAttention, banded_ages  # noqa: E402
 
 
 def lively(module: torch.nn.Module) -> torch.nn.Module:
@@ -29,8 +35,9 @@ def stamps(frames: int) -> torch.Tensor:
 @pytest.mark.parametrize(
     "window", [1, 12, 81], ids=["one", "shorter than clip", "longer than clip"]
 )
-def test_context_encoder_streams_what_the_banded_clip_gives(window: int) -> None:
-    config = ContextConfig(width=8, body=32, depth=3, window=window)
+@pytest.mark.parametrize("mirror", [False, True], ids=["alone", "with its mirror image"])
+def test_context_encoder_streams_what_the_banded_clip_gives(window: int, mirror: bool) -> None:
+    config = ContextConfig(width=8, body=32, depth=3, window=window, mirror=mirror)
     encoder = lively(ContextEncoder(config))
     frames, people = 40, 2
     points, view = torch.randn(people, frames, 21, 3), torch.randn(people, frames, 6)
@@ -68,6 +75,78 @@ def test_the_frame_based_encoder_sees_one_frame_and_keeps_nothing() -> None:
     assert new == []
     assert torch.allclose(pose, whole[:, 3], atol=1e-5)
     assert torch.allclose(other.flip(1), whole, atol=1e-5)
+
+
+def flipped(pose: torch.Tensor) -> torch.Tensor:
+    return (pose * torch.tensor([-1.0, 1.0, 1.0]))[..., list(H36M17.flip), :]
+
+
+@pytest.mark.parametrize("temporal", [True, False], ids=["video", "frame-based"])
+def test_mirrored_people_get_mirrored_answers(temporal: bool) -> None:
+    """From keypoints on: what the encoder takes for a mirror image is what a mirrored camera sees."""
+    config = ContextConfig(width=8, body=32, depth=2, temporal=temporal, mirror=True)
+    encoder = lively(ContextEncoder(config))
+    rng, frames = np.random.default_rng(0), 9
+    xy, score = rng.normal(0.1, 0.2, (1, frames, 17, 2)), rng.uniform(0, 1, (1, frames, 17))
+    score[score < 0.2] = 0.0
+    times = np.cumsum(rng.uniform(0.02, 0.05, frames))
+    swap = list(COCO17.flip)
+    other = (xy * [-1.0, 1.0])[:, :, swap], score[:, :, swap]
+    answers = []
+    for keypoints, weight in ((xy, score), other):
+        points, view, _, _ = observe_sequence(keypoints, weight, times)
+        with torch.no_grad():
+            answers.append(
+                encoder(torch.from_numpy(points), torch.from_numpy(view), torch.from_numpy(times).float())
+            )
+    (_, pose, sigma), (_, mirrored, mirrored_sigma) = answers
+    assert pose.abs().max() > 0.1
+    assert torch.allclose(mirrored, flipped(pose), atol=1e-5)
+    assert torch.allclose(mirrored_sigma, sigma[..., list(H36M17.flip), :], atol=1e-5)
+
+
+def test_with_the_mirror_image_comes_the_mean_of_two_answers() -> None:
+    config = ContextConfig(width=8, body=32, depth=2)
+    single = lively(ContextEncoder(config))
+    double = ContextEncoder(replace(config, mirror=True)).eval()
+    double.load_state_dict(single.state_dict())
+    points, view, times = torch.randn(2, 7, 21, 3), torch.randn(2, 7, 6), stamps(7)
+    mirror_points = (points * torch.tensor([-1.0, 1.0, 1.0]))[..., list(MIRRORED_POINTS), :]
+    with torch.no_grad():
+        feature, pose, sigma = single(points, view, times)
+        _, back, back_sigma = single(mirror_points, view * torch.tensor(MIRRORED_VIEW), times)
+        got = double(points, view, times)
+    assert torch.allclose(got[0], feature, atol=1e-5)
+    assert torch.allclose(got[1], (pose + flipped(back)) / 2, atol=1e-5)
+    assert torch.allclose(got[2], (sigma + back_sigma[..., list(H36M17.flip), :]) / 2, atol=1e-5)
+
+
+def test_training_sees_no_mirror_image() -> None:
+    config = ContextConfig(width=8, body=32, depth=2)
+    single = lively(ContextEncoder(config))
+    double = ContextEncoder(replace(config, mirror=True))
+    double.load_state_dict(single.state_dict())
+    points, view, times = torch.randn(2, 7, 21, 3), torch.randn(2, 7, 6), stamps(7)
+    for a, b in zip(single(points, view, times), double.train()(points, view, times), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_the_trust_in_a_frame_is_a_factor_on_its_weight() -> None:
+    """The body's attention against the formula of the joints' attention, written out."""
+    attention = lively(BodyAttention(8, 2))
+    with torch.no_grad():
+        attention.trust.bias += torch.tensor([2.0, 9.0])  # the second is beyond its bound
+    x, age = torch.randn(1, 6, 8), banded_ages(stamps(6), 3)
+    with torch.no_grad():
+        heads = (1, 6, 2, 4)
+        q = attention.query(x * attention.pool_query).view(heads).transpose(1, 2) / 2
+        k = attention.key(x * attention.pool_key).view(heads).transpose(1, 2)
+        v = attention.value(x).view(heads).transpose(1, 2)
+        trust = attention.trust(x).clamp(-6, 6).exp().transpose(1, 2).unsqueeze(-2)
+        weights = torch.softmax(q @ k.mT + attention.age_bias(age).transpose(0, 1), -1) * trust
+        mixed = (weights / weights.sum(-1, keepdim=True)) @ v
+        want = attention.out(mixed.transpose(1, 2).reshape(1, 6, 8))
+        assert torch.allclose(attention(x, age), want, atol=1e-5)
 
 
 def test_context_encoder_never_looks_ahead() -> None:

@@ -18,7 +18,7 @@ ROOMS: dict[str, set[str]] = {
     "tracking": {"core"},
     "history": {"core"},
     "detection": {"core"},
-    "models": {"core"},
+    "models": {"geometry", "core"},
     "diffusion": {"core"},
     "runtime": {"models", "diffusion", "core"},
     "lifting": {"geometry", "history", "diffusion", "runtime", "core"},

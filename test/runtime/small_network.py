@@ -16,10 +16,13 @@ WINDOW, LENGTH = 9, 5
 
 
 def small_network(kind: str = "starpose", seed: int = 0, temporal: bool = True) -> LifterNetwork:
-    """Random weights, of both kinds; the same for the same seed."""
+    """Random weights, of both kinds, StarPose with the mirror image; the same for the same seed."""
     torch.manual_seed(seed)
     config = LifterNetworkConfig(
-        context=ContextConfig(width=16, body=32, depth=2, heads=2, window=WINDOW, temporal=temporal),
+        context=ContextConfig(
+            width=16, body=32, depth=2, heads=2, window=WINDOW, temporal=temporal,
+            mirror=kind == "starpose",
+        ),  # fmt: skip
         denoiser=DenoiserConfig(width=16, depth=1),
         history=HistoryConfig(width=8, depth=1, heads=2, length=LENGTH)
         if kind == "starpose"

@@ -23,7 +23,9 @@ def network(history: bool, temporal: bool = True) -> LifterNetwork:
     torch.manual_seed(0)
     net = LifterNetwork(
         LifterNetworkConfig(
-            context=ContextConfig(width=32, body=48, depth=2, window=9, temporal=temporal),
+            context=ContextConfig(
+                width=32, body=48, depth=2, window=9, temporal=temporal, mirror=history
+            ),
             denoiser=DenoiserConfig(width=32, depth=2),
             history=HistoryConfig(width=16, depth=1, length=5) if history else None,
             guidance=(0.5, 0.5, 0.1, 0.1),

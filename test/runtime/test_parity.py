@@ -72,10 +72,11 @@ def test_fewer_hypotheses_run_on_the_same_graph(start):
     np.testing.assert_allclose(a["mean"], b["mean"], atol=TOLERANCE_M)
 
 
+@pytest.mark.parametrize("kind", ["diffpose", "starpose"])
 @pytest.mark.parametrize("frames", [4, 3 * WINDOW], ids=["ring not full", "ring wrapped"])
-def test_streaming_equals_a_banded_pass_over_the_whole_clip(frames):
+def test_streaming_equals_a_banded_pass_over_the_whole_clip(frames, kind):
     """The context encoder's features, frame by frame from ring caches, in whatever slot order."""
-    network = small_network("diffpose")
+    network = small_network(kind)
     encoder, spans = network.context, torch.Generator().manual_seed(1)
     points = torch.randn(1, frames, 21, 3, generator=spans)
     view = torch.randn(1, frames, 6, generator=spans)
