@@ -138,7 +138,9 @@ def _lifter_config(config: TrainingConfig) -> LifterNetworkConfig:
     if not config.context:
         raise ConfigError(f"task {config.task}: expected 'context', a context encoder's checkpoint")
     model = dict(config.model)
-    window, mirror = int(model.pop("window", 81)), bool(model.pop("mirror", False))
+    window, mirror = int(model.pop("window", 81)), model.pop("mirror", False)
+    if not isinstance(mirror, bool):
+        raise ConfigError(f"model.mirror: expected true or false, got {mirror!r}")
     history = model.pop("history", None)
     if (config.task == "starpose") != (history is not None):
         raise ConfigError(

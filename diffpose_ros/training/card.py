@@ -59,6 +59,7 @@ def model_card(
     where = "one GPU" if pick_device(o.device).type == "cuda" else threads
     seen = network.context
     past = f"window {seen.window} frames" if seen.temporal else "frame-based"
+    past += ", mean of the answers for the image and its mirror image" if seen.mirror else ""
     lines = [
         f"# {name}", "",
         f"A causal, streaming lifter after {_PAPERS[network.kind]}: COCO-17 keypoints of one person "

@@ -74,7 +74,8 @@ class TrainingConfig:
         output: folder for checkpoints and logs.
         context: checkpoint of the frozen context encoder (not for the ``context`` task).
         start: checkpoint whose matching weights to start from (optional).
-        model: sizes, passed to the task's own dataclass.
+        model: sizes, passed to the task's own dataclass; for a lifter also ``window`` and ``mirror`` of
+            its context encoder, which change no weights.
         loss: weights of the loss terms.
         rollouts: share of the steps in which a lifter's history is what it made of the whole clips, frame
             after frame on its own answers, as on a robot; in the others it comes from one or two

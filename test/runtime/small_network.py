@@ -1,5 +1,6 @@
 """A whole lifter of small random networks, exported as a shipped model is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,11 +19,9 @@ WINDOW, LENGTH = 9, 5
 def small_network(kind: str = "starpose", seed: int = 0, temporal: bool = True) -> LifterNetwork:
     """Random weights, of both kinds, StarPose with the mirror image; the same for the same seed."""
     torch.manual_seed(seed)
+    context = ContextConfig(width=16, body=32, depth=2, heads=2, window=WINDOW, temporal=temporal)
     config = LifterNetworkConfig(
-        context=ContextConfig(
-            width=16, body=32, depth=2, heads=2, window=WINDOW, temporal=temporal,
-            mirror=kind == "starpose",
-        ),  # fmt: skip
+        context=replace(context, mirror=kind == "starpose"),
         denoiser=DenoiserConfig(width=16, depth=1),
         history=HistoryConfig(width=8, depth=1, heads=2, length=LENGTH)
         if kind == "starpose"

@@ -51,7 +51,7 @@ def plan(mocap: Path, tmp_path: Path):
             "context": {"width": 16, "depth": 1, "heads": 2, "window": 5},
             "diffpose": {"denoiser": {"width": 16, "depth": 1}, "window": 5},
             "starpose": {
-                "denoiser": {"width": 16, "depth": 1}, "window": 5,
+                "denoiser": {"width": 16, "depth": 1}, "window": 5, "mirror": True,
                 "history": {"width": 8, "depth": 1, "heads": 2, "length": 4},
             },
         }  # fmt: skip

@@ -45,6 +45,17 @@ def test_gradients_reach_denoiser_and_history_but_not_the_frozen_context(lifter)
     assert not any(n.startswith("context.") for n in lifter.trainer.trainable)
 
 
+def test_the_lifter_learns_around_the_answer_it_will_get(lifter) -> None:
+    """StarPose's plan mirrors (see ``plan``): so does its frozen encoder, as it will online."""
+    net = lifter.lifter
+    mirrored = net.history is not None
+    assert net.config.context.mirror == mirrored
+    seen = []
+    net.context.register_forward_pre_hook(lambda module, _: seen.append(module.copies))
+    lifter.trainer.loss(lifter.trainer.dataset[0], 0)
+    assert set(seen) == {1 + mirrored}
+
+
 def test_the_loss_falls(lifter) -> None:
     batch = lifter.trainer.dataset[0]
     net = lifter.lifter

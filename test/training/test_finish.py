@@ -162,7 +162,7 @@ def test_the_card_says_what_the_model_learnt_from_and_for_how_long(tmp_path) -> 
     )  # fmt: skip
     assert text.startswith("# mine\n")
     for said in ("12,345 parameters", "mocap.npz", "denoiser: 4 steps, 10 minutes", "StarPose",
-                 "68 % after", "mocap.cs.cmu.edu", "Not evaluated yet"):  # fmt: skip
+                 "68 % after", "mocap.cs.cmu.edu", "Not evaluated yet", "mirror image"):  # fmt: skip
         assert said in text, said
     assert "somewhere" not in text
     assert "context encoder: " not in text
