@@ -69,7 +69,10 @@ class TorchBackend:
         self._torch = torch
         torch.set_num_threads(options.threads)
         self._graph: Any = StepGraph(_network(spec), spec.steps).eval()
-        if set(self._graph.input_names) != set(spec.inputs):
+        caches = {s["input"]: tuple(s["shape"]) for s in self._graph.state()}
+        if set(self._graph.input_names) != set(spec.inputs) or caches != {
+            s.input: s.shape for s in spec.state
+        }:
             raise ModelError(
                 f"{_files(spec)[0]}: its inputs are not those of {spec.path.name}; "
                 "export the checkpoint again"

@@ -121,3 +121,15 @@ def test_a_broken_checkpoint_is_named(model, tmp_path, file, content, error):
     (tmp_path / file).write_bytes(content)
     with pytest.raises(ModelError, match=rf"{file}: {error}"):
         load_backend(tmp_path / "model.onnx", "torch")
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_a_checkpoint_whose_caches_are_not_the_files_is_refused(tmp_path, mirror):
+    """Read with or without its mirror image, weights fit either way; the caches do not."""
+    path = save_model(tmp_path, "diffpose" if mirror else "starpose")
+    config = path.with_name("config.yaml")
+    was, wanted = (f"mirror: {str(m).lower()}" for m in (not mirror, mirror))
+    assert was in config.read_text()
+    config.write_text(config.read_text().replace(was, wanted))
+    with pytest.raises(ModelError, match=r"its inputs are not those of model.onnx; export .* again"):
+        load_backend(path, "torch")
