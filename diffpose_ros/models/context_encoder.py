@@ -191,16 +191,27 @@ class ContextEncoder(nn.Module):
             Features (B, T, 17, C), pose (B, T, 17, 3) in metres relative to the hip, and the
             logarithm of its standard deviation (B, T, 17, 3).
         """
+        b, t = points.shape[:2]
+        x = self._tokens(points, view, times_s).view(b, self.copies, t, -1).transpose(1, 2)
+        answers = self._answer(x.reshape(b * t * self.copies, -1))
+        feature, pose, log_sigma = (y.unflatten(0, (b, t)) for y in answers)
+        return feature, pose, log_sigma
+
+    def newest(
+        self, points: Tensor, view: Tensor, times_s: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The last frame of :meth:`forward`, without T: what recomputing a window has to do."""
+        return self._answer(self._tokens(points, view, times_s)[:, -1])
+
+    def _tokens(self, points: Tensor, view: Tensor, times_s: Tensor) -> Tensor:
+        """Clips to tokens behind the last block (B copies, T, body); each copy is a clip of its own."""
         age = banded_ages(times_s, self.config.window)
         b, t = points.shape[:2]
-        copies = self.copies
-        x = self._embed(points.flatten(0, 1), view.flatten(0, 1)).view(b, t, copies, -1)
-        x = x.transpose(1, 2).reshape(b * copies, t, -1)  # each copy a clip of its own
+        x = self._embed(points.flatten(0, 1), view.flatten(0, 1)).view(b, t, self.copies, -1)
+        x = x.transpose(1, 2).reshape(b * self.copies, t, -1)
         for block in self.blocks:
             x = block(x, age)
-        x = x.view(b, copies, t, -1).transpose(1, 2).reshape(b * t * copies, -1)
-        feature, pose, log_sigma = (y.unflatten(0, (b, t)) for y in self._answer(x))
-        return feature, pose, log_sigma
+        return x
 
     def step(
         self, points: Tensor, view: Tensor, age: Tensor, caches: list[tuple[Tensor, Tensor]]

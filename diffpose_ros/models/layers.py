@@ -9,7 +9,6 @@ bias along and costs a graph one node.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -98,36 +97,19 @@ class AgeBias(nn.Module):
         return torch.cat([falling, a, (above < 0).to(age.dtype)], dim=-2)
 
 
-class HasAgeBias(Protocol):
-    """An attention that :func:`age_biases` serves."""
+class HistoryAttention(nn.Module):
+    """The weights of an attention over a body's own past, as both kinds below have them.
 
-    age_bias: AgeBias
-    copies: int
-
-
-def age_biases(attentions: Sequence[HasAgeBias], age: Tensor) -> list[Tensor]:
-    """The biases (P, copies H, 1, W) of several layers that share ages (P, W), as one product."""
-    if not attentions:
-        return []
-    tables = [m.age_bias.table.repeat(m.copies, 1) for m in attentions]
-    together = torch.matmul(torch.cat(tables), attentions[0].age_bias.features(age)).unsqueeze(-2)
-    return list(together.split([t.shape[0] for t in tables], dim=1))
-
-
-class TemporalAttention(nn.Module):
-    """Attention of a body over its own past: banded and causal over a clip, cached when online.
-
-    Which past frames matter is decided once per head for the whole body; how far each joint of a
-    past frame can be trusted is decided by that joint itself. The weight of frame s for joint j at
-    time t is ``softmax_s(q_t . k_s + bias(age)) * exp(g_sj)``, normalised over s. This costs J times
-    less than one attention per joint, and an occluded wrist still does not spoil the average.
+    Args:
+        width: features per joint (or of the body's one token).
+        heads: attention heads.
+        joints: J.
+        copies: tokens per person that go through the same weights and do not see each other.
     """
 
-    copies = 1
-
-    def __init__(self, width: int, heads: int, joints: int) -> None:
+    def __init__(self, width: int, heads: int, joints: int, copies: int) -> None:
         super().__init__()
-        self.heads, self.joints = heads, joints
+        self.heads, self.joints, self.copies = heads, joints, copies
         self.pool_query = nn.Parameter(torch.randn(joints, width) / joints)
         self.pool_key = nn.Parameter(torch.randn(joints, width) / joints)
         self.query = nn.Linear(width, width)
@@ -139,6 +121,28 @@ class TemporalAttention(nn.Module):
         self.scale = (width // heads) ** -0.5
         nn.init.zeros_(self.trust.weight)
         nn.init.zeros_(self.trust.bias)
+
+
+def age_biases(attentions: Sequence[HistoryAttention], age: Tensor) -> list[Tensor]:
+    """The biases (P, copies H, 1, W) of several layers that share ages (P, W), as one product."""
+    if not attentions:
+        return []
+    tables = [m.age_bias.table.repeat(m.copies, 1) for m in attentions]
+    together = torch.matmul(torch.cat(tables), attentions[0].age_bias.features(age)).unsqueeze(-2)
+    return list(together.split([t.shape[0] for t in tables], dim=1))
+
+
+class TemporalAttention(HistoryAttention):
+    """Attention of a body over its own past: banded and causal over a clip, cached when online.
+
+    Which past frames matter is decided once per head for the whole body; how far each joint of a
+    past frame can be trusted is decided by that joint itself. The weight of frame s for joint j at
+    time t is ``softmax_s(q_t . k_s + bias(age)) * exp(g_sj)``, normalised over s. This costs J times
+    less than one attention per joint, and an occluded wrist still does not spoil the average.
+    """
+
+    def __init__(self, width: int, heads: int, joints: int) -> None:
+        super().__init__(width, heads, joints, copies=1)
 
     @property
     def key_shape(self) -> tuple[int, int]:
@@ -213,34 +217,17 @@ class TemporalAttention(nn.Module):
         return self._unpack(mixed), k.view(-1, *self.key_shape), packed.view(-1, *self.value_shape)
 
 
-class BodyAttention(nn.Module):
+class BodyAttention(HistoryAttention):
     """Attention over the past of a body that is one token.
 
     :class:`TemporalAttention` for a single joint: there the trust in a past frame is the same for all
     that is averaged, so it is an addition to that frame's logit. It travels in the key, behind which
-    the query has a one: what is left is an ordinary attention.
-
-    Args:
-        width: features of the token.
-        heads: attention heads.
-        copies: tokens per person that go through the same weights and do not see each other; their
-            caches stand side by side as further heads.
+    the query has a one: what is left is an ordinary attention. The caches of copies stand side by side
+    as further heads.
     """
 
     def __init__(self, width: int, heads: int, copies: int = 1) -> None:
-        super().__init__()
-        self.heads, self.copies = heads, copies
-        self.pool_query = nn.Parameter(torch.randn(1, width))
-        self.pool_key = nn.Parameter(torch.randn(1, width))
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.trust = nn.Linear(width, heads)
-        self.out = nn.Linear(width, width)
-        self.age_bias = AgeBias(heads)
-        self.scale = (width // heads) ** -0.5
-        nn.init.zeros_(self.trust.weight)
-        nn.init.zeros_(self.trust.bias)
+        super().__init__(width, heads, joints=1, copies=copies)
 
     @property
     def key_shape(self) -> tuple[int, int]:

@@ -57,6 +57,8 @@ def test_context_encoder_streams_what_the_banded_clip_gives(window: int, mirror:
             )
             assert torch.allclose(pose, whole[:, i], atol=1e-4)
             assert torch.allclose(sigma, whole_sigma[:, i], atol=1e-4)
+            if i == frames - 1:
+                assert torch.allclose(encoder.newest(points, view, times)[1], pose, atol=1e-4)
             slot = i % window
             for (keys, values), (key, value) in zip(caches, new, strict=True):
                 keys[..., slot] = key
