@@ -12,7 +12,7 @@ from diffpose_ros.evaluation.latency import STAGES
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 LABELS = {
     "torch_eager": "the same step in PyTorch, eager",
-    "full_window": "the encoder over its whole window again (same runtime)",
+    "full_window": "the encoder over its whole window again, for its newest frame (same runtime)",
     **{
         f"full_window_{window}{suffix}": f"the same at {window} frames{who}"
         for window in (81, 243)
