@@ -186,8 +186,8 @@ def encoder_calls(
     points, view = torch.rand(people, window + 1, 21, 3), torch.rand(people, window + 1, 6)
     cache: list[Tensor] = []
     for block in encoder.blocks:
-        (h, d), (_, v) = block.time.key_shape, block.time.value_shape  # type: ignore[union-attr, misc]
-        cache += [torch.rand(people, h, d, window), torch.rand(people, h, window, v)]
+        for heads, features in (block.time.key_shape, block.time.value_shape):  # type: ignore[union-attr, misc]
+            cache.append(torch.rand(people, heads, window, features))
     age = (torch.arange(window, 0, -1) / 30.0).repeat(people, 1)
     times = torch.arange(window + 1) / 30.0
     return {

@@ -191,7 +191,7 @@ class PeopleState:
             ring: name of the ring.
             rows: (P,) rows to write, distinct.
             stamps_ns: (P,) the entries' stamps.
-            entries: cache name -> (P, *entry shape).
+            entries: cache name -> (P, *shape with one slot), or without the slot axis.
         """
         if not len(rows):
             return
@@ -199,7 +199,8 @@ class PeopleState:
         head = stamps.head[rows]
         for c in self.caches:
             if c.ring == ring:
-                self._slot_first[c.input][rows, head] = entries[c.input]
+                slots = self._slot_first[c.input]
+                slots[rows, head] = entries[c.input].reshape(len(rows), *slots.shape[2:])
         stamps.push(rows, stamps_ns)
 
     def mark(self, rows: NDArray[np.int64], stamp_ns: int) -> None:

@@ -38,6 +38,7 @@ class ContextConfig:
         body: features of the body's token; a multiple of ``heads``.
         depth: blocks.
         heads: attention heads.
+        keys: features per head that queries and keys are compared in.
         mlp_ratio: hidden width of the MLP over ``body``.
         window: frames of the past that attention sees in each block.
         temporal: false makes the frame-based encoder of the papers: no past at all.
@@ -50,6 +51,7 @@ class ContextConfig:
     body: int = 256
     depth: int = 4
     heads: int = 4
+    keys: int = 16
     mlp_ratio: float = 2.0
     window: int = 81
     temporal: bool = True
@@ -60,6 +62,8 @@ class ContextConfig:
     def __post_init__(self) -> None:
         if self.body % self.heads:
             raise ConfigError(f"context body {self.body} is not a multiple of {self.heads} heads")
+        if self.keys < 1:
+            raise ConfigError(f"context keys: expected at least 1, got {self.keys}")
         if not 1 <= self.window <= 243:
             raise ConfigError(f"context window: expected 1 to 243 frames, got {self.window}")
 
@@ -74,20 +78,22 @@ class Block(nn.Module):
         self.mlp = Mlp(c, config.mlp_ratio)
         if config.temporal:
             self.norm_time = nn.LayerNorm(c)
-            self.time = BodyAttention(c, config.heads, 2 if config.mirror else 1)
+            self.time = BodyAttention(c, config.heads, config.keys, 2 if config.mirror else 1)
         self.temporal = config.temporal
 
     def forward(self, x: Tensor, age: Tensor) -> Tensor:
         if self.temporal:
-            x = x + self.time(self.norm_time(x), age)
-        return x + self.mlp(self.norm_mlp(x))
+            x = self.time(self.norm_time(x), age, x)
+        if self.training:
+            return x + self.mlp(self.norm_mlp(x))
+        rows = x.reshape(-1, x.shape[-1])
+        return self.mlp.add_to(rows, self.norm_mlp(rows)).view(x.shape)
 
     def step(
         self, x: Tensor, bias: Tensor, cache: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        mixed, key, value = self.time.step(self.norm_time(x), bias, *cache)
-        x = x + mixed
-        return x + self.mlp(self.norm_mlp(x)), (key, value)
+        x, entry = self.time.step(self.norm_time(x), bias, cache, x)
+        return self.mlp.add_to(x, self.norm_mlp(x)), entry
 
 
 def _said_to_answer(copies: int) -> Tensor:
@@ -221,7 +227,7 @@ class ContextEncoder(nn.Module):
         Args:
             points: (P, 21, 3).
             view: (P, 6).
-            age: (P, W) seconds, negative where empty; unused when frame-based.
+            age: (P, W) seconds, -1 where empty; unused when frame-based.
             caches: per block that looks back (none when frame-based), keys and values as
                 :meth:`~diffpose_ros.models.layers.BodyAttention.step` takes them.
 

@@ -106,9 +106,9 @@ class GraphLayer(nn.Module):
         self, rows: Tensor, bias: Tensor, cache: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         y = self.norm(rows)
-        far, key, value = self.attention.step(y, bias, *cache)
+        far, entry = self.attention.step(y, bias, cache)
         near = self._near(y.view(-1, NODES, self.mix.in_features))
-        return rows + self.mix(near + far), (key, value)
+        return rows + self.mix(near + far), entry
 
 
 class HistoryModule(nn.Module):
@@ -163,7 +163,7 @@ class HistoryModule(nn.Module):
         Args:
             points: (P, 21, 3) its observation.
             pose: (P, 17, 3) its answer, metres, in the current virtual camera.
-            age: (P, L) seconds from that frame back to each slot; negative where empty.
+            age: (P, L) seconds from that frame back to each slot; -1 where empty.
             caches: per layer, keys and values.
 
         Returns:

@@ -9,6 +9,7 @@ bias along and costs a graph one node.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,20 @@ MOST_TRUST = 6.0
 
 _TAU_S = (0.03, 0.08, 0.2, 0.5, 1.2, 3.0)
 
+_SPARE = 8
+"""Hidden units that carry a bias; eight, as wide products like it."""
+
+
+def add_product(onto: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
+    """``onto + rows weight^T`` for rows (R, .): one node of a graph, in which the sum costs nothing.
+
+    In mixed precision the sum keeps the precision of ``onto``.
+    """
+    device = rows.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return onto + functional.linear(rows, weight)
+    return torch.addmm(onto, rows, weight.t())
+
 
 class Mlp(nn.Module):
     """Two linear layers with a GELU between."""
@@ -33,6 +48,20 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(functional.gelu(self.up(x), approximate="tanh"))
+
+    def add_to(self, onto: Tensor, rows: Tensor) -> Tensor:
+        """``onto`` plus what :meth:`forward` makes of ``rows`` (R, C), for evaluation.
+
+        Hidden units that always say the same carry the last bias, so that the second product has room
+        for the sum. GELU leaves a number like 8 as it is.
+        """
+        up, down = self.up, self.down
+        always = up.bias.new_full((_SPARE,), 8.0)
+        weight = torch.cat([up.weight, up.weight.new_zeros(_SPARE, up.in_features)])
+        hidden = functional.linear(rows, weight, torch.cat([up.bias, always]))
+        carried = (down.bias / (8.0 * _SPARE)).unsqueeze(-1).expand(-1, _SPARE)
+        hidden = functional.gelu(hidden, approximate="tanh")
+        return add_product(onto, hidden, torch.cat([down.weight, carried], dim=-1))
 
 
 class JointAttention(nn.Module):
@@ -79,37 +108,58 @@ class AgeBias(nn.Module):
         self.register_buffer("rate", rate, persistent=False)
 
     def forward(self, age: Tensor) -> Tensor:
-        """Ages (..., W) in seconds, negative where empty, to biases (..., H, W); 0 at age 0."""
+        """Ages (..., W) in seconds, -1 where empty, to biases (..., H, W); 0 at age 0."""
         return torch.matmul(self.table, self.features(age))
 
     @property
     def table(self) -> Tensor:
         """(H, F): what each head makes of :meth:`features`."""
         slope = self.slope.unsqueeze(-1)
-        rest = [-self.weight.sum(-1, keepdim=True), -slope, torch.full_like(slope, EMPTY)]
+        rest = [-self.weight.sum(-1, keepdim=True), -slope, torch.full_like(slope, -EMPTY)]
         return torch.cat([self.weight, *rest], dim=-1)
 
     def features(self, age: Tensor) -> Tensor:
-        """Ages (..., W) to (..., F, W): exponentials, a one, the age, and the mask of empty slots."""
+        """Ages (..., W) to (..., F, W): exponentials, a one, the age, and what is negative of it."""
         above = age.unsqueeze(-2)
         a = above.clamp(min=0.0)
-        falling = torch.exp(a * self.rate.unsqueeze(-1))
-        return torch.cat([falling, a, (above < 0).to(age.dtype)], dim=-2)
+        return torch.cat([torch.exp(a * self.rate.unsqueeze(-1)), a, above.clamp(max=0.0)], dim=-2)
 
 
-class HistoryAttention(nn.Module):
-    """The weights of an attention over a body's own past, as both kinds below have them.
+class LooksBack(Protocol):
+    """What :func:`age_biases` has to know of an attention over a body's own past."""
+
+    age_bias: AgeBias
+    copies: int
+
+
+def age_biases(attentions: Sequence[LooksBack], age: Tensor) -> list[Tensor]:
+    """The biases (P, copies H, 1, W) of several layers that share ages (P, W), as one product."""
+    if not attentions:
+        return []
+    tables = [m.age_bias.table.repeat(m.copies, 1) for m in attentions]
+    together = torch.matmul(torch.cat(tables), attentions[0].age_bias.features(age)).unsqueeze(-2)
+    return list(together.split([t.shape[0] for t in tables], dim=1))
+
+
+class TemporalAttention(nn.Module):
+    """Attention of a body over its own past: banded and causal over a clip, cached when online.
+
+    Which past frames matter is decided once per head for the whole body; how far each joint of a
+    past frame can be trusted is decided by that joint itself. The weight of frame s for joint j at
+    time t is ``softmax_s(q_t . k_s + bias(age)) * exp(g_sj)``, normalised over s. This costs J times
+    less than one attention per joint, and an occluded wrist still does not spoil the average.
 
     Args:
-        width: features per joint (or of the body's one token).
+        width: features per joint.
         heads: attention heads.
         joints: J.
-        copies: tokens per person that go through the same weights and do not see each other.
     """
 
-    def __init__(self, width: int, heads: int, joints: int, copies: int) -> None:
+    copies = 1
+
+    def __init__(self, width: int, heads: int, joints: int) -> None:
         super().__init__()
-        self.heads, self.joints, self.copies = heads, joints, copies
+        self.heads, self.joints = heads, joints
         self.pool_query = nn.Parameter(torch.randn(joints, width) / joints)
         self.pool_key = nn.Parameter(torch.randn(joints, width) / joints)
         self.query = nn.Linear(width, width)
@@ -121,28 +171,6 @@ class HistoryAttention(nn.Module):
         self.scale = (width // heads) ** -0.5
         nn.init.zeros_(self.trust.weight)
         nn.init.zeros_(self.trust.bias)
-
-
-def age_biases(attentions: Sequence[HistoryAttention], age: Tensor) -> list[Tensor]:
-    """The biases (P, copies H, 1, W) of several layers that share ages (P, W), as one product."""
-    if not attentions:
-        return []
-    tables = [m.age_bias.table.repeat(m.copies, 1) for m in attentions]
-    together = torch.matmul(torch.cat(tables), attentions[0].age_bias.features(age)).unsqueeze(-2)
-    return list(together.split([t.shape[0] for t in tables], dim=1))
-
-
-class TemporalAttention(HistoryAttention):
-    """Attention of a body over its own past: banded and causal over a clip, cached when online.
-
-    Which past frames matter is decided once per head for the whole body; how far each joint of a
-    past frame can be trusted is decided by that joint itself. The weight of frame s for joint j at
-    time t is ``softmax_s(q_t . k_s + bias(age)) * exp(g_sj)``, normalised over s. This costs J times
-    less than one attention per joint, and an occluded wrist still does not spoil the average.
-    """
-
-    def __init__(self, width: int, heads: int, joints: int) -> None:
-        super().__init__(width, heads, joints, copies=1)
 
     @property
     def key_shape(self) -> tuple[int, int]:
@@ -199,40 +227,52 @@ class TemporalAttention(HistoryAttention):
         return self._unpack(mixed.reshape(b * t, h, 1, -1)).view(b, t, j, c)
 
     def step(
-        self, rows: Tensor, bias: Tensor, key_cache: Tensor, value_cache: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, rows: Tensor, bias: Tensor, cache: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The newest frame only.
 
         Args:
             rows: (P J, C); the joints of a body are consecutive.
             bias: (P, H, 1, W) from :func:`age_biases`.
-            key_cache: (P, H, D, W).
-            value_cache: (P, H, W, J (D + 1)).
+            cache: keys (P, H, W, D) and values (P, H, W, J (D + 1)).
 
         Returns:
-            (P J, C), and this frame's key (P, H, D) and value (P, H, J (D + 1)) to be stored.
+            (P J, C), and this frame's key (P, H, 1, D) and value (P, H, 1, J (D + 1)) to be stored.
         """
         q, k, packed = self._project(rows)
-        mixed = _over_a_ring(q, k, packed, bias, key_cache, value_cache)
-        return self._unpack(mixed), k.view(-1, *self.key_shape), packed.view(-1, *self.value_shape)
+        return self._unpack(_over_a_ring(q, k, packed, bias, *cache)), (k, packed)
 
 
-class BodyAttention(HistoryAttention):
+class BodyAttention(nn.Module):
     """Attention over the past of a body that is one token.
 
-    :class:`TemporalAttention` for a single joint: there the trust in a past frame is the same for all
-    that is averaged, so it is an addition to that frame's logit. It travels in the key, behind which
-    the query has a one: what is left is an ordinary attention. The caches of copies stand side by side
-    as further heads.
+    Queries and keys are narrower than values: few numbers say what a frame is to be looked for by, and
+    the caches are what a frame of one person mostly reads. The bias of a query gives a past frame a logit
+    of its own, whoever asks: what :class:`TemporalAttention` has as trust. A bias of a key would be the
+    same for all frames and the bias of a value goes through to the output, so neither key nor output has
+    one. The caches of copies stand side by side as further heads.
+
+    Args:
+        width: features of the token, C.
+        heads: attention heads, H.
+        keys: features per head of queries and keys, K.
+        copies: tokens per person that go through the same weights and do not see each other.
     """
 
-    def __init__(self, width: int, heads: int, copies: int = 1) -> None:
-        super().__init__(width, heads, joints=1, copies=copies)
+    def __init__(self, width: int, heads: int, keys: int, copies: int = 1) -> None:
+        super().__init__()
+        self.heads, self.keys, self.copies = heads, keys, copies
+        self.query = nn.Linear(width, heads * keys)
+        self.key = nn.Linear(width, heads * keys, bias=False)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width, bias=False)
+        self.age_bias = AgeBias(heads)
+        self.scale = keys**-0.5
 
     @property
     def key_shape(self) -> tuple[int, int]:
-        """(copies H, D + 1): what one frame leaves in the key cache; keys, then trust."""
-        return self.copies * self.heads, self.key.out_features // self.heads + 1
+        """(copies H, K): what one frame leaves in the key cache."""
+        return self.copies * self.heads, self.keys
 
     @property
     def value_shape(self) -> tuple[int, int]:
@@ -240,59 +280,53 @@ class BodyAttention(HistoryAttention):
         return self.copies * self.heads, self.value.out_features // self.heads
 
     def _project(self, rows: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-        """(R, C) to q, k (., heads, 1, D + 1) and v (., heads, 1, D), as one product."""
-        c, h = self.key.in_features, self.heads
-        d = c // h
-        one = self.value.bias.new_ones(h, 1)
-        weights = [
-            (self.query.weight * (self.pool_query * self.scale)).view(h, d, c), one.new_zeros(h, 1, c),
-            (self.key.weight * self.pool_key).view(h, d, c), self.trust.weight.unsqueeze(1),
-            self.value.weight.view(h, d, c),
-        ]  # fmt: skip
-        biases = [
-            (self.query.bias * self.scale).view(h, d), one,
-            self.key.bias.view(h, d), self.trust.bias.unsqueeze(-1),
-            self.value.bias.view(h, d),
-        ]  # fmt: skip
-        weight, bias = torch.cat(weights, dim=1).flatten(0, 1), torch.cat(biases, dim=1).flatten()
-        each = functional.linear(rows, weight, bias).view(-1, heads, 1, 3 * d + 2)
-        q, k, trust, v = each.split([d + 1, d, 1, d], dim=-1)
-        return q, torch.cat([k, trust.clamp(-MOST_TRUST, MOST_TRUST)], dim=-1), v
+        """(R, C) to q, k (., heads, 1, K) and v (., heads, 1, D), as one product."""
+        h, k, c = self.heads, self.keys, rows.shape[-1]
+        weight = torch.cat([
+            (self.query.weight * self.scale).view(h, k, c), self.key.weight.view(h, k, c),
+            self.value.weight.view(h, -1, c),
+        ], dim=1).flatten(0, 1)  # fmt: skip
+        query, value = (self.query.bias * self.scale).view(h, k), self.value.bias.view(h, -1)
+        bias = torch.cat([query, torch.zeros_like(query), value], dim=1).flatten()
+        each = functional.linear(rows, weight, bias).view(-1, heads, 1, 2 * k + c // h)
+        q, key, v = each.split([k, k, c // h], dim=-1)
+        return q, key, v
 
-    def forward(self, x: Tensor, age: Tensor) -> Tensor:
+    def forward(self, x: Tensor, age: Tensor, onto: Tensor) -> Tensor:
         """A whole clip.
 
         Args:
             x: (B, T, C); copies are clips of their own here.
             age: (T, T) as for :class:`TemporalAttention`.
+            onto: (B, T, C) what the answer is added to.
         """
         b, t, c = x.shape
         q, k, v = (
             y.reshape(b, t, self.heads, -1).transpose(1, 2)
             for y in self._project(x.reshape(-1, c), self.heads)
         )
-        mixed = _over_a_clip(q, k, v, self.age_bias(age)).transpose(1, 2)
-        return self.out(mixed.reshape(b * t, c)).view(b, t, c)
+        mixed = _over_a_clip(q, k, v, self.age_bias(age)).transpose(1, 2).reshape(b * t, c)
+        return add_product(onto.reshape(b * t, c), mixed, self.out.weight).view(b, t, c)
 
     def step(
-        self, rows: Tensor, bias: Tensor, key_cache: Tensor, value_cache: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, rows: Tensor, bias: Tensor, cache: tuple[Tensor, Tensor], onto: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The newest frame only.
 
         Args:
             rows: (P copies, C); the copies of a body are consecutive.
             bias: (P, copies H, 1, W) from :func:`age_biases`.
-            key_cache: (P, copies H, D + 1, W).
-            value_cache: (P, copies H, W, D).
+            cache: keys (P, copies H, W, K) and values (P, copies H, W, D).
+            onto: (P copies, C) what the answer is added to.
 
         Returns:
-            (P copies, C), and this frame's key and value, shaped as :attr:`key_shape` and
-            :attr:`value_shape` behind P, to be stored.
+            (P copies, C), and this frame's key (P, copies H, 1, K) and value (P, copies H, 1, D) to be
+            stored.
         """
         q, k, v = self._project(rows, self.copies * self.heads)
-        mixed = _over_a_ring(q, k, v, bias, key_cache, value_cache)
-        out = self.out(mixed.reshape(-1, self.out.in_features))
-        return out, k.reshape(-1, *self.key_shape), v.reshape(-1, *self.value_shape)
+        mixed = _over_a_ring(q, k, v, bias, *cache)
+        flat = mixed.reshape(-1, self.out.in_features)
+        return add_product(onto, flat, self.out.weight), (k, v)
 
 
 def _over_a_clip(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
@@ -306,7 +340,7 @@ def _over_a_ring(
 ) -> Tensor:
     """Attention of the newest frame (P, H, 1, .) over the caches and itself; nothing is copied."""
     own = torch.matmul(q, k.transpose(-1, -2))
-    past = torch.matmul(q, key_cache) + bias
+    past = torch.matmul(q, key_cache.transpose(-1, -2)) + bias
     weights = torch.softmax(torch.cat([past, own], dim=-1), dim=-1)
     return torch.matmul(weights[..., :-1], value_cache) + weights[..., -1:] * v
 

@@ -60,11 +60,9 @@ class StepGraph(nn.Module):
                 for i, layer in enumerate(self.network.history.layers)
             ]
         for ring, tag, attention in groups:
-            (h, d), (_, v) = attention.key_shape, attention.value_shape
-            out.append({"input": f"key_{tag}", "output": f"new_key_{tag}",
-                        "shape": [h, d, -1], "slot_axis": 2, "ring": ring})  # fmt: skip
-            out.append({"input": f"value_{tag}", "output": f"new_value_{tag}",
-                        "shape": [h, -1, v], "slot_axis": 1, "ring": ring})  # fmt: skip
+            for kind, shape in (("key", attention.key_shape), ("value", attention.value_shape)):
+                out.append({"input": f"{kind}_{tag}", "output": f"new_{kind}_{tag}",
+                            "shape": [shape[0], -1, shape[1]], "slot_axis": 1, "ring": ring})  # fmt: skip
         return out
 
     def forward(self, *flat: Tensor) -> tuple[Tensor, ...]:

@@ -38,7 +38,7 @@ class RingSpec:
         name: e.g. ``context``.
         length: slots the model was made for.
         max_length: most slots it may be run with.
-        age: name of the (P, W) input that holds the slots' ages, s; negative means empty.
+        age: name of the (P, W) input that holds the slots' ages, s; -1 means empty.
     """
 
     name: str
@@ -53,7 +53,7 @@ class StateSpec:
 
     Attributes:
         input: graph input, (P, *shape).
-        output: graph output, (P, *shape without the slot axis).
+        output: graph output, (P, *shape) with one slot, or without the slot axis.
         shape: without P; -1 on the slot axis.
         slot_axis: index into ``shape``.
         ring: name of the ring whose slots it follows.

@@ -68,10 +68,13 @@ def context_config(
     body = weights["embed.weight"].shape[0]
     blocks = {int(n.split(".")[1]) for n in weights if n.startswith("blocks.")}
     temporal = any(".time." in n for n in weights)
-    heads = weights["blocks.0.time.trust.weight"].shape[0] if temporal else ContextConfig.heads
+    heads, keys = ContextConfig.heads, ContextConfig.keys
+    if temporal:
+        heads = weights["blocks.0.time.age_bias.weight"].shape[0]
+        keys = weights["blocks.0.time.query.weight"].shape[0] // heads
     ratio = weights["blocks.0.mlp.up.weight"].shape[0] / body
     return ContextConfig(
-        width=weights["pose"].shape[1], body=body, depth=len(blocks), heads=heads,
+        width=weights["pose"].shape[1], body=body, depth=len(blocks), heads=heads, keys=keys,
         mlp_ratio=ratio, window=window, temporal=temporal, mirror=mirror,
     )  # fmt: skip
 

@@ -58,7 +58,9 @@ def model_card(
     threads = f"{o.threads} CPU thread{'s' if o.threads > 1 else ''}"
     where = "one GPU" if pick_device(o.device).type == "cuda" else threads
     seen = network.context
-    past = f"window {seen.window} frames" if seen.temporal else "frame-based"
+    past = "frame-based"
+    if seen.temporal:
+        past = f"keys of {seen.keys} per head, window {seen.window} frames"
     past += ", mean of the answers for the image and its mirror image" if seen.mirror else ""
     lines = [
         f"# {name}", "",

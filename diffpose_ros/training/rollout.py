@@ -105,12 +105,11 @@ class _Cache:
     """All past keys and values of one layer, cut to a window when read."""
 
     def __init__(self, key: tuple[int, int], value: tuple[int, int], b: int) -> None:
-        self.keys = torch.zeros(b, *key, 0)
-        self.values = torch.zeros(b, value[0], 0, value[1])
+        self.keys, self.values = (torch.zeros(b, h, 0, d) for h, d in (key, value))
 
     def last(self, slots: int) -> tuple[Tensor, Tensor]:
-        return self.keys[..., -slots:], self.values[..., -slots:, :]
+        return self.keys[..., -slots:, :], self.values[..., -slots:, :]
 
     def push(self, entry: tuple[Tensor, Tensor]) -> None:
-        self.keys = torch.cat([self.keys, entry[0].unsqueeze(-1)], dim=-1)[..., -256:]
-        self.values = torch.cat([self.values, entry[1].unsqueeze(-2)], dim=-2)[..., -256:, :]
+        self.keys = torch.cat([self.keys, entry[0]], dim=-2)[..., -256:, :]
+        self.values = torch.cat([self.values, entry[1]], dim=-2)[..., -256:, :]

@@ -56,6 +56,16 @@ def test_nothing_moves_while_the_same_people_stay():
     np.testing.assert_array_equal(state.track_id, order)
 
 
+@pytest.mark.parametrize("slot_axis", [False, True], ids=["without", "with"])
+def test_an_entry_may_come_with_its_slot_axis_or_without(slot_axis):
+    state, rows = make(slots=2), np.arange(2)
+    state.bring_to_front([7, 8], 0)
+    entry = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    state.push("context", rows, np.zeros(2, int), {"key": entry[:, :, None] if slot_axis else entry})
+    np.testing.assert_array_equal(state.arrays["key"][:2, :, 0], entry)
+    assert not state.arrays["key"][:2, :, 1].any()
+
+
 def test_entries_go_to_the_head_slot_of_each_row():
     state = make(slots=2)
     frame(state, [1], 0)

@@ -15,7 +15,7 @@ from diffpose_ros.geometry.mapping import MIRRORED_POINTS  # noqa: E402
 from diffpose_ros.geometry.normalise import MIRRORED_VIEW  # noqa: E402
 from diffpose_ros.models.context_encoder import ContextConfig, ContextEncoder  # noqa: E402
 from diffpose_ros.models.hpim import HistoryConfig, HistoryModule  # noqa: E402
-from diffpose_ros.models.layers import AgeBias, BodyAttention, banded_ages  # noqa: E402
+from diffpose_ros.models.layers import AgeBias, BodyAttention, Mlp, add_product, banded_ages  # noqa: E402
 
 
 def lively(module: torch.nn.Module) -> torch.nn.Module:
@@ -44,10 +44,9 @@ def test_context_encoder_streams_what_the_banded_clip_gives(window: int, mirror:
     times = stamps(frames)
     slots = torch.full((window,), -1.0)
     caches = [
-        (torch.zeros(people, *b.time.key_shape, window),
-         torch.zeros(people, b.time.value_shape[0], window, b.time.value_shape[1]))
+        tuple(torch.zeros(people, h, window, d) for h, d in (b.time.key_shape, b.time.value_shape))
         for b in encoder.blocks
-    ]  # fmt: skip
+    ]
     with torch.no_grad():
         _, whole, whole_sigma = encoder(points, view, times)
         for i in range(frames):
@@ -61,8 +60,8 @@ def test_context_encoder_streams_what_the_banded_clip_gives(window: int, mirror:
                 assert torch.allclose(encoder.newest(points, view, times)[1], pose, atol=1e-4)
             slot = i % window
             for (keys, values), (key, value) in zip(caches, new, strict=True):
-                keys[..., slot] = key
-                values[..., slot, :] = value
+                keys[..., slot : slot + 1, :] = key
+                values[..., slot : slot + 1, :] = value
             slots[slot] = times[i]
 
 
@@ -133,22 +132,34 @@ def test_training_sees_no_mirror_image() -> None:
         assert torch.allclose(a, b, atol=1e-5)
 
 
-def test_the_trust_in_a_frame_is_a_factor_on_its_weight() -> None:
-    """The body's attention against the formula of the joints' attention, written out."""
-    attention = lively(BodyAttention(8, 2))
+def test_a_body_looks_back_by_ordinary_attention_with_narrow_keys() -> None:
+    """Against the formula written out, one head at a time; the answer is added to what it is told."""
+    attention = lively(BodyAttention(8, 2, keys=3))
+    x, onto, age = torch.randn(1, 6, 8), torch.randn(1, 6, 8), banded_ages(stamps(6), 3)
     with torch.no_grad():
-        attention.trust.bias += torch.tensor([2.0, 9.0])  # the second is beyond its bound
-    x, age = torch.randn(1, 6, 8), banded_ages(stamps(6), 3)
+        q, k, v = (f(x)[0] for f in (attention.query, attention.key, attention.value))
+        mixed = []
+        for h in range(2):
+            narrow, wide = slice(3 * h, 3 * h + 3), slice(4 * h, 4 * h + 4)
+            logits = q[:, narrow] @ k[:, narrow].T / 3**0.5 + attention.age_bias(age)[:, h]
+            mixed.append(torch.softmax(logits, -1) @ v[:, wide])
+        want = onto + torch.cat(mixed, -1) @ attention.out.weight.T
+        assert torch.allclose(attention(x, age, onto), want, atol=1e-5)
+
+
+def test_one_product_adds_what_two_would() -> None:
+    mlp, onto, rows = lively(Mlp(8, 2.0)), torch.randn(5, 8), torch.randn(5, 8)
     with torch.no_grad():
-        heads = (1, 6, 2, 4)
-        q = attention.query(x * attention.pool_query).view(heads).transpose(1, 2) / 2
-        k = attention.key(x * attention.pool_key).view(heads).transpose(1, 2)
-        v = attention.value(x).view(heads).transpose(1, 2)
-        trust = attention.trust(x).clamp(-6, 6).exp().transpose(1, 2).unsqueeze(-2)
-        weights = torch.softmax(q @ k.mT + attention.age_bias(age).transpose(0, 1), -1) * trust
-        mixed = (weights / weights.sum(-1, keepdim=True)) @ v
-        want = attention.out(mixed.transpose(1, 2).reshape(1, 6, 8))
-        assert torch.allclose(attention(x, age), want, atol=1e-5)
+        mlp.down.bias += torch.randn(8)
+        assert torch.allclose(mlp.add_to(onto, rows), onto + mlp(rows), atol=1e-6)
+
+
+def test_mixed_precision_keeps_the_sum_exact() -> None:
+    onto, rows = 1000.0 + torch.rand(5, 8), 1e-3 * torch.rand(5, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = add_product(onto, rows, torch.rand(8, 4))
+    assert got.dtype == torch.float32
+    assert torch.allclose(got, onto, atol=0.01)  # bfloat16 would be off by 2
 
 
 def test_context_encoder_never_looks_ahead() -> None:
@@ -187,14 +198,10 @@ def test_history_module_streams_what_the_clip_gives() -> None:
             age = (times[i] - times[first:i]).expand(2, -1)
             caches = []
             for layer, past in zip(module.layers, entries, strict=True):
-                h, d = layer.attention.key_shape
-                v = layer.attention.value_shape[1]
-                keys = [k for k, _ in past[first:i]]
-                values = [w for _, w in past[first:i]]
-                caches.append(
-                    (torch.stack(keys, -1) if keys else torch.zeros(2, h, d, 0),
-                     torch.stack(values, -2) if values else torch.zeros(2, h, 0, v))
-                )  # fmt: skip
+                shapes = layer.attention.key_shape, layer.attention.value_shape
+                none = tuple(torch.zeros(2, h, 0, d) for h, d in shapes)
+                seen = zip(none, *past[first:i], strict=True)
+                caches.append(tuple(torch.cat(entries, -2) for entries in seen))
             out, new = module.step(points[:, i], pose[:, i], age, caches)
             for store, entry in zip(entries, new, strict=True):
                 store.append(entry)
@@ -215,7 +222,11 @@ def test_banded_ages_see_the_window_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(
     ("change", "text"),
-    [({"body": 30}, "not a multiple of 4 heads"), ({"window": 300}, "expected 1 to 243 frames")],
+    [
+        ({"body": 30}, "not a multiple of 4 heads"),
+        ({"keys": 0}, "context keys: expected at least 1, got 0"),
+        ({"window": 300}, "expected 1 to 243 frames"),
+    ],
 )
 def test_wrong_sizes_are_refused(change: dict, text: str) -> None:
     with pytest.raises(ConfigError, match=text):

@@ -85,7 +85,7 @@ def test_streaming_equals_a_banded_pass_over_the_whole_clip(frames, kind):
         feature, pose, _ = encoder(points, view, times)
         shapes = [(b.time.key_shape, b.time.value_shape) for b in encoder.blocks]
         caches = [
-            (torch.zeros(1, h, d, WINDOW), torch.zeros(1, h, WINDOW, v))
+            (torch.zeros(1, h, WINDOW, d), torch.zeros(1, h, WINDOW, v))
             for (h, d), (_, v) in shapes
         ]
         stamps = torch.full((1, WINDOW), torch.nan)
@@ -97,7 +97,7 @@ def test_streaming_equals_a_banded_pass_over_the_whole_clip(frames, kind):
             slot = t % WINDOW
             stamps[:, slot] = times[t]
             for (keys, values), (key, value) in zip(caches, new, strict=True):
-                keys[..., slot], values[:, :, slot] = key, value
+                keys[:, :, slot], values[:, :, slot] = key[:, :, 0], value[:, :, 0]
 
 
 def test_without_its_checkpoint_torch_says_what_is_missing(model, tmp_path):
