@@ -281,7 +281,7 @@ class BodyAttention(nn.Module):
 
     def _project(self, rows: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
         """(R, C) to q, k (., heads, 1, K) and v (., heads, 1, D), as one product."""
-        h, k, c = self.heads, self.keys, rows.shape[-1]
+        h, k, c = self.heads, self.keys, self.value.in_features
         weight = torch.cat([
             (self.query.weight * self.scale).view(h, k, c), self.key.weight.view(h, k, c),
             self.value.weight.view(h, -1, c),

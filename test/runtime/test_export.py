@@ -74,6 +74,18 @@ def test_parity_with_torch(exported, session, people: int, guided: bool, masked:
     assert found[0].shape == (people, 17, 3)
 
 
+def test_a_loaded_graph_puts_no_weights_together_frame_by_frame(exported, tmp_path) -> None:
+    """Fused weights are put together when the file is loaded, not whenever somebody is seen."""
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    options.log_severity_level = 3
+    ort.InferenceSession(str(exported[1]), options, providers=["CPUExecutionProvider"])
+    loaded = onnx.load(options.optimized_model_filepath).graph
+    constant = {i.name for i in loaded.initializer}
+    assert sum(n.op_type == "Gemm" for n in loaded.node) > 20
+    assert [n.name for n in loaded.node if n.op_type == "Gemm" and n.input[1] not in constant] == []
+
+
 def test_fewer_hypotheses_and_shorter_rings_need_no_other_file(exported, session) -> None:
     net, _ = exported
     graph = StepGraph(net, net.config.steps)
