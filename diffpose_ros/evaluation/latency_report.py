@@ -17,7 +17,7 @@ LABELS = {
         f"full_window_{window}{suffix}": f"the same at {window} frames{who}"
         for window in (81, 243)
         for suffix, who in (
-            ("", ""), ("_first", ", the first frame after each window"),
+            ("", ""), ("_all", ", for all its frames"), ("_first", ", the first frame after each window"),
             ("_people_5", ", 5 people"), ("_people_10", ", 10 people"),
         )
     },

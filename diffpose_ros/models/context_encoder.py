@@ -178,10 +178,8 @@ class ContextEncoder(nn.Module):
         flat = said.transpose(0, 1).reshape(-1, copies * JOINTS * _ANSWER).float()
         with torch.autocast(flat.device.type, enabled=False):  # half a number is not enough for metres
             answer = functional.linear(flat, together, torch.mv(together, bias.repeat(copies)))
-        pose, width = (y.reshape(-1, JOINTS, 3) for y in answer.split(3 * JOINTS, dim=-1))
-        if copies == 2:
-            feature = feature.view(-1, 2, JOINTS, self.config.width)[:, 0]
-        return feature, pose, width.clamp(-6.0, 0.0)
+        pose, width = answer.view(-1, 2 * JOINTS, 3).split(JOINTS, dim=1)
+        return feature[::copies], pose, width.clamp(-6.0, 0.0)
 
     def forward(
         self, points: Tensor, view: Tensor, times_s: Tensor

@@ -124,7 +124,7 @@ def test_the_references_run_on_a_whole_model(call, tmp_path):
         patch.setattr(references, "WINDOWS", (5,))
         wall, busy = references.ratios(spec, 3, said.append)
     assert set(wall) == set(busy) >= {
-        "torch_eager", "full_window", "full_window_5", "full_window_5_first",
+        "torch_eager", "full_window", "full_window_5", "full_window_5_all", "full_window_5_first",
         "full_window_5_people_10", "papers_way",
     }  # fmt: skip
     assert all(v > 0 for v in wall.values())
