@@ -20,6 +20,7 @@ from diffpose_ros.runtime.half_regions import (
     index_graph,
     with_shapes,
 )
+from diffpose_ros.runtime.plain import fold_constants, sums_apart
 
 if TYPE_CHECKING:
     import onnx
@@ -43,7 +44,7 @@ def to_half_blocks(model: bytes | onnx.ModelProto) -> onnx.ModelProto:
     onnx = _onnx()
     try:
         data = model if isinstance(model, bytes) else model.SerializeToString()
-        copy = expand(onnx.load_model_from_string(data))
+        copy = sums_apart(fold_constants(expand(onnx.load_model_from_string(data))))
         index = index_graph(with_shapes(copy))
     except Exception as error:
         raise ModelError(f"cannot read the graph to convert it to FP16: {error}") from error

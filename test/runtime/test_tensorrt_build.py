@@ -131,6 +131,20 @@ def test_half_precision_moves_shipped_skeletons_by_less_than_a_millimetre(path):
     assert 1e-5 < np.linalg.norm(full - got, axis=-1).mean() < 1e-3
 
 
+@pytest.mark.parametrize("path", WHOLE)
+def test_the_residual_stream_of_shipped_encoders_stays_in_full_precision(path):
+    half = onnx.shape_inference.infer_shapes(to_half_blocks(path.read_bytes())).graph
+    types = {v.name: v.type.tensor_type.elem_type for v in half.value_info}
+    sums = [n for n in half.node if n.op_type == "Add" and n.name.endswith("_sum")]
+    assert len(sums) == 8  # two in each of the four blocks
+    made = {name: node for node in half.node for name in node.output}
+    for node in sums:
+        assert types[node.output[0]] == onnx.TensorProto.FLOAT
+        product = made[made[node.input[0]].input[0]]  # behind the cast
+        assert product.op_type == "Gemm"
+        assert types[product.output[0]] == onnx.TensorProto.FLOAT16
+
+
 def test_half_precision_moves_the_skeleton_by_less_than_a_millimetre():
     graph = make_graph()
     for people in (1, 3):
