@@ -19,7 +19,7 @@ def graph(nodes, **constants):
         nodes, "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3]),
          helper.make_tensor_value_info("r", TensorProto.FLOAT, ["n", 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])],
         [numpy_helper.from_array(v, k) for k, v in constants.items()],
     )  # fmt: skip
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
