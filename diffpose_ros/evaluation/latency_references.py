@@ -123,22 +123,13 @@ class PapersWay:
 
 
 class _Whole(nn.Module):
-    def __init__(self, encoder: ContextEncoder) -> None:
+    def __init__(self, encoder: ContextEncoder, newest: bool) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.newest = encoder, newest
 
     def forward(self, points: Tensor, view: Tensor, times_s: Tensor) -> tuple[Tensor, Tensor]:
-        feature, pose, _ = self.encoder.newest(points, view, times_s)
-        return feature, pose
-
-
-class _All(nn.Module):
-    def __init__(self, encoder: ContextEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, points: Tensor, view: Tensor, times_s: Tensor) -> tuple[Tensor, Tensor]:
-        feature, pose, _ = self.encoder(points, view, times_s)
+        answer = self.encoder.newest if self.newest else self.encoder
+        feature, pose, _ = answer(points, view, times_s)
         return feature, pose
 
 
@@ -190,7 +181,8 @@ def encoder_calls(
     config: ContextConfig, window: int, folder: Path, people: int = 1
 ) -> dict[str, Any]:
     """``online``: one frame through ring caches; ``whole``: the window again, for its newest frame;
-    ``all``: for all its frames. Speed does not depend on the weights, so fresh ones serve."""
+    for one person ``all``, too: for all its frames. Speed does not depend on the weights, so fresh ones
+    serve."""
     from dataclasses import replace
 
     encoder = ContextEncoder(replace(config, window=window)).eval()
@@ -201,11 +193,14 @@ def encoder_calls(
             cache.append(torch.rand(people, heads, window, features))
     age = (torch.arange(window, 0, -1) / 30.0).repeat(people, 1)
     times = torch.arange(window + 1) / 30.0
-    return {
+    clip = (points, view, times)
+    calls = {
         "online": _session(_Online(encoder), (points[:, -1], view[:, -1], age, *cache), folder),
-        "whole": _session(_Whole(encoder), (points, view, times), folder),
-        "all": _session(_All(encoder), (points, view, times), folder),
+        "whole": _session(_Whole(encoder, newest=True), clip, folder),
     }
+    if people == 1:
+        calls["all"] = _session(_Whole(encoder, newest=False), clip, folder)
+    return calls
 
 
 def ratios(
@@ -243,7 +238,8 @@ def ratios(
     def compare(
         name: str, ours: str, theirs: str, calls: dict[str, Any], times: int, burst: int = BURST
     ) -> None:
-        wall, busy = interleave(calls, times, burst={ours: burst})
+        pair = {n: calls[n] for n in (ours, theirs)}
+        wall, busy = interleave(pair, times, burst={ours: burst})
         out[name] = paired_ratio(wall[ours], wall[theirs])
         cpu[name] = paired_ratio(busy[ours], busy[theirs])
 
@@ -255,14 +251,12 @@ def ratios(
             progress(f"full window, {window} frames, {people} people")
             name = f"full_window_{window}" + (f"_people_{people}" if people > 1 else "")
             with tempfile.TemporaryDirectory() as folder:
-                three = encoder_calls(own, window, Path(folder), people)
-                pair = {n: three[n] for n in ("online", "whole")}
+                frames = encoder_calls(own, window, Path(folder), people)
                 times = max(5, rounds // people)
-                compare(name, "online", "whole", pair, times, FRAME_BURST)
+                compare(name, "online", "whole", frames, times, FRAME_BURST)
                 if people == 1:
-                    compare(f"{name}_first", "online", "whole", pair, times, 1)
-                    pair = {n: three[n] for n in ("online", "all")}
-                    compare(f"{name}_all", "online", "all", pair, times, FRAME_BURST)
+                    compare(f"{name}_first", "online", "whole", frames, times, 1)
+                    compare(f"{name}_all", "online", "all", frames, times, FRAME_BURST)
     for kept in (out, cpu):
         kept["full_window"] = kept[f"full_window_{own.window}"]
     progress("the papers' way")

@@ -6,8 +6,8 @@ Online the past comes from ring caches and a new frame costs one frame's work; o
 weights run with a banded causal mask and give the same numbers.
 
 With ``mirror`` a second token stands for the mirror image of the body. It goes through the same weights
-and the answer is the mean of both, mirrored back. A frame of one person reads every weight for a single
-row of products and takes as long as the reading: the second row is nearly free.
+and the answer is the mean of both, mirrored back. The products of one person's frame read every weight for
+a single row and take as long as the reading: the second row is nearly free.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ def fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     constant = {t.name for t in graph.initializer}
     fixed = []
     for node in graph.node:
+        if node.op_type.startswith("Random"):
+            continue
         if constant.issuperset(n for n in node.input if n):  # a Constant reads nothing
             constant.update(node.output)
             fixed.append(node)

@@ -53,7 +53,11 @@ def test_weights_that_are_put_together_become_one_constant():
 
 
 def test_a_graph_without_such_weights_stays_as_it_is():
-    model = graph([helper.make_node("Add", ["r", "r"], ["y"])], **weights())
+    model = graph(
+        [helper.make_node("RandomNormal", [], ["dice"], shape=[4]),  # reads nothing, yet is no constant
+         helper.make_node("Add", ["r", "dice"], ["y"])],
+        **weights(),
+    )  # fmt: skip
     before = model.SerializeToString()
     assert fold_constants(model).SerializeToString() == before
 
