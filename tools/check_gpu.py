@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from diffpose_ros.core import DiffposeError
-from diffpose_ros.runtime import onnxruntime_backend, tensorrt_backend
+from diffpose_ros.runtime import onnxruntime as onnxruntime_backend
 from diffpose_ros.runtime.catalog import find_model
 from diffpose_ros.runtime.protocol import (
     Backend,
@@ -23,8 +23,9 @@ from diffpose_ros.runtime.protocol import (
     example_feeds,
     read_spec,
 )
-from diffpose_ros.runtime.tensorrt_backend import TensorRTBackend
-from diffpose_ros.runtime.tensorrt_build import buckets_for
+from diffpose_ros.runtime.tensorrt import backend as tensorrt_backend
+from diffpose_ros.runtime.tensorrt.backend import TensorRTBackend
+from diffpose_ros.runtime.tensorrt.build import buckets_for
 
 ROOT = Path(__file__).resolve().parents[1]
 NO_GPU = 3

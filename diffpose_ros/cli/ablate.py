@@ -43,8 +43,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train and score each variant, write the page."""
-    from diffpose_ros.cli._ablation import load_plan, page, plot, run_variant
     from diffpose_ros.data import benchmark
+    from diffpose_ros.training.ablation import load_plan, page, plot, run_variant
 
     if args.only and (args.output or args.plot):
         raise ConfigError("--only trains variants and writes no table: leave out --output and --plot")

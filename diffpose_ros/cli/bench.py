@@ -13,10 +13,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from diffpose_ros.bench import latency
+from diffpose_ros.bench import report as latency_report
+from diffpose_ros.bench.latency import STAGES, Publish
 from diffpose_ros.cli._options import BACKENDS, bounded, command, writable
 from diffpose_ros.core import InputError
-from diffpose_ros.evaluation import latency, latency_report
-from diffpose_ros.evaluation.latency import STAGES, Publish
 from diffpose_ros.lifting import LiftResult
 from diffpose_ros.runtime.catalog import find_model
 from diffpose_ros.runtime.protocol import ModelSpec, read_spec
@@ -128,8 +129,8 @@ def _ratios(
     if why is None and find_spec("torch") is None:
         why = "torch is not installed (pip install torch)"
     if why is None:
-        from diffpose_ros.evaluation import latency_references
-        from diffpose_ros.runtime.torch_backend import probe
+        from diffpose_ros.bench import references as latency_references
+        from diffpose_ros.methods.diffusion.torch_backend import probe
 
         able = probe(spec)
         why = latency_references.missing() or (None if able.available else able.reason)

@@ -14,7 +14,7 @@ from diffpose_ros.cli._options import bounded, command, writable
 from diffpose_ros.core import BackendError, ConfigError, InputError
 
 if TYPE_CHECKING:
-    from diffpose_ros.runtime.tensorrt_build import GpuInfo, Recipe
+    from diffpose_ros.runtime.tensorrt.build import GpuInfo, Recipe
 
 EXAMPLES = """
 diffpose_ros build-engine starpose --max-people 10 --fp16
@@ -63,10 +63,10 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the engine, or find it in the cache."""
     from diffpose_ros.runtime.catalog import find_model
-    from diffpose_ros.runtime.engine_cache import EngineCache
-    from diffpose_ros.runtime.spec import read_spec
-    from diffpose_ros.runtime.tensorrt_api import find_flavour
-    from diffpose_ros.runtime.tensorrt_build import Recipe, cached_plan
+    from diffpose_ros.runtime.graph_spec import read_spec
+    from diffpose_ros.runtime.tensorrt.api import find_flavour
+    from diffpose_ros.runtime.tensorrt.build import Recipe, cached_plan
+    from diffpose_ros.runtime.tensorrt.cache import EngineCache
 
     console = Console(stderr=True, quiet=args.quiet)
     spec = read_spec(find_model(args.model))
@@ -116,8 +116,8 @@ def _window(text: str) -> tuple[str, int]:
 
 def _gpu() -> GpuInfo:
     """The GPU engines are built for; TensorRT-RTX also builds where there is none."""
-    from diffpose_ros.runtime.cuda_driver import Cuda
-    from diffpose_ros.runtime.tensorrt_build import GpuInfo
+    from diffpose_ros.runtime.tensorrt.build import GpuInfo
+    from diffpose_ros.runtime.tensorrt.driver import Cuda
 
     try:
         cuda = Cuda()
@@ -146,7 +146,7 @@ def _announce(console: Console, recipe: Recipe, flavour: str, gpu: GpuInfo) -> N
 
 
 def _write(path: Path, plan: bytes) -> None:
-    from diffpose_ros.runtime.engine_cache import write_atomically
+    from diffpose_ros.runtime.tensorrt.cache import write_atomically
 
     try:
         write_atomically(writable(path), plan)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from diffpose_ros.cli import _clip, _options
+from diffpose_ros.cli import _options
 from diffpose_ros.cli._options import bounded, command
 from diffpose_ros.core import InputError
+from diffpose_ros.demo import clip
 from diffpose_ros.media.video import VideoSource, open_source
 
 if TYPE_CHECKING:
-    from diffpose_ros.cli._recording import Recording, Results
+    from diffpose_ros.demo.recording import Recording, Results
 
 EXAMPLES = """
 diffpose_ros demo
@@ -38,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser = command(subparsers, "demo", text, EXAMPLES)
     parser.add_argument(
         "video", metavar="VIDEO", nargs="?",
-        help=f"a video file or a folder of images (default: {_clip.CREDIT}, fetched once)",
+        help=f"a video file or a folder of images (default: {clip.CREDIT}, fetched once)",
     )  # fmt: skip
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--camera", metavar="CAMERA.yaml", help="ROS camera_info YAML file")
@@ -70,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     """Play, record, then write the video, the bag and the table."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")
-    from diffpose_ros.cli import _graph, _recording
+    from diffpose_ros.demo import graph
+    from diffpose_ros.demo.recording import read
     from diffpose_ros.media.bag import check_replaceable, typestore
 
     console = Console()
@@ -84,16 +86,16 @@ def run(args: argparse.Namespace) -> int:
             f"ros2 launch diffpose_ros lift.launch.py video:={video}"
         )
     if video is None:
-        console.print(f"clip: {_clip.CREDIT}", highlight=False)
-        video = _clip.demo_clip()
-        camera = camera or (None if args.fov else _clip.camera_file(video))
+        console.print(f"clip: {clip.CREDIT}", highlight=False)
+        video = clip.demo_clip()
+        camera = camera or (None if args.fov else clip.camera_file(video))
     with open_source(video) as source:
         parameters = _parameters(args, str(video), camera)
-        recording = _play(_graph, parameters, source, args.speed, console)
+        recording = _play(graph, parameters, source, args.speed, console)
         if not recording.image_stamps:
             raise InputError(f"{video}: not one image came out of it")
-        results, summary = _recording.read(
-            recording, _graph.KEYPOINTS, _graph.SKELETONS, typestore().deserialize_cdr
+        results, summary = read(
+            recording, graph.KEYPOINTS, graph.SKELETONS, typestore().deserialize_cdr
         )
         written = _write(args, source, recording, results, console)
     title = f"{Path(source.name).name}: {source.width}x{source.height}"
@@ -165,7 +167,8 @@ def _write(
     args: argparse.Namespace, source: VideoSource, recording: Recording, results: Results,
     console: Console,
 ) -> list[Path]:  # fmt: skip
-    from diffpose_ros.cli import _graph, _recording
+    from diffpose_ros.demo import graph
+    from diffpose_ros.demo.recording import write_bag, write_video
     from diffpose_ros.media.overlay import Overlay
 
     written = []
@@ -176,7 +179,7 @@ def _write(
             path = Path(f"{args.output}.mp4")
             task = bar.add_task(f"writing {path}", total=len(recording.image_stamps), rate="")
             frames = _paired(source, recording.image_stamps, args.speed)
-            _recording.write_video(
+            write_video(
                 path, frames, results, overlay, source.fps * args.speed, lambda: bar.advance(task)
             )
             written.append(path)
@@ -184,8 +187,8 @@ def _write(
             path = Path(args.output)
             job = bar.add_task(f"writing {path}/", total=len(recording.image_stamps), rate="")
             frames = _paired(source, recording.image_stamps, args.speed)
-            _recording.write_bag(
-                path, recording, frames, _graph.IMAGES, _graph.FRAME_ID, lambda: bar.advance(job)
+            write_bag(
+                path, recording, frames, graph.IMAGES, graph.FRAME_ID, lambda: bar.advance(job)
             )
             written.append(path)
     return written

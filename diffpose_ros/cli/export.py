@@ -36,8 +36,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and check each graph against the network."""
-    from diffpose_ros.runtime.checkpoint import load_network
-    from diffpose_ros.runtime.export import check_parity, export_onnx
+    from diffpose_ros.methods.diffusion.checkpoint import load_network
+    from diffpose_ros.methods.diffusion.export import check_parity, export_onnx
 
     console = Console()
     network = load_network(args.folder)

@@ -26,7 +26,7 @@ diffpose_ros lift frames/ --fps 25 --camera camera.yaml --output walk.npz --dete
 """
 
 RUNTIMES = ("auto", "onnxruntime", "openvino")
-"""Those of ``diffpose_ros.detection``, which is imported only when the command runs."""
+"""Those of ``diffpose_ros.frontend.detectors``, which is imported only when the command runs."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -86,7 +86,7 @@ def detector_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Lift every frame, write the arrays and the overlay."""
-    from diffpose_ros.detection import make_detector
+    from diffpose_ros.frontend.detectors import make_detector
     from diffpose_ros.tracking import Tracker, TrackerConfig
 
     console = Console()

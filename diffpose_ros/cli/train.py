@@ -99,11 +99,11 @@ def _follow(job: Job, minutes: float | None, console: Console) -> bool:
 
 
 def _finish(job: Job, config: TrainingConfig, name: str, console: Console) -> None:
-    from diffpose_ros.runtime.compact import round_weights
+    from diffpose_ros.onnxgraph.fp16_weights import round_weights
     from diffpose_ros.training.build import load_into
-    from diffpose_ros.training.card import model_card
+    from diffpose_ros.training.calibration import calibrate, held_out, write_model
     from diffpose_ros.training.choose_guidance import choose_guidance
-    from diffpose_ros.training.finish import calibrate, held_out, write_model
+    from diffpose_ros.training.model_card import model_card
 
     assert job.lifter is not None
     job.lifter.to("cpu")

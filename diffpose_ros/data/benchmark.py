@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import Camera, InputError
-from diffpose_ros.data import archive
+from diffpose_ros.data.formats import archive
 from diffpose_ros.data.sequence import Sequence, from_clip
 
 __all__ = ["REQUIRED", "Sequence", "from_clip", "load", "to_benchmark"]

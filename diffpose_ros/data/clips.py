@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError, _check
-from diffpose_ros.data import archive
 from diffpose_ros.data.face import coco_from_h36m
+from diffpose_ros.data.formats import archive
 from diffpose_ros.data.resampling import resample
 from diffpose_ros.geometry.mapping import FACE
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffpose_ros.data import benchmark
-from diffpose_ros.data.synthesis import observe_sequence
+from diffpose_ros.data.virtual.synthesis import observe_sequence
 from diffpose_ros.evaluation.protocol import Prediction
 from diffpose_ros.geometry.mapping import coco_to_points
 from diffpose_ros.geometry.root import root_translation
 
 if TYPE_CHECKING:
-    from diffpose_ros.models.context_encoder import ContextEncoder
+    from diffpose_ros.methods.diffusion.context_encoder import ContextEncoder
 
 
 def run_context(folder: str | Path, sequences: Sequence[benchmark.Sequence]) -> list[Prediction]:
@@ -31,7 +31,7 @@ def run_context(folder: str | Path, sequences: Sequence[benchmark.Sequence]) -> 
         ModelError: the folder holds no network.
         ModuleNotFoundError: torch is not installed.
     """
-    from diffpose_ros.runtime.checkpoint import load_network
+    from diffpose_ros.methods.diffusion.checkpoint import load_network
 
     return run_encoder(load_network(folder).context, sequences)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from diffpose_ros.core import InputError
-from diffpose_ros.data.h36m import ACTIONS
+from diffpose_ros.data.formats.h36m import ACTIONS
 from diffpose_ros.evaluation.report import Scores
 
 AVERAGE = "Avg."

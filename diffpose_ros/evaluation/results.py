@@ -12,8 +12,8 @@ from diffpose_ros.core import InputError
 from diffpose_ros.data import benchmark
 from diffpose_ros.evaluation import metrics, report
 from diffpose_ros.evaluation.protocol import LifterLike, Prediction
+from diffpose_ros.evaluation.protocol_batched import GROUP, run_together
 from diffpose_ros.evaluation.report import Scores
-from diffpose_ros.evaluation.together import GROUP, run_together
 
 ENERGIES = ("reprojection", "symmetry", "bone length variance", "differential variation")
 PAPER_WEIGHTS = (1.0, 1.0, 0.01, 0.01)

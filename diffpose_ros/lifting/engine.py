@@ -11,7 +11,7 @@ import numpy as np
 
 from diffpose_ros.core import BackendError, ModelError
 from diffpose_ros.lifting.config import LifterConfig
-from diffpose_ros.lifting.planner import Level, ladder
+from diffpose_ros.lifting.deadline import Level, ladder
 from diffpose_ros.runtime.catalog import find_model, step_variants, with_steps
 from diffpose_ros.runtime.load import load_backend
 from diffpose_ros.runtime.protocol import (

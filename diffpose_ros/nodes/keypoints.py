@@ -8,10 +8,10 @@ from typing import Any
 from sensor_msgs.msg import CompressedImage, Image
 
 from diffpose_ros.core import ConfigError, People2D
-from diffpose_ros.detection import RUNTIMES, Detector, make_detector
+from diffpose_ros.frontend.detectors import RUNTIMES, Detector, make_detector
 from diffpose_ros.media.drawing import draw_people
 from diffpose_ros.msg import Person2DArray
-from diffpose_ros.nodes.graph import run_node
+from diffpose_ros.nodes.runner import run_node
 from diffpose_ros.ros import conversions, images, qos
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from diffpose_ros.core import InputError
+from diffpose_ros.runtime.graph_spec import ModelSpec
 from diffpose_ros.runtime.protocol import Feeds
-from diffpose_ros.runtime.spec import ModelSpec
 
 
 def check_feeds(spec: ModelSpec, feeds: Feeds) -> int:

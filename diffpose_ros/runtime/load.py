@@ -20,15 +20,20 @@ from diffpose_ros.runtime.protocol import (
 
 log = logging.getLogger(__name__)
 
-BACKENDS = ("tensorrt", "onnxruntime", "openvino", "torch")
-"""Known backends, the one that ``auto`` prefers first.
+BACKENDS = {
+    "tensorrt": "diffpose_ros.runtime.tensorrt.backend",
+    "onnxruntime": "diffpose_ros.runtime.onnxruntime",
+    "openvino": "diffpose_ros.runtime.openvino",
+    "torch": "diffpose_ros.methods.diffusion.torch_backend",
+}
+"""Known backends and the module of each, the one that ``auto`` prefers first.
 
 TensorRT comes first because it is only available beside a GPU; OpenVINO computes no faster than
 ONNX Runtime here and pads to its buckets; torch is the reference."""
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"diffpose_ros.runtime.{name}_backend")
+    return importlib.import_module(BACKENDS[name])
 
 
 def probe_backends(spec: ModelSpec | None = None) -> dict[str, Capabilities]:

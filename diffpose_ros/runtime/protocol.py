@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import ConfigError
-from diffpose_ros.runtime.spec import ModelSpec, RingSpec, StateSpec, read_spec
+from diffpose_ros.runtime.graph_spec import ModelSpec, RingSpec, StateSpec, read_spec
 
 __all__ = [
     "Backend",

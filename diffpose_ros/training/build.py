@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from diffpose_ros.core import ConfigError, ModelError
-from diffpose_ros.data.synthesis import MotionLibrary
+from diffpose_ros.data.virtual.synthesis import MotionLibrary
 from diffpose_ros.diffusion.schedules import Schedule
-from diffpose_ros.models.context_encoder import ContextConfig, ContextEncoder
-from diffpose_ros.models.graformer import DenoiserConfig
-from diffpose_ros.models.hpim import HistoryConfig
-from diffpose_ros.runtime.network import LifterNetwork, LifterNetworkConfig
+from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder
+from diffpose_ros.methods.diffusion.graformer import DenoiserConfig
+from diffpose_ros.methods.diffusion.hpim import HistoryConfig
+from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig
 from diffpose_ros.training.config import TrainingConfig, from_mapping
 from diffpose_ros.training.context import ContextTask
 from diffpose_ros.training.diffusion import DiffusionTask, fit_initial_distribution

@@ -11,7 +11,7 @@ from typing import cast
 
 import torch
 
-from diffpose_ros.runtime.network import LifterNetwork
+from diffpose_ros.methods.diffusion.network import LifterNetwork
 from diffpose_ros.training.rollout import rollout
 
 CANDIDATES = (0.03, 0.1, 0.3, 1.0)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from diffpose_ros.core import ConfigError
-from diffpose_ros.data.synthesis import SynthesisConfig
+from diffpose_ros.data.virtual.synthesis import SynthesisConfig
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class TrainingConfig:
             after frame on its own answers, as on a robot; in the others it comes from one or two
             parallel passes, which are faster.
         optimiser: see :class:`OptimiserConfig`.
-        synthesis: see :class:`~diffpose_ros.data.synthesis.SynthesisConfig`.
+        synthesis: see :class:`~diffpose_ros.data.virtual.synthesis.SynthesisConfig`.
     """
 
     task: str

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from diffpose_ros.core import H36M17
-from diffpose_ros.models.context_encoder import ContextEncoder
+from diffpose_ros.methods.diffusion.context_encoder import ContextEncoder
 from diffpose_ros.training import losses
 from diffpose_ros.training.config import TrainingConfig
 

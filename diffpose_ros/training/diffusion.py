@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from diffpose_ros.core import H36M17
-from diffpose_ros.data.synthesis import MotionLibrary, SynthesisConfig, make_batch
-from diffpose_ros.diffusion.initial import Mixture, fit_mixture
+from diffpose_ros.data.virtual.synthesis import MotionLibrary, SynthesisConfig, make_batch
 from diffpose_ros.diffusion.samplers import diffuse
-from diffpose_ros.runtime.network import LifterNetwork
+from diffpose_ros.methods.diffusion.mixture import Mixture, fit_mixture
+from diffpose_ros.methods.diffusion.network import LifterNetwork
 from diffpose_ros.training import losses
 from diffpose_ros.training.config import TrainingConfig
 from diffpose_ros.training.loop import to_tensors

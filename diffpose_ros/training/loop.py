@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from diffpose_ros.core import ModelError
-from diffpose_ros.data.synthesis import Batch, MotionLibrary, SynthesisConfig, make_batch
+from diffpose_ros.data.virtual.synthesis import Batch, MotionLibrary, SynthesisConfig, make_batch
 from diffpose_ros.training.config import OptimiserConfig
 
 Loss = Callable[[dict[str, Tensor], int], tuple[Tensor, dict[str, float]]]

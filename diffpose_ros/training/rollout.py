@@ -9,7 +9,7 @@ from torch import Tensor
 
 from diffpose_ros.core import H36M17
 from diffpose_ros.diffusion.noise import fixed_noise
-from diffpose_ros.runtime.network import LifterNetwork
+from diffpose_ros.methods.diffusion.network import LifterNetwork
 
 _PARENT = [b[0] for b in H36M17.bones]
 _CHILD = [b[1] for b in H36M17.bones]

@@ -9,8 +9,8 @@ import yaml
 pytest.importorskip("torch", reason="torch is not installed: training needs it")
 pytest.importorskip("safetensors", reason="safetensors is not installed: training needs it")
 
-from diffpose_ros.cli._ablation import load_plan
 from diffpose_ros.core import ConfigError
+from diffpose_ros.training.ablation import load_plan
 
 BASE = {
     "task": "context", "data": "nothing.npz", "output": "nowhere",

@@ -12,7 +12,7 @@ pytest.importorskip("onnx", reason="needs the Python package onnx to make a test
 
 from synthetic import write_family
 
-from diffpose_ros.evaluation.latency_report import BEGIN, END
+from diffpose_ros.bench.report import BEGIN, END
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +109,8 @@ def test_the_references_run_on_a_whole_model(call, tmp_path):
     import torch
     from small_network import save_model
 
-    from diffpose_ros.evaluation import latency_references as references
-    from diffpose_ros.runtime.spec import read_spec
+    from diffpose_ros.bench import references
+    from diffpose_ros.runtime.graph_spec import read_spec
 
     spec = read_spec(save_model(tmp_path / "m", steps=(5, 1)))
     said = []

@@ -11,9 +11,10 @@ pytest.importorskip("rosbags", reason="needs the rosbags package")
 
 from rosbags.rosbag2 import Reader
 
-from diffpose_ros.cli import _clip, demo
-from diffpose_ros.cli._recording import Recording
+from diffpose_ros.cli import demo
 from diffpose_ros.core import ConfigError
+from diffpose_ros.demo import clip
+from diffpose_ros.demo.recording import Recording
 from diffpose_ros.media.video import open_source
 
 KEYPOINTS, SKELETONS = "/diffpose/keypoints", "/diffpose/skeletons"
@@ -67,10 +68,10 @@ def stage(monkeypatch, wire):
         def __exit__(self, *error):
             state.closed = True
 
-    module = types.ModuleType("diffpose_ros.cli._graph")
+    module = types.ModuleType("diffpose_ros.demo.graph")
     module.Demonstration, module.KEYPOINTS, module.SKELETONS = Acted, KEYPOINTS, SKELETONS
     module.IMAGES, module.FRAME_ID = "/diffpose/image_raw/compressed", "cam"
-    monkeypatch.setitem(sys.modules, "diffpose_ros.cli._graph", module)
+    monkeypatch.setitem(sys.modules, "diffpose_ros.demo.graph", module)
     import diffpose_ros.cli as package
 
     monkeypatch.setattr(package, "_graph", module, raising=False)
@@ -111,7 +112,7 @@ def test_the_nodes_get_what_was_asked_for_and_nothing_else(call, video, stage, t
 def test_without_a_video_the_clip_and_its_camera_are_taken(
     call, video, stage, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(_clip, "demo_clip", lambda: video)
+    monkeypatch.setattr(clip, "demo_clip", lambda: video)
     outcome = call("demo", "--output", tmp_path / "o")
     assert outcome.code == 0, outcome.err
     assert "Sports2D" in outcome.out
@@ -173,7 +174,7 @@ def test_without_ros_it_says_what_to_do(call, video, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "rclpy", None)
     for name in [n for n in sys.modules if n.startswith(("rclpy.", "diffpose_ros.nodes"))]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "diffpose_ros.cli._graph", raising=False)
+    monkeypatch.delitem(sys.modules, "diffpose_ros.demo.graph", raising=False)
     outcome = call("demo", video, "--output", tmp_path / "o")
     assert outcome.code == 1
     assert "needs the Python package 'rclpy'" in outcome.err

@@ -20,7 +20,7 @@ from diffpose_ros.media.video import open_source
 if not any(m["name"] == "starpose" for m in shipped_models()):
     pytest.skip("needs the weights of starpose", allow_module_level=True)
 
-PHOTO = Path(__file__).parents[1] / "detection" / "people.jpg"
+PHOTO = Path(__file__).parents[1] / "frontend" / "people.jpg"
 FRAMES, FPS = 60, 20.0
 
 

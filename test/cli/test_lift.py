@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-import diffpose_ros.detection
+import diffpose_ros.frontend.detectors
 from diffpose_ros.cli import lift
 from diffpose_ros.core import H36M17, Camera, InputError, People2D, Skeleton
 from diffpose_ros.media.camera_yaml import write_camera
@@ -81,7 +81,7 @@ def actors(monkeypatch):
         asked.update(options, name=name)
         return eyes
 
-    monkeypatch.setattr(diffpose_ros.detection, "make_detector", make)
+    monkeypatch.setattr(diffpose_ros.frontend.detectors, "make_detector", make)
     monkeypatch.setattr(lift, "make_lifter", lambda args: lifter)
     return SimpleNamespace(eyes=eyes, lifter=lifter, asked=asked)
 

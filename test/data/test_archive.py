@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import InputError
-from diffpose_ros.data import safe_pickle
-from diffpose_ros.data.archive import (
+from diffpose_ros.data.formats import safe_pickle
+from diffpose_ros.data.formats.archive import (
     labels,
     read_arrays,
     read_plain,

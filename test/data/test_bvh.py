@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from diffpose_ros.core import H36M17, InputError
-from diffpose_ros.data import bvh, bvh_file
-from diffpose_ros.data.bvh_skeletons import SKELETONS, SkeletonMap, simplify
+from diffpose_ros.data.formats import bvh, bvh_file
+from diffpose_ros.data.formats.bvh_skeletons import SKELETONS, SkeletonMap, simplify
 
 ORDERS = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
 

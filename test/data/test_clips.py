@@ -9,7 +9,7 @@ from diffpose_ros.core import COCO17, H36M17, InputError
 from diffpose_ros.data import clips
 from diffpose_ros.data.clips import Clip, load_clips, save_clips
 from diffpose_ros.data.face import coco_from_h36m
-from diffpose_ros.data.synthesis import MotionLibrary
+from diffpose_ros.data.virtual.synthesis import MotionLibrary
 
 
 def standing() -> np.ndarray:

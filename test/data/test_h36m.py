@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import COCO17, H36M17, InputError
-from diffpose_ros.data import benchmark, h36m
-from diffpose_ros.data.videopose3d import JOINTS_OF_32
+from diffpose_ros.data import benchmark
+from diffpose_ros.data.formats import h36m
+from diffpose_ros.data.formats.videopose3d import JOINTS_OF_32
 
 H36M_SIDES = [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]
 COCO_SIDES = [[1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]]

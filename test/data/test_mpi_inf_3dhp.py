@@ -7,7 +7,7 @@ import pytest
 
 from diffpose_ros.core import COCO17, H36M17, InputError
 from diffpose_ros.data import benchmark
-from diffpose_ros.data import mpi_inf_3dhp as mpi
+from diffpose_ros.data.formats import mpi_inf_3dhp as mpi
 
 # The data set's own 28 joints and which of them the files hold, in the files' order.
 ALL_28 = (

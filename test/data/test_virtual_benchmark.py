@@ -8,9 +8,9 @@ import pytest
 from diffpose_ros.core import COCO17, H36M17, InputError
 from diffpose_ros.data.benchmark import load, to_benchmark
 from diffpose_ros.data.clips import Clip
-from diffpose_ros.data.noise import NoiseConfig
-from diffpose_ros.data.virtual_benchmark import record
-from diffpose_ros.data.virtual_camera import CameraConfig
+from diffpose_ros.data.virtual.benchmark import record
+from diffpose_ros.data.virtual.camera import CameraConfig
+from diffpose_ros.data.virtual.detector_noise import NoiseConfig
 
 EXACT = NoiseConfig(
     jitter=(1e-9, 1.1e-9), bias=0.0, bursts_per_s=(0.0, 0.0), swaps_per_s=(0.0, 0.0), blackout=0.0

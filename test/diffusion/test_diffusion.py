@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import H36M17, ConfigError, InputError
-from diffpose_ros.diffusion.initial import Mixture, fit_mixture
 from diffpose_ros.diffusion.noise import fixed_noise
 from diffpose_ros.diffusion.schedules import PAPER, Schedule, ddim_steps
+from diffpose_ros.methods.diffusion.mixture import Mixture, fit_mixture
 
 
 def test_the_papers_schedule_does_not_reach_noise_and_the_default_does() -> None:

@@ -7,9 +7,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: training and export need it")
 
 from diffpose_ros.core import H36M17  # noqa: E402
-from diffpose_ros.diffusion.guidance import Guidance, GuidanceInputs  # noqa: E402
 from diffpose_ros.diffusion.samplers import diffuse, sample_ddim  # noqa: E402
 from diffpose_ros.diffusion.schedules import Schedule, ddim_steps  # noqa: E402
+from diffpose_ros.methods.diffusion.stpg import Guidance, GuidanceInputs  # noqa: E402
 
 ALPHAS = Schedule().alphas()
 

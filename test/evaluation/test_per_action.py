@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from diffpose_ros.core import InputError
-from diffpose_ros.data.h36m import ACTIONS
+from diffpose_ros.data.formats.h36m import ACTIONS
 from diffpose_ros.evaluation import per_action
 from diffpose_ros.evaluation.report import Scores
 

@@ -103,7 +103,7 @@ def test_coming_and_going_changes_nothing_for_those_who_stay(make, model, kind, 
 
 def listen(lifter):
     """Root-relative poses of every frame, whether the rays let a root be found or not."""
-    from diffpose_ros.lifting import place
+    from diffpose_ros.lifting import poses as place
 
     heard = []
     original = place.to_real_camera

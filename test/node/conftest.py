@@ -252,7 +252,7 @@ def kit():
 def bench(tmp_path):
     pytest.importorskip("rclpy", reason="rclpy is not installed")
     pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
-    from diffpose_ros.nodes.graph import ros_context
+    from diffpose_ros.nodes.runner import ros_context
 
     with ros_context() as context:
         made = Bench(context, tmp_path / "stderr.txt")

@@ -153,7 +153,7 @@ SLOW_LIFTER = """
 import sys, time, threading
 import numpy as np
 from diffpose_ros.nodes import lifter
-from diffpose_ros.nodes.graph import run_node
+from diffpose_ros.nodes.runner import run_node
 
 class Slow:
     class backend:
@@ -220,7 +220,7 @@ def _interrupted(wait, number):
 
 EARLY_SIGNAL = """
 import os, signal, sys
-from diffpose_ros.nodes.graph import run_node
+from diffpose_ros.nodes.runner import run_node
 from diffpose_ros.nodes.markers import MarkersNode
 
 def make():

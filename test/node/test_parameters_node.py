@@ -13,8 +13,8 @@ pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not b
 from rclpy.parameter import Parameter
 
 from diffpose_ros.core import ConfigError
-from diffpose_ros.nodes.graph import NODES, make_nodes, node_class
 from diffpose_ros.nodes.markers import MarkersNode
+from diffpose_ros.nodes.runner import NODES, make_nodes, node_class
 
 
 def values(node):

@@ -11,28 +11,42 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "diffpose_ros"
-OFFLINE = {"data", "training", "evaluation"}
+OFFLINE = {"data", "training", "evaluation", "bench"}
 ROOMS: dict[str, set[str]] = {
     "core": set(),
     "geometry": {"core"},
     "tracking": {"core"},
     "history": {"core"},
-    "detection": {"core"},
-    "models": {"geometry", "core"},
-    "diffusion": {"core"},
-    "runtime": {"models", "diffusion", "core"},
-    "lifting": {"geometry", "history", "diffusion", "runtime", "core"},
-    "data": {"geometry", "core"},
-    "training": {"data", "models", "diffusion", "runtime", "geometry", "core"},
-    "evaluation": {"data", "lifting", "models", "diffusion", "runtime", "geometry", "core"},
     "media": {"core"},
+    "diffusion": {"core"},
+    "onnxgraph": {"core"},
+    "runtime": {"onnxgraph", "core"},
+    "frontend": {"tracking", "media", "core"},
+    "methods": {"runtime", "onnxgraph", "diffusion", "geometry", "history", "core"},
+    "lifting": {"methods", "runtime", "diffusion", "geometry", "history", "core"},
+    "data": {"geometry", "core"},
+    "evaluation": {"data", "lifting", "methods", "diffusion", "runtime", "geometry", "core"},
+    "training": {
+        *("evaluation", "lifting", "data", "methods", "onnxgraph", "diffusion", "runtime"),
+        *("geometry", "core"),
+    },
+    "bench": {"lifting", "methods", "runtime", "core"},
     "ros": {"media", "core", "msg"},
-    "nodes": {"ros", "detection", "tracking", "lifting", "media", "geometry", "core", "msg"},
+    "nodes": {"ros", "frontend", "tracking", "lifting", "media", "geometry", "core", "msg"},
+    "demo": {"nodes", "ros", "media", "core"},
 }
 """The table of docs/architecture.md: room -> what it may import. ``cli`` may import everything."""
 
-RUNTIME_TORCH = ("runtime/export", "runtime/checkpoint", "runtime/network", "runtime/torch")
-"""Files of ``runtime`` that see networks and samplers: what is exported, or run by torch."""
+TORCH = (
+    *("methods/layers", "methods/diffusion"),
+    *("diffusion/samplers", "diffusion/onnx_reshape", "onnxgraph/", "training/", "bench/references"),
+)
+"""What may import torch or ONNX as it is loaded: networks, their export, training."""
+ON_A_ROBOT = (
+    *("methods/diffusion/__init__", "methods/diffusion/step_inputs"),
+    *("onnxgraph/__init__", "onnxgraph/outline"),
+)
+"""Files among them that a robot runs, without torch."""
 
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
 
@@ -80,9 +94,11 @@ def test_a_file_imports_only_rooms_below_its_own(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_runtime_sees_networks_only_to_export_or_to_run_torch(path: Path) -> None:
-    if named(path).startswith("runtime/") and not named(path).startswith(RUNTIME_TORCH):
-        assert not rooms_of(imports(path, at_load=True)) & {"models", "diffusion"}
+def test_only_networks_and_what_trains_them_load_torch(path: Path) -> None:
+    name = named(path).removesuffix(".py")
+    if not name.startswith(TORCH) or name in ON_A_ROBOT:
+        loaded = {module.split(".")[0] for module in imports(path, at_load=True)}
+        assert not loaded & {"torch", "onnx", "safetensors"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
@@ -124,28 +140,19 @@ for name in {modules!r}:
     return done.stderr.strip()
 
 
-ROBOT = ("core", "geometry", "tracking", "history", "detection", "lifting", "media")
+ROBOT = ("core", "geometry", "tracking", "history", "frontend", "runtime", "lifting", "media")
 
 
 @pytest.mark.parametrize("room", ROBOT)
 def test_a_robot_room_imports_without_torch_and_without_ros(room: str) -> None:
-    assert import_without(present(room), ["torch", "rclpy", "sensor_msgs", "std_msgs"]) == ""
-
-
-def test_the_runtime_imports_without_torch_and_without_ros() -> None:
-    modules = [
-        name
-        for name in present("runtime")
-        if not any(name.startswith(f"diffpose_ros.{f.replace('/', '.')}") for f in RUNTIME_TORCH)
-    ]
-    assert import_without(modules, ["torch", "rclpy", "tensorrt", "openvino"]) == ""
+    blocked = ["torch", "rclpy", "sensor_msgs", "std_msgs", "tensorrt", "openvino", "onnx"]
+    assert import_without(present(room), blocked) == ""
 
 
 def test_every_other_room_imports_without_ros() -> None:
     pytest.importorskip("torch", reason="torch is not installed: make setup-train")
-    rooms = set(ROOMS) - {"ros", "nodes"} | {"cli"}
-    # cli/_*.py are the insides of commands, imported when the command runs; `demo` needs ROS
-    modules = [name for name in present(*sorted(rooms)) if not name.startswith("diffpose_ros.cli._")]
+    rooms = set(ROOMS) - {"ros", "nodes", "demo"} | {"cli"}
+    modules = present(*sorted(rooms))
     assert import_without(modules, ["rclpy", "std_msgs", "sensor_msgs"]) == ""
 
 

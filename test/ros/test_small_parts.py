@@ -176,7 +176,7 @@ def test_memory_of_problems_is_cleared_by_a_reset():
 def test_image_sized_blocks_are_kept_by_the_process():
     code = """
 import resource, numpy as np
-from diffpose_ros.ros.memory import reuse_large_blocks
+from diffpose_ros.ros.malloc import reuse_large_blocks
 assert reuse_large_blocks()
 for i in range(60):
     if i == 10:

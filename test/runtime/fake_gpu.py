@@ -78,7 +78,7 @@ def install(monkeypatch: pytest.MonkeyPatch, library: Path) -> FakeTensorRT:
         monkeypatch: takes everything back after the test.
         library: what `build_driver` built.
     """
-    from diffpose_ros.runtime import cuda_driver
+    from diffpose_ros.runtime.tensorrt import driver as cuda_driver
 
     monkeypatch.setattr(cuda_driver, "LIBRARY", str(library))
     driver = FakeDriver(library)

@@ -7,11 +7,11 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from diffpose_ros.models.context_encoder import ContextConfig
-from diffpose_ros.models.graformer import DenoiserConfig
-from diffpose_ros.models.hpim import HistoryConfig
-from diffpose_ros.runtime.export import export_onnx
-from diffpose_ros.runtime.network import LifterNetwork, LifterNetworkConfig
+from diffpose_ros.methods.diffusion.context_encoder import ContextConfig
+from diffpose_ros.methods.diffusion.export import export_onnx
+from diffpose_ros.methods.diffusion.graformer import DenoiserConfig
+from diffpose_ros.methods.diffusion.hpim import HistoryConfig
+from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig
 
 WINDOW, LENGTH = 9, 5
 

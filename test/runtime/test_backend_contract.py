@@ -159,7 +159,7 @@ def test_auto_picks_one_that_works_and_says_why(model):
 
 
 def test_auto_passes_over_what_does_not_start(model, monkeypatch):
-    from diffpose_ros.runtime import onnxruntime_backend
+    from diffpose_ros.runtime import onnxruntime as onnxruntime_backend
 
     def broken(spec, options):
         raise BackendError("no luck today")
@@ -175,7 +175,7 @@ def test_auto_passes_over_what_does_not_start(model, monkeypatch):
 
 
 def test_no_backend_at_all_lists_what_is_missing(model, monkeypatch):
-    from diffpose_ros.runtime import onnxruntime_backend
+    from diffpose_ros.runtime import onnxruntime as onnxruntime_backend
     from diffpose_ros.runtime.protocol import Capabilities
 
     monkeypatch.setattr(load, "BACKENDS", ("onnxruntime",))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from diffpose_ros.runtime import engine_cache
-from diffpose_ros.runtime.engine_cache import (
+from diffpose_ros.runtime.tensorrt import cache as engine_cache
+from diffpose_ros.runtime.tensorrt.cache import (
     EngineCache,
     EngineFileError,
     EngineKey,
@@ -144,7 +144,7 @@ def test_a_failed_build_is_told_and_keeps_nothing(cache):
 BUILD_SLOWLY = """
 import sys, time
 from pathlib import Path
-from diffpose_ros.runtime.engine_cache import EngineCache, EngineKey
+from diffpose_ros.runtime.tensorrt.cache import EngineCache, EngineKey
 
 def build():
     with Path(sys.argv[2]).open("a") as file:

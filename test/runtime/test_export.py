@@ -11,12 +11,12 @@ torch = pytest.importorskip("torch", reason="torch is not installed: training an
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: export needs it")
 ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
-from diffpose_ros.models.context_encoder import ContextConfig  # noqa: E402
-from diffpose_ros.models.graformer import DenoiserConfig  # noqa: E402
-from diffpose_ros.models.hpim import HistoryConfig  # noqa: E402
-from diffpose_ros.runtime.export import StepGraph, example_inputs, export_onnx  # noqa: E402
-from diffpose_ros.runtime.network import LifterNetwork, LifterNetworkConfig  # noqa: E402
-from diffpose_ros.runtime.spec import read_spec  # noqa: E402
+from diffpose_ros.methods.diffusion.context_encoder import ContextConfig  # noqa: E402
+from diffpose_ros.methods.diffusion.export import StepGraph, example_inputs, export_onnx  # noqa: E402
+from diffpose_ros.methods.diffusion.graformer import DenoiserConfig  # noqa: E402
+from diffpose_ros.methods.diffusion.hpim import HistoryConfig  # noqa: E402
+from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig  # noqa: E402
+from diffpose_ros.runtime.graph_spec import read_spec  # noqa: E402
 
 
 def network(history: bool, temporal: bool = True) -> LifterNetwork:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import BackendError, InputError, ModelError
-from diffpose_ros.runtime.background_build import run_aside
 from diffpose_ros.runtime.fallback import LAST_RETRY_S, DoesNotFitError, FallbackBackend
 from diffpose_ros.runtime.protocol import Backend
+from diffpose_ros.runtime.tensorrt.background_build import run_aside
 
 FEEDS = {"points": np.zeros((2, 21, 3), np.float32)}
 

@@ -13,10 +13,11 @@ from engine_graph import HYPOTHESES, make_feeds, save_graph
 from fake_gpu import build_driver, install
 
 from diffpose_ros.core import BackendError, InputError
-from diffpose_ros.runtime import cuda_driver, tensorrt_backend
-from diffpose_ros.runtime.cuda_driver import Cuda, CudaError
 from diffpose_ros.runtime.protocol import Backend, BackendOptions, read_spec
-from diffpose_ros.runtime.tensorrt_backend import TensorRTBackend
+from diffpose_ros.runtime.tensorrt import backend as tensorrt_backend
+from diffpose_ros.runtime.tensorrt import driver as cuda_driver
+from diffpose_ros.runtime.tensorrt.backend import TensorRTBackend
+from diffpose_ros.runtime.tensorrt.driver import Cuda, CudaError
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +316,7 @@ def test_memory_that_does_not_suffice_for_every_bucket_is_found_at_the_start(mod
 
 def test_with_a_fallback_it_serves_at_once_and_takes_over(model, trt, tmp_path, monkeypatch):
     """The engine is built in this process here: what a second process would do is tested apart."""
-    monkeypatch.setattr("diffpose_ros.runtime.background_build.build_aside", lambda *a: None)
+    monkeypatch.setattr("diffpose_ros.runtime.tensorrt.background_build.build_aside", lambda *a: None)
     slow = _Slow(read_spec(model))
     options = BackendOptions(max_people=2, cache_dir=tmp_path, fallback=lambda: slow)
     backend = tensorrt_backend.create(read_spec(model), options)

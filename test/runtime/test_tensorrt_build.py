@@ -19,12 +19,11 @@ from synthetic import BODY
 from diffpose_ros.cli.main import main
 from diffpose_ros.core import BackendError, Camera, ConfigError, ModelError, People2D
 from diffpose_ros.lifting import Lifter, LifterConfig
+from diffpose_ros.onnxgraph.half_precision import half_share, to_half_blocks
 from diffpose_ros.runtime.catalog import WEIGHTS
-from diffpose_ros.runtime.engine_cache import EngineCache
-from diffpose_ros.runtime.fp16 import half_share, to_half_blocks
 from diffpose_ros.runtime.protocol import BackendOptions, read_spec
-from diffpose_ros.runtime.tensorrt_api import Flavour, find_flavour
-from diffpose_ros.runtime.tensorrt_build import (
+from diffpose_ros.runtime.tensorrt.api import Flavour, find_flavour
+from diffpose_ros.runtime.tensorrt.build import (
     GpuInfo,
     Recipe,
     buckets_for,
@@ -32,6 +31,7 @@ from diffpose_ros.runtime.tensorrt_build import (
     cached_plan,
     timing_file_name,
 )
+from diffpose_ros.runtime.tensorrt.cache import EngineCache
 
 GPU = GpuInfo("NVIDIA L4", "8.9", "13.0")
 
@@ -375,7 +375,7 @@ class TestCommand:
     def test_options_of_the_backend_name_the_same_engine(self, model, rtx, tmp_path):
         """What a node asks for in the background is what it then looks for."""
         from diffpose_ros.cli.build_engine import _gpu
-        from diffpose_ros.runtime.background_build import command
+        from diffpose_ros.runtime.tensorrt.background_build import command
 
         cache = EngineCache(tmp_path)
         options = BackendOptions(max_people=2, hypotheses=3, windows={"context": 5})

@@ -14,7 +14,7 @@ from engine_graph import save_graph
 from fake_gpu import build_driver, install
 
 from diffpose_ros.core import BackendError
-from diffpose_ros.runtime.cuda_driver import Cuda
+from diffpose_ros.runtime.tensorrt.driver import Cuda
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
@@ -31,7 +31,7 @@ def check_gpu():
 
 @pytest.fixture
 def trt(monkeypatch, tmp_path):
-    monkeypatch.setattr("diffpose_ros.runtime.background_build.build_aside", lambda *a: None)
+    monkeypatch.setattr("diffpose_ros.runtime.tensorrt.background_build.build_aside", lambda *a: None)
     return install(monkeypatch, build_driver(tmp_path))
 
 

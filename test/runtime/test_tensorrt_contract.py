@@ -12,10 +12,10 @@ import test_backend_contract as contract
 from fake_gpu import build_driver, install
 from synthetic import write
 
-from diffpose_ros.runtime import tensorrt_backend
 from diffpose_ros.runtime.fallback import FallbackBackend
 from diffpose_ros.runtime.load import load_backend
 from diffpose_ros.runtime.protocol import BackendOptions, read_spec
+from diffpose_ros.runtime.tensorrt import backend as tensorrt_backend
 
 ANYWHERE = [
     "test_answers_are_those_of_the_graph",
@@ -42,7 +42,7 @@ def model(tmp_path_factory):
 
 
 def started(model, monkeypatch, library, cache, behind_a_fallback):
-    monkeypatch.setattr("diffpose_ros.runtime.background_build.build_aside", lambda *a: None)
+    monkeypatch.setattr("diffpose_ros.runtime.tensorrt.background_build.build_aside", lambda *a: None)
     install(monkeypatch, library)
     options = BackendOptions(max_people=10, cache_dir=cache)
     if not behind_a_fallback:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import COCO17, H36M17
-from diffpose_ros.data.synthesis import MotionLibrary
+from diffpose_ros.data.virtual.synthesis import MotionLibrary
 
 REST = np.array(
     [[0, 0.95, 0], [-0.1, 0.95, 0], [-0.1, 0.5, 0], [-0.1, 0.08, 0], [0.1, 0.95, 0], [0.1, 0.5, 0],

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed: training and export need it")
 
-from diffpose_ros.models.context_encoder import ContextConfig, ContextEncoder  # noqa: E402
+from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder  # noqa: E402
 from diffpose_ros.training.build import context_config  # noqa: E402
 
 

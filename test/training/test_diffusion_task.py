@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: training needs it")
 
 from diffpose_ros.core import ConfigError, ModelError
-from diffpose_ros.data.augment import rotation_from_vector
-from diffpose_ros.runtime.network import LifterNetworkConfig
+from diffpose_ros.data.virtual.augment import rotation_from_vector
+from diffpose_ros.methods.diffusion.network import LifterNetworkConfig
 from diffpose_ros.training.build import build
 from diffpose_ros.training.config import TrainingConfig, from_mapping
 from diffpose_ros.training.diffusion import DiffusionTask, into_next_view
@@ -131,7 +131,7 @@ def test_the_standard_process_starts_around_the_hip_and_not_around_the_context(p
 
 @pytest.mark.parametrize("initial", ["detector", "histogram"])
 def test_the_papers_initial_distributions_train_and_run(plan, initial) -> None:
-    from diffpose_ros.runtime.export import check_parity, export_onnx
+    from diffpose_ros.methods.diffusion.export import check_parity, export_onnx
 
     list(run(plan("context", steps=3)).trainer.run())
     content = plan("starpose")

@@ -11,11 +11,11 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
 from small_network import save_model, small_network
 
-from diffpose_ros.data.synthesis import observe_sequence
+from diffpose_ros.data.virtual.synthesis import observe_sequence
 from diffpose_ros.diffusion.noise import fixed_noise
 from diffpose_ros.geometry.mapping import coco_to_points
-from diffpose_ros.lifting.memory import Memory
-from diffpose_ros.lifting.place import to_real_camera
+from diffpose_ros.lifting.poses import to_real_camera
+from diffpose_ros.methods.diffusion.step_inputs import Memory
 from diffpose_ros.runtime.load import load_backend
 from diffpose_ros.training.rollout import rollout
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import H36M17, InputError
-from diffpose_ros.data import augment
-from diffpose_ros.data.noise import NoiseConfig, detect
-from diffpose_ros.data.synthesis import (
+from diffpose_ros.data.virtual import augment
+from diffpose_ros.data.virtual.camera import CameraConfig, view
+from diffpose_ros.data.virtual.detector_noise import NoiseConfig, detect
+from diffpose_ros.data.virtual.synthesis import (
     LEG_M,
     SPINE_PART,
     MotionLibrary,
@@ -19,7 +20,6 @@ from diffpose_ros.data.synthesis import (
     one_convention,
     time_grid,
 )
-from diffpose_ros.data.virtual_camera import CameraConfig, view
 
 
 def test_a_batch_is_a_function_of_its_seed(library: MotionLibrary) -> None:

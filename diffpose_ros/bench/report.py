@@ -1,0 +1,124 @@
+"""The bench's JSON as tables and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from diffpose_ros.bench.latency import STAGES
+from diffpose_ros.core import InputError
+
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+LABELS = {
+    "torch_eager": "the same step in PyTorch, eager",
+    "full_window": "the encoder over its whole window again, for its newest frame (same runtime)",
+    **{
+        f"full_window_{window}{suffix}": f"the same at {window} frames{who}"
+        for window in (81, 243)
+        for suffix, who in (
+            ("", ""), ("_all", ", for all its frames"), ("_first", ", the first frame after each window"),
+            ("_people_5", ", 5 people"), ("_people_10", ", 10 people"),
+        )
+    },
+    "papers_way": "the papers' way: MixSTE-size encoder at 243 frames, then step by step, PyTorch",
+}
+
+
+def markdown(data: Mapping[str, Any]) -> str:
+    """Tables of latencies and ratios, with the machine's description."""
+    machine = data["machine"]
+    packages = ", ".join(f"{n} {v}" for n, v in machine["packages"].items())
+    load = ", ".join(map(str, machine["load_average"]))
+    lines = [
+        f"Model `{data['model']}`: N = {data['hypotheses']}, {data['steps']} steps, guidance "
+        f"{'on' if any(data['guidance']) else 'off'}, window {data['window']}.",
+        "",
+        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']}, "
+        f"Python {machine['python']}, {packages}; load average {load} at the start.",
+    ]
+    for name, backend in data["backend"].items():
+        sizes = list(backend["people"])
+        present = [s for s in STAGES if any(s in backend["people"][p] for p in sizes)]
+        lines += ["", f"### {name}", "", f"{backend['reason']}.", ""]
+        lines.append("| p50 / p99, ms | " + " | ".join(_people(p) for p in sizes) + " |")
+        lines.append("|---|" + "---|" * len(sizes))
+        for stage in present:
+            cells = [_cell(backend["people"][p].get(stage)) for p in sizes]
+            lines.append(f"| {stage} | " + " | ".join(cells) + " |")
+    lines += ["", "### Theirs / ours, paired in the same run; one person unless it says more", ""]
+    lines += ["| | elapsed time | processor time |", "|---|---|---|"]
+    busy = data.get("ratios_processor_time", {})
+    for key, label in LABELS.items():
+        if key in data["ratios"]:
+            lines.append(f"| {label} | {_ratio(data['ratios'][key])} | {_ratio(busy.get(key))} |")
+    lines += [f"\n{key}: {why}." for key, why in data.get("not_measured", {}).items()]
+    return "\n".join(lines) + "\n"
+
+
+def _people(size: str) -> str:
+    return "1 person" if size == "1" else f"{size} people"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def _cell(value: Mapping[str, float] | None) -> str:
+    return "-" if value is None else f"{value['p50_ms']:.2f} / {value['p99_ms']:.2f}"
+
+
+def write_docs(data: Mapping[str, Any], path: Path) -> None:
+    """Put the tables between the marks of a Markdown file.
+
+    Raises:
+        InputError: the file is missing, has no marks, or cannot be written.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as e:
+        raise InputError(f"{path}: cannot be read ({e.strerror})") from None
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise InputError(f"{path}: expected the lines '{BEGIN}' and '{END}' to write between")
+    try:
+        path.write_text(f"{head}{BEGIN}\n{markdown(data)}{END}{tail}", encoding="utf-8")
+    except OSError as e:
+        raise InputError(f"{path}: cannot be written ({e.strerror})") from None
+
+
+def plot(data: Mapping[str, Any], path: Path) -> None:
+    """Latency over the number of people, a line for each backend.
+
+    Raises:
+        InputError: matplotlib is not here, or the file cannot be written.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError("--plot needs matplotlib (pip install matplotlib)") from None
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = FigureCanvasAgg(figure).figure.subplots()
+    for name, backend in data["backend"].items():
+        sizes = [int(p) for p in backend["people"]]
+        total = [backend["people"][str(p)]["total"] for p in sizes]
+        p50 = [t["p50_ms"] for t in total]
+        (line,) = axes.plot(sizes, p50, marker="o", label=f"{name}, p50")
+        axes.plot(
+            sizes, [t["p99_ms"] for t in total], linestyle=":", color=line.get_color(),
+            label=f"{name}, p99",
+        )  # fmt: skip
+    axes.axhline(1000 / 30, color="gray", linewidth=0.8)
+    axes.text(1, 1000 / 30, " 30 Hz", va="bottom", color="gray")
+    axes.set(
+        xscale="log", yscale="log", xlabel="people", ylabel="ms per frame, keypoints to skeletons",
+        title=f"{data['model']}, {data['machine']['cores']} CPU cores",
+    )  # fmt: skip
+    axes.grid(alpha=0.3)
+    axes.legend()
+    try:
+        figure.savefig(path, dpi=120)
+    except (OSError, ValueError) as e:
+        raise InputError(f"{path}: cannot write the plot ({e})") from None

@@ -1,0 +1,1 @@
+"""Readers of the files in which motion data is passed around."""

@@ -1,0 +1,1 @@
+"""Virtual cameras, bodies and detectors that see motion capture."""

@@ -1,0 +1,272 @@
+"""Training batches: motion capture, seen by random cameras, through a random detector.
+
+A batch shares one time grid, so that temporal attention has one matrix of ages; frame rate, gaps,
+bodies, cameras and detectors differ from batch to batch and segment to segment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffpose_ros.core import InputError
+from diffpose_ros.data.virtual import augment
+from diffpose_ros.data.virtual.camera import CameraConfig, view
+from diffpose_ros.data.virtual.detector_noise import NoiseConfig, detect
+from diffpose_ros.geometry import mapping, normalise
+
+# The 21-point order seen from COCO-17: what a detector would report of the body.
+_COCO_FROM_BODY = [9, 17, 18, 19, 20, 11, 14, 12, 15, 13, 16, 4, 1, 5, 2, 6, 3]
+
+SPINE_PART = 0.735
+"""Where the archive's ``spine`` joint lies between hip and thorax."""
+
+LEG_M = 0.84
+"""Thigh and shank of the archive's average body, metres."""
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Which augmentations are on, and how strong; see :mod:`diffpose_ros.data.virtual.augment`."""
+
+    mirror: bool = True
+    crossover: float = 0.25
+    rotation: float = 0.4
+    rotation_max_rad: float = 0.5
+    shape_spread: float = 0.08
+    offset_rad: float = 0.0
+    speed: tuple[float, float] = (0.7, 1.4)
+
+
+@dataclass(frozen=True)
+class SynthesisConfig:
+    """How a batch is made.
+
+    Attributes:
+        frames: frames of a segment, T.
+        long_frames: T of the long batches, which hold as many frames in fewer segments.
+        long_share: share of the batches that are long.
+        rates_hz: frame rates and how often each is drawn.
+        drop: chance that a batch has missing frames.
+        augment, camera, noise: the three generators' settings.
+    """
+
+    frames: int = 96
+    long_frames: int = 96
+    long_share: float = 0.0
+    rates_hz: dict[float, float] = field(
+        default_factory=lambda: {
+            30.0: 0.6,
+            25.0: 0.1,
+            20.0: 0.06,
+            15.0: 0.08,
+            10.0: 0.06,
+            60.0: 0.1,
+        }
+    )
+    drop: float = 0.15
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a lifter trains on.
+
+    Attributes:
+        times_s: (T,) seconds, shared by the batch.
+        points: (B, T, 21, 3) float32, see ``normalise.observe``.
+        view: (B, T, 6) float32.
+        pose: (B, T, 17, 3) float32 metres, relative to the hip, virtual camera.
+        rotation: (B, T, 3, 3) float32, real camera to virtual camera.
+        scale: (B, T) float32 apparent size, tangents per unit of ``points``.
+    """
+
+    times_s: NDArray[np.float64]
+    points: NDArray[np.float32]
+    view: NDArray[np.float32]
+    pose: NDArray[np.float32]
+    rotation: NDArray[np.float32]
+    scale: NDArray[np.float32]
+
+
+class MotionLibrary:
+    """All clips as one array, ready to be cut into segments.
+
+    Args:
+        body: (F, 21, 3) metres, Y up, all clips one after the other.
+        offsets: (C + 1,) first row of each clip.
+        fps: frames per second of the clips.
+    """
+
+    def __init__(self, body: NDArray[np.float32], offsets: NDArray[np.int64], fps: float) -> None:
+        lengths = np.diff(offsets)
+        if len(lengths) == 0 or lengths.min() < 2:
+            raise InputError("motion library: expected at least one clip of two frames or more")
+        self.body, self.offsets, self.fps = body, offsets, fps
+        self.lengths = lengths
+        self.weights = lengths / lengths.sum()
+
+    @classmethod
+    def from_npz(cls, path: str | Path, *, clips: NDArray[np.bool_] | None = None) -> MotionLibrary:
+        """Load a file with ``h36m17``, ``coco17``, ``offsets`` and ``fps``.
+
+        Args:
+            path: the file.
+            clips: (C,) which clips to keep; all when omitted.
+
+        Raises:
+            InputError: the file is not there or lacks an array.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as f:
+                h36m, coco = f["h36m17"], f["coco17"]
+                offsets, fps = f["offsets"].astype(np.int64), float(f["fps"])
+        except (OSError, KeyError, ValueError) as error:
+            raise InputError(f"motion capture file {path}: {error}") from error
+        body = np.concatenate([h36m, coco[:, list(mapping.FACE)]], axis=1).astype(np.float32)
+        body = np.concatenate(
+            [one_convention(body[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)]
+        )
+        if clips is not None:
+            keep = [body[a:b] for a, b, k in zip(offsets, offsets[1:], clips, strict=False) if k]
+            offsets = np.cumsum([0] + [len(k) for k in keep])
+            body = np.concatenate(keep)
+        return cls(body, offsets, fps)
+
+    def sample(
+        self,
+        batch: int,
+        times_s: NDArray[np.float64],
+        rng: np.random.Generator,
+        speed: tuple[float, float],
+    ) -> NDArray[np.float32]:
+        """Cut ``batch`` random segments, resampled to ``times_s``; short clips hold at their end.
+
+        Returns:
+            (B, T, 21, 3) metres.
+        """
+        clip = rng.choice(len(self.lengths), size=batch, p=self.weights)
+        pace = rng.uniform(*speed, batch) * rng.choice([1, 1, 1, -1], batch)
+        span = np.abs(pace) * (times_s[-1] - times_s[0]) * self.fps
+        room = np.maximum(self.lengths[clip] - 1 - span, 0)
+        start = rng.random(batch) * room
+        ahead = np.abs(pace)[:, None] * (times_s - times_s[0])[None] * self.fps
+        position = start[:, None] + ahead
+        position = np.where(pace[:, None] < 0, start[:, None] + span[:, None] - ahead, position)
+        last = (self.lengths[clip] - 1)[:, None]
+        # A clip shorter than the segment is played there and back.
+        period = np.maximum(2 * last, 1)
+        folded = np.mod(position, period)
+        position = np.where(folded > last, period - folded, folded)
+        low = np.minimum(position.astype(np.int64), np.maximum(last - 1, 0))
+        part = (position - low).astype(np.float32)[..., None, None]
+        rows = self.offsets[clip][:, None] + low
+        return self.body[rows] * (1 - part) + self.body[rows + 1] * part
+
+
+def one_convention(body: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring a clip of an odd skeleton to the archive's common one.
+
+    Retargeted clips come with one giant's skeleton whose ``spine`` sits a quarter of the way up the
+    trunk instead of three quarters. Left alone they teach that bodies and joints are ambiguous.
+
+    Args:
+        body: (T, 21, 3) metres, Y up, floor at y = 0.
+    """
+    trunk = np.linalg.norm(body[:, 8] - body[:, 0], axis=-1).mean()
+    below = np.linalg.norm(body[:, 7] - body[:, 0], axis=-1).mean()
+    legs = sum(np.linalg.norm(body[:, a] - body[:, b], axis=-1).mean() for a, b in ((1, 2), (2, 3)))
+    if below > 0.4 * trunk:
+        return body
+    out = body.copy()
+    out[:, 7] = body[:, 0] + SPINE_PART * (body[:, 8] - body[:, 0])
+    return out * np.float32(LEG_M / legs)
+
+
+def time_grid(config: SynthesisConfig, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A batch's stamps (T,) in seconds: a frame rate, a little jitter, sometimes lost frames."""
+    rates = list(config.rates_hz)
+    share = np.array([config.rates_hz[r] for r in rates])
+    rate = rng.choice(rates, p=share / share.sum())
+    step = np.full(config.frames, 1.0 / rate)
+    if rng.random() < config.drop:
+        lost = rng.random(config.frames) < rng.uniform(0, 0.2)
+        step = step * np.where(lost, rng.integers(2, 8, config.frames), 1)
+    step = step * (1 + 0.03 * rng.normal(size=config.frames).clip(-2, 2))
+    return np.cumsum(step) - step[0]
+
+
+def make_batch(
+    library: MotionLibrary, batch: int, rng: np.random.Generator, config: SynthesisConfig
+) -> Batch:
+    """One training batch.
+
+    Args:
+        library: the motions.
+        batch: segments, B; fewer in a long batch.
+        rng: source of randomness.
+        config: how.
+    """
+    if config.long_share > 0 and rng.random() < config.long_share:
+        batch = max(1, batch * config.frames // config.long_frames)
+        config = replace(config, frames=config.long_frames)
+    times = time_grid(config, rng)
+    a = config.augment
+    body = library.sample(batch, times, rng, a.speed)
+    if a.crossover > 0:
+        body = augment.crossover(body, rng, a.crossover)
+    if a.rotation > 0:
+        body = augment.rotate_joints(body, rng, a.rotation, a.rotation_max_rad)
+    if a.offset_rad > 0:
+        body = augment.offset_bones(body, rng, a.offset_rad)
+    if a.shape_spread > 0:
+        body = augment.reshape_body(body, rng, a.shape_spread)
+    if a.mirror:
+        body = augment.mirror(body, rng.random(batch) < 0.5)
+    seen = view(body, times, rng, config.camera)
+    xy, score = detect(
+        seen.tangents[:, :, _COCO_FROM_BODY],
+        seen.visible[:, :, _COCO_FROM_BODY],
+        times,
+        rng,
+        config.noise,
+    )
+    points, view_vector, rotation, scale = observe_sequence(xy, score, times)
+    relative = seen.xyz[:, :, :17] - seen.xyz[:, :, :1]
+    pose = np.einsum("btij,btnj->btni", rotation, relative).astype(np.float32)
+    return Batch(times, points, view_vector, pose, rotation, scale)
+
+
+def observe_sequence(
+    xy: NDArray[np.floating], score: NDArray[np.floating], times_s: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Run the online normalisation over whole sequences of COCO-17 tangents.
+
+    Args:
+        xy: (B, T, 17, 2) tangents.
+        score: (B, T, 17).
+        times_s: (T,) seconds.
+
+    Returns:
+        ``points`` (B, T, 21, 3), ``view`` (B, T, 6), ``rotation`` (B, T, 3, 3), ``scale`` (B, T).
+    """
+    b, t = score.shape[:2]
+    mapped, conf = mapping.coco_to_points(xy, score)
+    state = None
+    points = np.empty((b, t, mapping.NUM_POINTS, 3), np.float32)
+    views = np.empty((b, t, normalise.VIEW_SIZE), np.float32)
+    rotation = np.empty((b, t, 3, 3), np.float32)
+    scale = np.empty((b, t), np.float32)
+    for i in range(t):
+        dt = np.full(b, times_s[i] - times_s[i - 1] if i else 0.0)
+        age = np.full(b, times_s[i] - times_s[0])
+        points[:, i], views[:, i], state = normalise.observe(
+            mapped[:, i], conf[:, i], dt, state, np.full(b, i == 0), age
+        )
+        rotation[:, i], scale[:, i] = state.rotation, state.scale
+    return points, views, rotation, scale

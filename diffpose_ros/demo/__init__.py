@@ -1,0 +1,1 @@
+"""The demonstration: its clip, its ROS graph, what it records."""

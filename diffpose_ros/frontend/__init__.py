@@ -1,0 +1,1 @@
+"""Image in, people in 2D out."""

@@ -1,0 +1,79 @@
+"""What every 2D detector looks like, and how one is made by name."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffpose_ros.core import ConfigError, InputError, People2D
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds people and their keypoints in one image.
+
+    Attributes:
+        name: what :func:`make_detector` calls it.
+        joint_set: name of the joint set of its keypoints.
+        reason: what its network runs on, and why that.
+    """
+
+    name: str
+    joint_set: str
+    reason: str
+
+    def detect(self, rgb: NDArray[np.uint8]) -> People2D:
+        """People in an image (H, W, 3) uint8 RGB, keypoints in its pixels, best person first."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the network; ``detect`` must not be called afterwards."""
+        ...
+
+
+def check_image(rgb: Any) -> None:
+    """Raise InputError unless ``rgb`` is (H, W, 3) uint8 and not empty."""
+    if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8:
+        kind = rgb.dtype if isinstance(rgb, np.ndarray) else type(rgb).__name__
+        raise InputError(f"image: expected a uint8 array (H, W, 3), got {kind}")
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+        raise InputError(f"image: expected (H, W, 3) uint8, got {rgb.shape}")
+
+
+def make_detector(name: str, **options: Any) -> Detector:
+    """Make a detector.
+
+    Args:
+        name: one of :data:`DETECTORS`.
+        options: the fields of that detector's configuration, see :class:`MoveNetConfig` and
+            :class:`UltralyticsConfig`.
+
+    Raises:
+        ConfigError: unknown name or option, or an option out of range.
+        ModelError: the model file is missing, damaged, or not such a detector.
+        BackendError: what the detector runs on is not installed or fails to start.
+    """
+    from diffpose_ros.frontend.detectors.movenet import MoveNet, MoveNetConfig
+    from diffpose_ros.frontend.detectors.ultralytics import UltralyticsConfig, UltralyticsPose
+
+    makers: dict[str, tuple[Any, Any]] = {
+        "movenet": (MoveNetConfig, MoveNet),
+        "ultralytics": (UltralyticsConfig, UltralyticsPose),
+    }
+    if name not in makers:
+        raise ConfigError(f"detector: expected one of {', '.join(DETECTORS)}, got '{name}'")
+    config, maker = makers[name]
+    known = list(inspect.signature(config).parameters)
+    for option in options:
+        if option not in known:
+            raise ConfigError(
+                f"detector '{name}': unknown option '{option}', expected: {', '.join(known)}"
+            )
+    return maker(config(**options))
+
+
+DETECTORS = ("movenet", "ultralytics")
+"""Names that :func:`make_detector` knows."""

@@ -1,0 +1,1 @@
+"""DiffPose and StarPose: networks, sampler with guidance, export to one ONNX graph."""

@@ -1,0 +1,42 @@
+"""Model folders: ``model.safetensors`` beside ``config.yaml``, back to a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from diffpose_ros.core import ConfigError, ModelError
+from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig
+
+
+def load_network(folder: str | Path) -> LifterNetwork:
+    """The network of a model folder, in evaluation mode.
+
+    Raises:
+        ModelError: a file is missing, damaged, or does not fit the other.
+    """
+    folder = Path(folder)
+    config, weights = folder / "config.yaml", folder / "model.safetensors"
+    for file in (config, weights):
+        if not file.is_file():
+            raise ModelError(
+                f"{file}: missing; expected a folder with config.yaml and model.safetensors"
+            )
+    try:
+        network = LifterNetwork(
+            LifterNetworkConfig.from_mapping(yaml.safe_load(config.read_text()))
+        )
+    except (yaml.YAMLError, ConfigError, AttributeError, TypeError) as error:
+        raise ModelError(f"{config}: not a lifter's configuration ({error})") from error
+    try:
+        network.load_state_dict(load_file(weights))
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{weights}: not a readable safetensors file ({error})") from error
+    except RuntimeError as error:
+        raise ModelError(
+            f"{weights}: does not fit {config.name}: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    return network.eval()

@@ -1,1 +1,0 @@
-"""Networks (torch). One file each, with its configuration; they know nothing of diffusion."""

@@ -1,0 +1,263 @@
+"""Running nodes: one as a process of its own, or all of them in one process with one executor.
+
+In one process::
+
+    with ros_context() as context:
+        nodes = make_nodes(context, {"video_source": {"source": "people.mp4", "loop": False}})
+        with Graph(nodes, context=context) as graph:      # autostarts, spins in a thread
+            graph.wait(lambda: nodes["video_source"].finished.is_set(), timeout_s=600)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
+
+from diffpose_ros.core import ConfigError, DiffposeError
+from diffpose_ros.ros.lifecycle import PipelineNode
+from diffpose_ros.ros.malloc import reuse_large_blocks
+
+NAMESPACE = "diffpose"
+NODES = ("video_source", "keypoints", "lifter", "markers")
+"""Every node, in the order of the data's flow."""
+
+
+@contextlib.contextmanager
+def ros_context(args: Sequence[str] | None = None) -> Iterator[Context]:
+    """A ROS context of its own: no signal handlers, nothing shared with the default context.
+
+    Args:
+        args: ROS command line arguments, ``["--ros-args", ...]``; not those of this process.
+    """
+    context = Context()
+    rclpy.init(args=list(args or ()), context=context)
+    try:
+        yield context
+    finally:
+        context.try_shutdown()
+
+
+def node_class(name: str) -> type[PipelineNode]:
+    """The class of a node by its name.
+
+    Raises:
+        ConfigError: no such node.
+    """
+    if name == "video_source":
+        from diffpose_ros.nodes.video_source import VideoSourceNode
+
+        return VideoSourceNode
+    if name == "keypoints":
+        from diffpose_ros.nodes.keypoints import KeypointsNode
+
+        return KeypointsNode
+    if name == "lifter":
+        from diffpose_ros.nodes.lifter import LifterNode
+
+        return LifterNode
+    if name == "markers":
+        from diffpose_ros.nodes.markers import MarkersNode
+
+        return MarkersNode
+    raise ConfigError(f"unknown node '{name}', expected one of: {', '.join(NODES)}")
+
+
+def make_nodes(
+    context: Context,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    names: Iterable[str] = NODES,
+    namespace: str = NAMESPACE,
+    classes: Mapping[str, Callable[..., PipelineNode]] | None = None,
+) -> dict[str, PipelineNode]:
+    """Make nodes, not yet configured.
+
+    Args:
+        context: from :func:`ros_context`.
+        parameters: by node, the parameters that differ from the defaults of ``config/*.yaml``.
+        names: which nodes.
+        namespace: of all of them.
+        classes: by node, what makes it instead of the node's own class.
+
+    Returns:
+        The nodes by name.
+
+    Raises:
+        ConfigError: a parameter is wrong; no node is left over.
+    """
+    nodes: dict[str, PipelineNode] = {}
+    try:
+        for name in names:
+            given = (parameters or {}).get(name, {})
+            make: Callable[..., PipelineNode] = (classes or {}).get(name) or node_class(name)
+            nodes[name] = make(
+                context=context,
+                namespace=namespace,
+                use_global_arguments=False,
+                parameter_overrides=[Parameter(key, value=v) for key, v in given.items()],
+            )
+    except BaseException:
+        for node in nodes.values():
+            node.close()
+        raise
+    return nodes
+
+
+class Graph:
+    """Nodes on one executor that spins in a thread; a context manager that stops cleanly.
+
+    Args:
+        nodes: lifecycle nodes of this package, by name (they are autostarted and closed here).
+        context: the context they live in.
+        extra: other rclpy nodes to spin along, e.g. a recorder (destroyed here as well).
+    """
+
+    def __init__(
+        self, nodes: Mapping[str, PipelineNode], *, context: Context, extra: Sequence[Any] = ()
+    ) -> None:
+        self.nodes = dict(nodes)
+        self._extra = list(extra)
+        self._context = context
+        self._executor = SingleThreadedExecutor(context=context)
+        self._error: BaseException | None = None
+        self._stopped = False
+        for node in (*self.nodes.values(), *self._extra):
+            self._executor.add_node(node)
+        reuse_large_blocks()
+        self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
+
+    def __enter__(self) -> Graph:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Configure and activate the nodes, the last of the flow first, and spin.
+
+        Raises:
+            ConfigError: a node did not start; the text says why.
+        """
+        for name, node in reversed(self.nodes.items()):
+            if not node.autostart():
+                problem = node.monitor.status().problems.get("transition")
+                raise ConfigError(f"{name}: {problem.text if problem else 'did not start'}")
+        self._thread.start()
+
+    def wait(self, until: Callable[[], bool], *, timeout_s: float, period_s: float = 0.05) -> bool:
+        """Wait until a condition holds. False when the time ran out first.
+
+        Raises:
+            RuntimeError: the executor ended with an error.
+        """
+        end = time.monotonic() + timeout_s
+        while not until():
+            if self._error is not None:
+                raise RuntimeError(f"the executor stopped: {self._error}") from self._error
+            if time.monotonic() > end:
+                return False
+            time.sleep(period_s)
+        return True
+
+    def stop(self) -> None:
+        """Stop spinning, close and destroy all nodes. Calling it twice does no harm."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._executor.shutdown(timeout_sec=2.0)
+        if self._thread.is_alive():
+            self._thread.join(2.0)
+        for node in self.nodes.values():
+            node.close()
+        for node in self._extra:
+            node.destroy_node()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            return
+        except Exception as error:
+            self._error = error
+
+
+def _spin(executor: SingleThreadedExecutor, node: PipelineNode) -> None:
+    """Spin until the signal. An error between callbacks is logged and outlived.
+
+    A signal that lands while rclpy converts a message surfaces as any error at all, just before the
+    context shuts down; so the context is asked a moment later.
+
+    Raises:
+        Exception: the executor failed ten times in a row.
+    """
+    for left in reversed(range(10)):
+        try:
+            executor.spin()
+            return
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return
+        except Exception as error:
+            time.sleep(0.1)
+            if not rclpy.ok():
+                return
+            if not left:
+                raise
+            node.get_logger().error(f"the executor failed and goes on: {error}")
+
+
+def run_node(make: Callable[[], PipelineNode], args: Sequence[str] | None = None) -> int:
+    """Run one node as this process, until SIGINT or SIGTERM.
+
+    A node whose model is missing stays alive, unconfigured, with the reason in ``/diagnostics``, so
+    that a lifecycle manager can try again; one with wrong parameters does not start.
+
+    Returns:
+        The exit code: 0 after a signal, 2 for wrong parameters.
+    """
+    code = 0
+    node: PipelineNode | None = None
+    reuse_large_blocks()
+    try:
+        rclpy.init(args=None if args is None else list(args))
+        node = make()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        node.autostart()
+        _spin(executor, node)
+    except DiffposeError as error:
+        print(f"[ERROR] {error}", file=sys.stderr)
+        code = 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Exception:
+        if rclpy.ok():
+            raise
+        # the signal came while the node was being made: rclpy fails in many ways then
+    clean = True
+    try:
+        if node is not None:
+            clean = node.close()
+        rclpy.try_shutdown()
+    except KeyboardInterrupt:
+        clean = False  # a second Ctrl-C
+    if not clean:
+        # a worker is still inside a library that Python must not tear down under it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code

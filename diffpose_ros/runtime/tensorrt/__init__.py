@@ -1,0 +1,1 @@
+"""The native TensorRT backend: engines, their cache, their build in the background."""

@@ -1,0 +1,73 @@
+"""The deadline: hypotheses go first, then steps, then people take turns; room brings them back."""
+
+import pytest
+
+from diffpose_ros.lifting.deadline import PATIENCE, DeadlinePlanner, Level, ladder
+
+LEVELS = [Level(5, 5, 0.001, 0.010), Level(3, 5, 0.001, 0.006), Level(3, 1, 0.001, 0.002)]
+
+
+@pytest.mark.parametrize(
+    ("n", "least", "steps", "rungs"),
+    [
+        (5, 2, [5, 2, 1], [(5, 5), (3, 5), (2, 5), (2, 2), (2, 1)]),
+        (5, 5, [5, 1], [(5, 5), (5, 1)]),
+        (1, 1, [5], [(1, 5)]),
+        (20, 4, [2], [(20, 2), (10, 2), (5, 2), (4, 2)]),
+    ],
+)
+def test_hypotheses_go_before_steps(n, least, steps, rungs):
+    assert ladder(n, least, steps) == rungs
+
+
+@pytest.mark.parametrize(
+    ("people", "budget", "plan"),
+    [
+        (1, 1.0, (0, 1)),
+        (1, 0.0125, (0, 1)),
+        (2, 0.016, (1, 2)),
+        (4, 0.016, (2, 4)),
+        (20, 0.016, (2, 6)),
+        (20, 0.0001, (2, 1)),
+    ],
+    ids=["room", "just", "fewer hypotheses", "fewer steps", "turns", "never nobody"],
+)
+def test_the_first_level_that_fits_is_taken(people, budget, plan):
+    assert DeadlinePlanner(LEVELS).plan(people, budget) == plan
+
+
+def test_a_busy_machine_costs_more():
+    planner = DeadlinePlanner(LEVELS)
+    for _ in range(30):
+        planner.observe(0, 1, 3 * LEVELS[0].cost(1))
+    assert planner.busy == pytest.approx(3, rel=0.01)
+    assert planner.plan(1, 0.025)[0] == 1
+
+
+def test_one_hiccup_changes_little():
+    planner = DeadlinePlanner(LEVELS)
+    planner.observe(0, 1, 100 * LEVELS[0].cost(1))
+    assert planner.busy < 1.5
+
+
+def test_it_recovers_step_by_step_and_not_at_once():
+    planner = DeadlinePlanner(LEVELS)
+    planner.plan(4, 0.016)
+    assert planner.current == 2
+    levels = [planner.plan(1, 1.0)[0] for _ in range(3 * PATIENCE)]
+    assert levels[: PATIENCE - 1] == [2] * (PATIENCE - 1)
+    assert levels[PATIENCE] == 1
+    assert levels[-1] == 0
+
+
+def test_a_cost_at_the_edge_does_not_flap():
+    """The better level turns out dearer than foreseen: every retry comes later than the last."""
+    planner = DeadlinePlanner(LEVELS)
+    taken = []
+    for _ in range(3000):
+        level, people = planner.plan(1, 0.012)
+        taken.append(level)
+        planner.observe(level, people, 0.02 if level == 0 else LEVELS[level].cost(1) * 0.9)
+    changes = [i for i in range(1, len(taken)) if taken[i] != taken[i - 1]]
+    assert len([i for i in changes if i > 1500]) <= 4
+    assert taken.count(0) < 200
