@@ -14,7 +14,7 @@ from rich.console import Console
 from diffpose_ros.cli import _options
 from diffpose_ros.cli._options import add_lifter_options, bounded, command, make_lifter, writable
 from diffpose_ros.cli._table import PoseTable
-from diffpose_ros.core import Camera, InputError, People2D
+from diffpose_ros.core import Camera, InputError
 from diffpose_ros.media.camera_yaml import read_camera
 from diffpose_ros.media.overlay import Overlay
 from diffpose_ros.media.video import VideoSource, VideoWriter, open_source
@@ -86,8 +86,8 @@ def detector_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Lift every frame, write the arrays and the overlay."""
+    from diffpose_ros.frontend import WholeImage
     from diffpose_ros.frontend.detectors import make_detector
-    from diffpose_ros.tracking import Tracker, TrackerConfig
 
     console = Console()
     output = writable(args.output)
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         source = stack.enter_context(open_source(args.video, fps=args.fps))
         camera = camera_for(args.camera, args.fov, source, console)
         detector = make_detector(args.detector, **detector_options(args))
-        tracker, lifter = Tracker(TrackerConfig()), make_lifter(args)
+        front_end, lifter = WholeImage(detector), make_lifter(args)
         table = PoseTable()
         overlay = writer = None
         if overlay_path is not None:
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         start = time.perf_counter()
         try:
             for image, stamp_ns in _shown(source, args.frames, console):
-                people: People2D = tracker.update(detector.detect(image), stamp_ns)
+                people = front_end.see(image, stamp_ns)
                 result = lifter.lift(people, camera, stamp_ns)
                 table.add(stamp_ns, people, result.skeletons)
                 if overlay is not None and writer is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from sensor_msgs.msg import CompressedImage, Image
 
 from diffpose_ros.core import ConfigError, People2D
+from diffpose_ros.frontend import FrontEnd, WholeImage
 from diffpose_ros.frontend.detectors import RUNTIMES, Detector, make_detector
 from diffpose_ros.media.drawing import draw_people
 from diffpose_ros.msg import Person2DArray
@@ -86,7 +87,7 @@ class KeypointsNode(PipelineNode):
     ) -> None:
         super().__init__("keypoints", SPECS, check=check, **node_kwargs)
         self._make_detector = make_detector
-        self._detector: Detector | None = None
+        self._front_end: FrontEnd | None = None
         # one tracker for the node's life, so that no identity is ever used twice
         self._tracker = make_tracker(
             TrackerConfig(
@@ -99,9 +100,9 @@ class KeypointsNode(PipelineNode):
         self._size: tuple[int, int] | None = None
 
     def setup(self) -> None:
-        """Load the detector."""
-        self._detector = self._load()
-        self.get_logger().info(f"detector '{self._detector.name}' on {self._detector.reason}")
+        """Load the front end."""
+        self._front_end = self._load()
+        self.get_logger().info(f"detector '{self._front_end.name}' on {self._front_end.reason}")
         self._tracker.reset()
         self._people = self.publisher(Person2DArray, "keypoints", qos.RESULT)
         self._annotated = self.publisher(Image, "annotated", qos.IMAGE_OUT)
@@ -123,24 +124,24 @@ class KeypointsNode(PipelineNode):
             self.stuck |= not worker.close()
 
     def teardown(self) -> None:
-        """Drop the detector."""
-        detector, self._detector = self._detector, None
+        """Drop the front end."""
+        front_end, self._front_end = self._front_end, None
         # a worker stuck in the network still holds it; closing would pull it away
-        if detector is not None and not self.stuck:
-            detector.close()
+        if front_end is not None and not self.stuck:
+            front_end.close()
 
     def parameters_changed(self, names: set[str]) -> None:
-        """The worker loads the detector anew before its next image."""
+        """The worker loads the front end anew before its next image."""
         if names & DETECTOR_PARAMETERS:
             self._stale = True
 
-    def _load(self) -> Detector:
+    def _load(self) -> FrontEnd:
         self._stale = False
         values = self.parameters.values
         detector = self._make_detector(values["detector"], **detector_options(values))
         self.monitor.value("detector", f"{detector.name} at {values['input_size']} px")
         self.monitor.value("detector choice", detector.reason)
-        return detector
+        return WholeImage(detector, self._tracker)
 
     def _image_came(self, message: Any) -> None:
         self.monitor.count("images")
@@ -148,14 +149,14 @@ class KeypointsNode(PipelineNode):
             self.monitor.count("skipped: a newer image came")
 
     def _work(self, message: Any) -> None:
-        detector = self._detector
-        if detector is None:
+        front_end = self._front_end
+        if front_end is None:
             return
         if self._stale:
-            old, detector = detector, self._load()
-            self._detector = detector
+            old, front_end = front_end, self._load()
+            self._front_end = front_end
             old.close()
-        if not self._in_order(conversions.stamp_to_ns(message.header.stamp)):
+        if not self._in_order(conversions.stamp_to_ns(message.header.stamp), front_end):
             return
         if isinstance(message, CompressedImage):
             rgb = images.compressed_to_rgb(message)
@@ -169,16 +170,16 @@ class KeypointsNode(PipelineNode):
                 f"image size changed from {self._size[0]}x{self._size[1]} "  # type: ignore[index]
                 f"to {width}x{height}: tracks start anew",
             )
-            self._tracker.reset()
+            front_end.reset()
         self._size = (width, height)
-        people: People2D = self._tracker.update(detector.detect(rgb), stamp_ns)
-        self._publish(message.header, rgb, people, detector.name)
+        people = front_end.see(rgb, stamp_ns)
+        self._publish(message.header, rgb, people, front_end.name)
 
-    def _in_order(self, stamp_ns: int) -> bool:
+    def _in_order(self, stamp_ns: int, front_end: FrontEnd) -> bool:
         verdict = self._gate(stamp_ns)
         if verdict is Verdict.JUMPED_BACK:
             self.trouble("stamps", "image stamps jumped back: tracks start anew")
-            self._tracker.reset()
+            front_end.reset()
         elif verdict is not Verdict.TAKE:
             self.trouble("stamps", f"dropped an image whose stamp is {verdict.value}")
             self.monitor.count(f"dropped: stamp {verdict.value}")
