@@ -177,7 +177,7 @@ def _single_step(subject: Subject) -> Subject | None:
     """The same with the one-step variant of the model, where there is one: a sampler of its own, and it
     tells the encoder's share of the graph from the sampler's."""
     config = subject.lifter.config
-    if subject.lifter.spec.steps == 1:
+    if subject.lifter.method.levels[0].steps == 1:
         return None
     try:
         lifter = Lifter(
@@ -195,7 +195,7 @@ def _summary(subject: Subject, single: Subject | None) -> dict[str, dict[str, fl
     stages = dict(subject.seconds)
     if single is not None:
         graph, one = np.array(stages["graph"]), np.array(single.seconds["graph"])
-        steps = subject.lifter.spec.steps
+        steps = subject.lifter.method.levels[0].steps
         sampler = np.maximum(graph - one, 0.0) * steps / (steps - 1)
         stages["sampler"] = list(np.minimum(sampler, graph))
         stages["encoder"] = list(graph - np.array(stages["sampler"]))

@@ -10,38 +10,19 @@ Letters for shapes: C capacity (rows), P people, W slots of a ring.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import ConfigError
+from diffpose_ros.history.field import Field
 from diffpose_ros.history.ring import RingStamps
 
-Rows = slice | list[int] | NDArray[np.int64]
+Where = slice | list[int] | NDArray[np.int64]
 """How rows are named."""
 
 FREE = -1
 """Identity of a row that nobody owns."""
-
-
-class CacheEntry(Protocol):
-    """What a cache array must say of itself; ``runtime.spec.StateSpec`` is one."""
-
-    @property
-    def input(self) -> str:
-        """Name of the array."""
-
-    @property
-    def slot_axis(self) -> int:
-        """Axis of the slots, not counting the axis of people."""
-
-    @property
-    def ring(self) -> str:
-        """Name of the ring."""
-
-    def with_slots(self, slots: int) -> tuple[int, ...]:
-        """Shape of one person's cache."""
 
 
 class PeopleState:
@@ -49,9 +30,7 @@ class PeopleState:
 
     Args:
         capacity: people that can be remembered.
-        rings: ring name -> number of slots.
-        caches: the network's caches.
-        fields: name -> (shape of one person's entry, dtype) of further arrays.
+        fields: name -> what is remembered under it.
         spare: rows behind the capacity, so that a run may bind more rows than there are people.
 
     Attributes:
@@ -62,15 +41,16 @@ class PeopleState:
         first_ns: (C,) stamp of the first such frame since the last reset.
         warm: (C,) whether the row holds anything since its last reset.
         rings: ring name -> stamps.
-        arrays: name -> (C + spare, ...) array of every cache and field.
+        arrays: name -> (C + spare, *shape) array of every field.
+
+    Raises:
+        ConfigError: there is no room, or two fields of a ring differ in their slots.
     """
 
     def __init__(
         self,
         capacity: int,
-        rings: Mapping[str, int],
-        caches: Sequence[CacheEntry],
-        fields: Mapping[str, tuple[tuple[int, ...], type]],
+        fields: Mapping[str, Field],
         *,
         spare: int = 0,
     ) -> None:
@@ -83,17 +63,16 @@ class PeopleState:
         self.last_ns: NDArray[np.int64] = np.zeros(rows, dtype=np.int64)
         self.first_ns: NDArray[np.int64] = np.zeros(rows, dtype=np.int64)
         self.warm: NDArray[np.bool_] = np.zeros(rows, dtype=bool)
-        self.rings = {name: RingStamps(rows, slots) for name, slots in rings.items()}
-        self.caches = tuple(caches)
+        self.fields = dict(fields)
+        self.rings = {name: RingStamps(rows, slots) for name, slots in ring_slots(fields).items()}
         # np.zeros commits no memory: a row costs nothing before somebody stands in it.
         self.arrays: dict[str, NDArray] = {
-            c.input: np.zeros((rows, *c.with_slots(rings[c.ring])), dtype=np.float32)
-            for c in caches
+            name: np.zeros((rows, *f.shape), dtype=f.dtype) for name, f in fields.items()
         }
-        for name, (shape, dtype) in fields.items():
-            self.arrays[name] = np.zeros((rows, *shape), dtype=dtype)
         self._slot_first = {
-            c.input: np.moveaxis(self.arrays[c.input], c.slot_axis + 1, 1) for c in caches
+            name: np.moveaxis(self.arrays[name], f.slot_axis + 1, 1)
+            for name, f in fields.items()
+            if f.ring
         }
         self._row_of: dict[int, int] = {}
 
@@ -162,12 +141,15 @@ class PeopleState:
         self.warm[last] = False
         self.count = last
 
-    def reset(self, rows: Rows) -> None:
+    def reset(self, rows: Where) -> None:
         """Empty these rows; their owners stay. Nobody else is touched.
 
-        Caches keep their numbers, which are finite: an empty slot's age masks them.
+        Rings keep their numbers, which are finite: an empty slot's age masks them.
         """
         self.warm[rows] = False
+        for name, field in self.fields.items():
+            if not field.ring:
+                self.arrays[name][rows] = 0
         for ring in self.rings.values():
             ring.reset(rows)
 
@@ -183,24 +165,23 @@ class PeopleState:
         ring: str,
         rows: NDArray[np.int64],
         stamps_ns: NDArray[np.int64],
-        entries: Mapping[str, NDArray[np.float32]],
+        entries: Mapping[str, NDArray],
     ) -> None:
-        """Write the newest entry of each cache of one ring.
+        """Write the newest entries of one ring.
 
         Args:
             ring: name of the ring.
             rows: (P,) rows to write, distinct.
             stamps_ns: (P,) the entries' stamps.
-            entries: cache name -> (P, *shape with one slot), or without the slot axis.
+            entries: field -> (P, *shape with one slot), or without the slot axis.
         """
         if not len(rows):
             return
         stamps = self.rings[ring]
         head = stamps.head[rows]
-        for c in self.caches:
-            if c.ring == ring:
-                slots = self._slot_first[c.input]
-                slots[rows, head] = entries[c.input].reshape(len(rows), *slots.shape[2:])
+        for name, entry in entries.items():
+            slots = self._slot_first[name]
+            slots[rows, head] = entry.reshape(len(rows), *slots.shape[2:])
         stamps.push(rows, stamps_ns)
 
     def mark(self, rows: NDArray[np.int64], stamp_ns: int) -> None:
@@ -223,3 +204,19 @@ class PeopleState:
         yield from self.arrays.values()
         for ring in self.rings.values():
             yield from (ring.stamps, ring.head)
+
+
+def ring_slots(fields: Mapping[str, Field]) -> dict[str, int]:
+    """Ring -> slots.
+
+    Raises:
+        ConfigError: two fields of a ring differ in their slots.
+    """
+    out: dict[str, int] = {}
+    for name, field in fields.items():
+        if field.ring and out.setdefault(field.ring, field.slots) != field.slots:
+            raise ConfigError(
+                f"field '{name}': expected {out[field.ring]} slots as the others of ring "
+                f"'{field.ring}', got {field.slots}"
+            )
+    return out

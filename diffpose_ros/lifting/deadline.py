@@ -1,4 +1,4 @@
-"""Keeps the deadline: fewer hypotheses, then fewer steps, then people in turns.
+"""Keeps the deadline: a cheaper level of the method, then people in turns.
 
 Each level's cost is ``fixed + people * each`` seconds, measured once at the start; one factor
 follows how busy the machine is now. Going down happens at once, going up only after the next
@@ -9,7 +9,11 @@ a modest one. An upward try that fails makes the next one wait twice as long.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from diffpose_ros.methods.protocol import Level, Method
 
 SMOOTHING = 0.2
 FILL = 0.9
@@ -17,21 +21,20 @@ ROOM = 0.7
 PATIENCE = 15
 MAX_PATIENCE = 960
 OUTLIER = 3.0
+TRIALS = 3
 
 
 @dataclass(frozen=True)
-class Level:
-    """One way to run a frame.
+class Priced:
+    """A level and what it costs here.
 
     Attributes:
-        hypotheses: N.
-        steps: denoising steps.
+        level: one way to run a step.
         fixed_s: seconds of a frame whoever is in it.
         each_s: seconds per person.
     """
 
-    hypotheses: int
-    steps: int
+    level: Level
     fixed_s: float
     each_s: float
 
@@ -40,20 +43,27 @@ class Level:
         return self.fixed_s + people * self.each_s
 
 
-def ladder(hypotheses: int, min_hypotheses: int, steps: Sequence[int]) -> list[tuple[int, int]]:
-    """(N, steps) from the best to the cheapest: N goes first, as accuracy hangs on it least.
+def price(method: Method, people: Sequence[int], *, every_level: bool) -> list[Priced]:
+    """Run a method's levels on made-up people; what each costs here, from the best to the cheapest.
 
     Args:
-        hypotheses: N at full quality.
-        min_hypotheses: fewest allowed.
-        steps: available numbers of steps, the full one first.
+        method: what is to be priced.
+        people: numbers of people to try, e.g. ``(1, 4)``.
+        every_level: try each level; otherwise the best one alone, and the others are priced by
+            their share of it: enough to keep a deadline that is set later.
     """
-    rungs = [(hypotheses, steps[0])]
-    n = hypotheses
-    while n > min_hypotheses:
-        n = max(min_hypotheses, (n + 1) // 2)
-        rungs.append((n, steps[0]))
-    return rungs + [(n, s) for s in sorted(steps[1:], reverse=True) if s < steps[0]]
+    best = _price(method, method.levels[0], people)
+    if every_level:
+        return [best, *(_price(method, level, people) for level in method.levels[1:])]
+    return [replace(best, level=x, each_s=best.each_s * x.share) for x in method.levels]
+
+
+def _price(method: Method, level: Level, people: Sequence[int]) -> Priced:
+    seconds = [method.rehearse(p, level, TRIALS) for p in people]
+    if len(people) == 1:
+        return Priced(level, 0.0, seconds[0] / people[0])
+    each, fixed = np.polyfit(people, seconds, 1)
+    return Priced(level, max(float(fixed), 0.0), max(float(each), 1e-5))
 
 
 class DeadlinePlanner:
@@ -63,7 +73,7 @@ class DeadlinePlanner:
         levels: from the best to the cheapest.
     """
 
-    def __init__(self, levels: Sequence[Level]) -> None:
+    def __init__(self, levels: Sequence[Priced]) -> None:
         assert levels
         self.levels = tuple(levels)
         self.current = 0

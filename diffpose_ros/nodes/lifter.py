@@ -8,7 +8,7 @@ from typing import Any
 from sensor_msgs.msg import CameraInfo
 
 from diffpose_ros.core import Camera, InputError
-from diffpose_ros.lifting import Lifter, LifterConfig, LiftReport, LiftResult
+from diffpose_ros.lifting import CHOICES, Lifter, LifterConfig, LiftReport, LiftResult
 from diffpose_ros.msg import Person2DArray, Skeleton3D, Skeleton3DArray
 from diffpose_ros.nodes.runner import run_node
 from diffpose_ros.ros import conversions, qos
@@ -21,7 +21,7 @@ SPECS = (
     Spec("model", str, "Lifter model: a name of the package, or the path of an .onnx file.",
          read_only=True),
     Spec("backend", str, "What runs the model; auto takes the best that works here.",
-         choices=("auto", "onnxruntime", "openvino", "tensorrt", "torch"), read_only=True),
+         choices=CHOICES["backend"], read_only=True),
     Spec("threads", int, "Threads of the model; more than one is slower on a busy machine.", 1, 64,
          read_only=True),
     Spec("hypotheses", int, "Poses sampled per person; 0: what the model was made for.", 0, 100,
@@ -30,8 +30,8 @@ SPECS = (
     Spec("guidance", bool, "Guide the sampler by reprojection, symmetry and bone lengths (STPG).",
          read_only=True),
     Spec("provider", str, "Execution provider of ONNX Runtime.",
-         choices=("cpu", "cuda", "tensorrt"), read_only=True),
-    Spec("precision", str, "Arithmetic of accelerators.", choices=("fp32", "fp16"),
+         choices=CHOICES["provider"], read_only=True),
+    Spec("precision", str, "Arithmetic of accelerators.", choices=CHOICES["precision"],
          read_only=True),
     Spec("window", int, "Frames of context per person; 0: what the model was made for.", 0, 243,
          read_only=True),

@@ -31,6 +31,9 @@ BACKENDS = {
 TensorRT comes first because it is only available beside a GPU; OpenVINO computes no faster than
 ONNX Runtime here and pads to its buckets; torch is the reference."""
 
+BACKEND_CHOICES = ("auto", *sorted(BACKENDS))
+"""What a user may ask for."""
+
 
 def _module(name: str) -> ModuleType:
     return importlib.import_module(BACKENDS[name])

@@ -34,6 +34,11 @@ __all__ = [
     "read_spec",
 ]
 
+PROVIDERS = ("cpu", "cuda", "tensorrt")
+"""Execution providers of ONNX Runtime."""
+
+PRECISIONS = ("fp32", "fp16")
+
 Feeds = Mapping[str, NDArray[np.float32]]
 """Input name -> C-contiguous float32 array; all but ``guidance`` share the leading size R."""
 

@@ -1,32 +1,22 @@
 """Rows of people: in front while in view, moved as little as possible, never mixed up."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffpose_ros.core import ConfigError
-from diffpose_ros.history import PeopleState
+from diffpose_ros.history import Field, PeopleState
 
 S = 10**9
 
 
-@dataclass(frozen=True)
-class Cache:
-    input: str = "key"
-    slot_axis: int = 1
-    ring: str = "context"
-
-    def with_slots(self, slots):
-        return (2, slots, 3)
-
-
 def make(capacity=3, slots=4, **more):
-    return PeopleState(
-        capacity, {"context": slots}, [Cache()], {"mark": ((), np.int64)}, **more
-    )  # fmt: skip
+    fields = {
+        "key": Field((2, slots, 3), np.float32, "context", 1),
+        "mark": Field((), np.int64),
+    }
+    return PeopleState(capacity, fields, **more)
 
 
 def frame(state, ids, now):

@@ -33,4 +33,4 @@ def soak(model, camera):
         lifter.lift(people, camera, k * FRAME)
         if k == 500:
             after_warm_up = resident_mb()
-    return resident_mb() - after_warm_up, lifter._memory.people.count
+    return resident_mb() - after_warm_up, lifter.people.count

@@ -1,10 +1,18 @@
 """The deadline: hypotheses go first, then steps, then people take turns; room brings them back."""
 
+from itertools import pairwise
+
 import pytest
 
-from diffpose_ros.lifting.deadline import PATIENCE, DeadlinePlanner, Level, ladder
+from diffpose_ros.lifting.deadline import PATIENCE, DeadlinePlanner, Priced
+from diffpose_ros.methods.diffusion.engine import ladder
+from diffpose_ros.methods.protocol import Level
 
-LEVELS = [Level(5, 5, 0.001, 0.010), Level(3, 5, 0.001, 0.006), Level(3, 1, 0.001, 0.002)]
+LEVELS = [
+    Priced(Level(5, 5), 0.001, 0.010),
+    Priced(Level(3, 5), 0.001, 0.006),
+    Priced(Level(3, 1), 0.001, 0.002),
+]
 
 
 @pytest.mark.parametrize(
@@ -17,7 +25,9 @@ LEVELS = [Level(5, 5, 0.001, 0.010), Level(3, 5, 0.001, 0.006), Level(3, 1, 0.00
     ],
 )
 def test_hypotheses_go_before_steps(n, least, steps, rungs):
-    assert ladder(n, least, steps) == rungs
+    levels = ladder(n, least, steps)
+    assert [(x.hypotheses, x.steps) for x in levels] == rungs
+    assert all(a.share > b.share for a, b in pairwise(levels))
 
 
 @pytest.mark.parametrize(

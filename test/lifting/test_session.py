@@ -66,7 +66,7 @@ def test_the_rings_hold_the_past(make, camera):
     lifter = make()
     frames = CONTEXT + 3
     run(lifter, camera, frames, places=[[0, 0, 4]], start=0)
-    store = lifter._memory.people
+    store = lifter.people
     stamps = np.sort(store.rings["context"].stamps[0])
     np.testing.assert_array_equal(stamps, FRAME * np.arange(frames - CONTEXT, frames))
     # What the history ring keeps of a frame is written by the frame after it.
@@ -111,7 +111,7 @@ def test_ages_points_and_bones_go_in(make, camera):
 def test_the_first_frame_leaves_nothing_in_the_history(make, camera):
     lifter = make()
     run(lifter, camera, 1, places=[[0, 0, 4]])
-    assert (lifter._memory.people.rings["history"].stamps[0] < 0).all()
+    assert (lifter.people.rings["history"].stamps[0] < 0).all()
 
 
 def test_a_body_of_known_height_makes_the_root_metric(make, camera):
@@ -229,7 +229,7 @@ def test_one_persons_gap_is_theirs_alone(make, camera):
     for k in range(1, 60):
         lifter.lift(both.take([1]), camera, k * FRAME)
     lifter.lift(both, camera, 60 * FRAME)
-    age = dict(zip(lifter._memory.people.track_id[:2], feeds[-1]["previous_age"], strict=True))
+    age = dict(zip(lifter.people.track_id[:2], feeds[-1]["previous_age"], strict=True))
     assert age[1] == -1
     assert age[2] == pytest.approx(1 / 30, rel=1e-4)
 
@@ -254,7 +254,7 @@ def test_nan_from_the_network_costs_one_person_one_frame(make, camera):
     calm_after = calm.lift(standing(camera, places), camera, now + FRAME)
     assert len(after.skeletons) == 2
     np.testing.assert_array_equal(after.skeletons[1].xyz, calm_after.skeletons[1].xyz)
-    row = lifter._memory.people.row_of(1)
+    row = lifter.people.row_of(1)
     assert feeds[-1]["previous_age"][row] == -1
 
 
@@ -301,7 +301,7 @@ def test_people_without_identity_are_lifted_from_one_frame(make, camera):
         people = standing(camera, [[-1, 0, 4], [1, 0, 4]], ids=[-1, -1])
         result = lifter.lift(people, camera, k * FRAME)
         assert [s.track_id for s in result.skeletons] == [-1, -1]
-    assert lifter._memory.people.count == 0
+    assert lifter.people.count == 0
 
 
 def test_one_identity_given_twice_is_lifted_once(make, camera):

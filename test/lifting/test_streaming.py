@@ -81,7 +81,7 @@ def test_every_frame_equals_the_pass_over_whole_clips(make, model, kind, camera,
     for k, people in enumerate(frames):
         lifter.lift(people, camera, int(stamps[k]))
         poses = spoken[-1]
-        order = [lifter._memory.people.row_of(i + 1) for i in range(PEOPLE)]
+        order = [lifter.people.row_of(i + 1) for i in range(PEOPLE)]
         np.testing.assert_allclose(poses.mean[order], mean[:, k], atol=TOLERANCE_M)
         np.testing.assert_allclose(poses.hypotheses[order], hypotheses[:, k], atol=TOLERANCE_M)
 
@@ -97,19 +97,19 @@ def test_coming_and_going_changes_nothing_for_those_who_stay(make, model, kind, 
         view = [1, *(i for i in (0, 2) if rng.random() < 0.5)]
         rng.shuffle(view)
         lifter.lift(people.take(view), camera, int(stamps[k]))
-        row = lifter._memory.people.row_of(2)
+        row = lifter.people.row_of(2)
         np.testing.assert_allclose(spoken[-1].mean[row], mean[1, k], atol=TOLERANCE_M)
 
 
 def listen(lifter):
     """Root-relative poses of every frame, whether the rays let a root be found or not."""
-    from diffpose_ros.lifting import poses as place
+    from diffpose_ros.methods.diffusion import method as place
 
     heard = []
     original = place.to_real_camera
 
-    def note(outputs, rotation, *, keep_hypotheses):
-        heard.append(original(outputs, rotation, keep_hypotheses=True))
+    def note(outputs, rotation, *, keep_hypotheses, graph_s):
+        heard.append(original(outputs, rotation, keep_hypotheses=True, graph_s=graph_s))
         return heard[-1]
 
     patch = pytest.MonkeyPatch()

@@ -23,7 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime": {"onnxgraph", "core"},
     "frontend": {"tracking", "media", "core"},
     "methods": {"runtime", "onnxgraph", "diffusion", "geometry", "history", "core"},
-    "lifting": {"methods", "runtime", "diffusion", "geometry", "history", "core"},
+    "lifting": {"methods", "geometry", "history", "core"},
     "data": {"geometry", "core"},
     "evaluation": {"data", "lifting", "methods", "diffusion", "runtime", "geometry", "core"},
     "training": {
@@ -43,7 +43,7 @@ TORCH = (
 )
 """What may import torch or ONNX as it is loaded: networks, their export, training."""
 ON_A_ROBOT = (
-    *("methods/diffusion/__init__", "methods/diffusion/step_inputs"),
+    *(f"methods/diffusion/{name}" for name in ("__init__", "engine", "method", "step_inputs")),
     *("onnxgraph/__init__", "onnxgraph/outline"),
 )
 """Files among them that a robot runs, without torch."""

@@ -36,7 +36,7 @@ BODY = np.array(
 def metadata(steps: int = 5, **changes: object) -> dict:
     """The metadata of the graph, with some entries changed."""
     made = {
-        "format": 1, "kind": "synthetic", "name": "synthetic", "joint_set": "h36m17",
+        "format": 1, "kind": "starpose", "name": "synthetic", "joint_set": "h36m17",
         "points": 21, "steps": steps, "hypotheses": 5, "guidance": [1.0, 1.0, 0.01, 0.01],
         "rings": {
             "context": {"length": CONTEXT, "max_length": 12, "age": "age"},

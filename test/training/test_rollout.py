@@ -14,8 +14,9 @@ from small_network import save_model, small_network
 from diffpose_ros.data.virtual.synthesis import observe_sequence
 from diffpose_ros.diffusion.noise import fixed_noise
 from diffpose_ros.geometry.mapping import coco_to_points
-from diffpose_ros.lifting.poses import to_real_camera
-from diffpose_ros.methods.diffusion.step_inputs import Memory
+from diffpose_ros.history import PeopleState, Rows
+from diffpose_ros.methods.diffusion.method import to_real_camera
+from diffpose_ros.methods.diffusion.step_inputs import StepInputs
 from diffpose_ros.runtime.load import load_backend
 from diffpose_ros.training.rollout import rollout
 
@@ -44,21 +45,24 @@ def batch_of(tangents, score, clock) -> dict[str, torch.Tensor]:
 def test_a_rollout_is_what_the_exported_graph_gives_online(tmp_path) -> None:
     backend = load_backend(save_model(tmp_path, "starpose"), "onnxruntime")
     spec, network = backend.spec, small_network("starpose")
-    memory = Memory(
-        spec, {n: r.length for n, r in spec.rings.items()}, 4, 1, {5: fixed_noise(5)},
+    inputs = StepInputs(
+        spec, {n: r.length for n, r in spec.rings.items()}, 1, {5: fixed_noise(5)},
         np.asarray(spec.guidance, np.float32),
     )  # fmt: skip
+    people = PeopleState(4, inputs.state(), spare=1)
     tangents, score, clock = somebody(20)
     expected = rollout(network, batch_of(tangents, score, clock)).mean[0].numpy()
     for i in range(20):
         now = 1_000_000_000 + i * FRAME_NS
-        memory.people.bring_to_front([1], now)
+        people.bring_to_front([1], now)
+        rows = Rows(people, slice(0, 1), now)
         points, confidence = coco_to_points(tangents[:, i], score[:, i])
-        rotation = memory.observe(slice(0, 1), points, confidence, now)
-        out = backend.run(memory.feeds(1, 5))
+        view = inputs.observe(points, confidence, rows)
+        out = backend.run(inputs.feeds(rows, 1, 5))
         assert out["mean"][0] == pytest.approx(expected[i], abs=1e-4), f"frame {i}"
-        pose = to_real_camera(out, rotation, keep_hypotheses=False).mean
-        memory.store(out, pose, np.array([True]), now)
+        pose = to_real_camera(out, view.rotation, keep_hypotheses=False).mean
+        inputs.keep(rows, view, out, pose)
+        rows.commit(np.array([True]))
     backend.close()
 
 
