@@ -58,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
             worked = step("python", interpreter_key(), "make .venv", make_venv)
             worked |= install([name for group in groups for name in GROUPS[group]])
             worked |= step("build", build_key(), "build messages and package (colcon)", build)
+            worked |= step("links", links_key(), "link files that are new", link)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
@@ -201,12 +202,35 @@ def repair_exports() -> None:
 
 
 def build_key() -> str:
-    """What colcon builds from: contents of what is compiled, names of what is linked."""
+    """What colcon builds from: contents of what is compiled."""
     files = [path for name in BUILT_FROM for path in walk(ROOT / name)]
-    listed = sorted(str(path.relative_to(ROOT)) for name in LISTED for path in walk(ROOT / name))
     stamp = VENV / "stamps" / "requirements"
     packages = (ROOT / "requirements" / "ros.txt").read_text() if stamp.is_file() else ""
-    return hashlib.sha256("\n".join([digest(files), *listed, packages]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([digest(files), packages]).encode()).hexdigest()
+
+
+def links_key() -> str:
+    """Names of the files that the installed package links to, and the build that they belong to."""
+    listed = sorted(str(path.relative_to(ROOT)) for name in LISTED for path in walk(ROOT / name))
+    return hashlib.sha256("\n".join([build_key(), *listed]).encode()).hexdigest()
+
+
+def link() -> None:
+    """Install again without compiling: links for new files, none for files that are gone."""
+    drop_dead_links(ROS)
+    advice = "Remove .venv/stamps/build to build everything anew."
+    run(["cmake", "--install", VENV / "build" / "diffpose_ros"], advice, build_environment())
+
+
+def build_environment() -> dict[str, str]:
+    """Environment variables for CMake: this environment's packages and no others."""
+    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "COLCON_PREFIX_PATH")}
+    return env | {
+        "PATH": f"{VENV / 'bin'}:{env['PATH']}",
+        "VIRTUAL_ENV": str(VENV),
+        "CMAKE_PREFIX_PATH": str(VENV),
+        "AMENT_PREFIX_PATH": str(VENV),
+    }
 
 
 def build() -> None:
@@ -218,20 +242,14 @@ def build() -> None:
     if not source.is_symlink():
         source.symlink_to(Path("..", ".."))
     drop_dead_links(ROS)
-    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "COLCON_PREFIX_PATH")}
-    env |= {
-        "PATH": f"{VENV / 'bin'}:{env['PATH']}",
-        "VIRTUAL_ENV": str(VENV),
-        "CMAKE_PREFIX_PATH": str(VENV),
-        "AMENT_PREFIX_PATH": str(VENV),
-    }
     command: list[str | Path] = [
         *(VENV / "bin" / "colcon", "--log-base", VENV / "log", "build", "--paths", source),
         *("--build-base", VENV / "build", "--install-base", ROS),
         *("--merge-install", "--symlink-install", "--event-handlers", "console_direct+"),
         *("--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF"),
     ]
-    run(command, "If a compiler or CMake is at fault, install g++ and cmake 3.20 or newer.", env)
+    advice = "If a compiler or CMake is at fault, install g++ and cmake 3.20 or newer."
+    run(command, advice, build_environment())
     write_entry_points()
 
 

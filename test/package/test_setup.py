@@ -177,3 +177,17 @@ def test_without_a_python_the_message_says_what_to_do(
     )
     assert done.returncode == 1
     assert text in done.stderr
+
+
+def test_a_new_python_file_is_linked_and_nothing_is_compiled_for_it(setup_env: ModuleType) -> None:
+    for folder in ("diffpose_ros", "msg"):
+        (setup_env.ROOT / folder).mkdir()
+    built, linked = setup_env.build_key(), setup_env.links_key()
+    (setup_env.ROOT / "diffpose_ros" / "new.py").write_text("")
+    assert setup_env.build_key() == built
+    assert setup_env.links_key() != linked
+
+    linked = setup_env.links_key()
+    (setup_env.ROOT / "msg" / "New.msg").write_text("int8 x\n")
+    assert setup_env.build_key() != built
+    assert setup_env.links_key() != linked
