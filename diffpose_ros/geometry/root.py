@@ -12,7 +12,12 @@ MIN_DEPTH_M = 0.1
 TANGENT_NOISE = 0.004
 """Assumed noise of a ray (about 4 px at f = 1000 px), one sigma."""
 
+ROUNDS = 5
+"""Enough for Gauss-Newton to come back from where one wild ray took the start."""
+
 HUBER = 1.0
+"""Huber limit in robust standard deviations of the residuals."""
+
 MEASURED_H36M = np.array([j not in ("hip", "spine", "thorax", "head_top") for j in H36M17.joints])
 """(17,) H36M joints that a COCO detector sees. The others are means of these: they measure nothing
 new, and the middle of two shoulders is not quite H36M's thorax. Multiply weights with this."""
@@ -26,23 +31,31 @@ def root_translation(
     tangents: ArrayLike,
     weight: ArrayLike,
     *,
-    rounds: int = 3,
+    rounds: int = ROUNDS,
     tangent_noise: float = TANGENT_NOISE,
     scale_noise: float = 0.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Translation that puts each pose onto its rays: ZeDO, eq. 6, in closed form.
+    """Translation that puts each pose onto its rays.
 
-    With the joint (x, y, z) relative to the root and its ray (u, v, 1), each joint gives
-    ``x - u z = u T_z - T_x`` and ``y - v z = v T_z - T_y``: weighted, a 3 x 3 normal system per
-    person. A few Huber rounds keep one wrong keypoint from moving the whole person.
+    The start is ZeDO's eq. 6 in closed form: with the joint (x, y, z) relative to the root and its
+    ray (u, v, 1), each joint gives ``x - u z = u T_z - T_x`` and ``y - v z = v T_z - T_y``:
+    weighted, a 3 x 3 normal system per person. The rays stand on both sides of these equations,
+    so their noise pulls the answer towards the camera. Gauss-Newton steps on the distance between
+    rays and projected joints have no such pull; Huber weights keep one wrong keypoint from moving
+    the whole person.
+
+    The covariance is that of an M-estimator (Huber, Robust Statistics, 1981, eq. 6.5) whose rays
+    all have the same noise, whatever their weights. That noise is what the residuals say, with the
+    degrees of freedom that the fit used up, and never less than ``tangent_noise``; residuals count
+    as larger than assumed only beyond the standard error of such an estimate. If the rays' noise
+    is ``tangent_noise``, the mean squared Mahalanobis distance of the true root is 3.
 
     Args:
         xyz_rel: (P, J, 3) metres, relative to the root, camera optical frame.
         tangents: (P, J, 2) undistorted x/z, y/z.
         weight: (P, J) at least 0, e.g. scores; 0 = masked (its ray is then ignored, NaN or not).
-        rounds: reweighting rounds after the plain solution; 0 = the paper's solution.
-        tangent_noise: assumed noise of a ray, one sigma, tangent units: a floor for what the
-            residuals say.
+        rounds: Gauss-Newton steps with Huber weights; 0 = the paper's solution.
+        tangent_noise: least noise of a ray, one sigma of each coordinate, tangent units.
         scale_noise: relative uncertainty of the body's size, one sigma; it turns into depth.
 
     Returns:
@@ -69,15 +82,17 @@ def root_translation(
     ray = np.where(usable[..., None], ray, 0.0)
     pose = np.where(usable[..., None], pose, 0.0)
 
-    robust = w
-    known = pose[..., :2] - ray * pose[..., 2:]
-    t, ok = _solve(known, ray, robust)
+    t, ok = _solve(pose[..., :2] - ray * pose[..., 2:], ray, w)
+    limit = np.full((len(w), 1), np.inf)
     for _ in range(rounds):
-        size = np.sqrt((_residual(pose, ray, t) ** 2).sum(-1))  # (P, J) tangent units
+        seen, depth = _projected(pose, t)
+        error = ray - seen
+        size = _length(error)  # (P, J) tangent units
         limit = np.maximum(HUBER * 1.2 * _median(size, usable), tangent_noise)[:, None]
-        robust = w * np.minimum(1.0, limit / np.maximum(size, 1e-12))
-        t, ok = _solve(known, ray, robust)
-    covariance = _covariance(pose, ray, robust, t, tangent_noise, scale_noise)
+        trust = np.minimum(1.0, limit / np.maximum(size, 1e-12))
+        t = t + _step(seen, depth, error, w * trust)
+    covariance = _covariance(pose, ray, w, t, limit, tangent_noise)
+    covariance += scale_noise**2 * t[:, :, None] * t[:, None, :]
     ok &= usable.sum(-1) >= MIN_JOINTS
     # Every joint that was seen lies in front of the camera.
     depth = np.where(usable, pose[..., 2] + t[:, None, 2], np.inf)
@@ -120,28 +135,57 @@ def _solve(
     return np.concatenate([mean * z[:, None] - offset, z[:, None]], axis=1), ok
 
 
-def _residual(pose: NDArray, ray: NDArray, t: NDArray) -> NDArray[np.float64]:
-    """(P, J, 2) distance of the projected joints from the rays, tangent units."""
+def _projected(pose: NDArray, t: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(P, J, 2) tangents of the placed joints, and their (P, J) depths, m."""
     placed = pose + t[:, None]
-    return placed[..., :2] / np.maximum(placed[..., 2:], MIN_DEPTH_M) - ray
+    depth = np.maximum(placed[..., 2], MIN_DEPTH_M)
+    return placed[..., :2] / depth[..., None], depth
+
+
+def _length(error: NDArray) -> NDArray[np.float64]:
+    """(P, J) lengths of (P, J, 2)."""
+    return np.sqrt(np.einsum("pjc,pjc->pj", error, error))
+
+
+def _step(seen: NDArray, depth: NDArray, error: NDArray, w: NDArray) -> NDArray[np.float64]:
+    """(P, 3) Gauss-Newton step: a tangent changes by (dT_x - u dT_z) / depth, v likewise."""
+    w = w / depth
+    pull = w[..., None] * error
+    slope = np.empty((len(w), 3, 1))
+    slope[:, :2, 0] = pull.sum(1)
+    slope[:, 2, 0] = -np.einsum("pjc,pjc->p", pull, seen)
+    return np.asarray(np.linalg.solve(_regular(_normal(seen, w / depth)), slope)[..., 0])
 
 
 def _covariance(
-    pose: NDArray, ray: NDArray, w: NDArray, t: NDArray, tangent_noise: float, scale_noise: float
+    pose: NDArray, ray: NDArray, w: NDArray, t: NDArray, limit: NDArray, tangent_noise: float
 ) -> NDArray[np.float64]:
-    """Residual variance, never below the assumed noise, through the normal matrix."""
+    """(P, 3, 3) of the weighted fit: noise variance x N(w)^-1 N(w^2) N(w)^-1, N the normal matrix.
+
+    The noise is the mean square of the residuals, cut at the (P, 1) Huber limit, over the squared
+    share of a residual's change that the cut lets through.
+    """
+    seen, depth = _projected(pose, t)
+    size = _length(ray - seen)
     total = np.maximum(w.sum(-1), 1e-12)
-    effective = total**2 / np.maximum((w**2).sum(-1), 1e-12)  # joints that really count
-    error = _residual(pose, ray, t)
-    mean_square = (w[..., None] * error**2).sum((1, 2)) / (2 * total)
-    freedom = np.maximum(2 * effective - 3, 1.0) / (2 * effective)
-    variance = mean_square / freedom + tangent_noise**2
-    depth = np.maximum(t[:, 2], MIN_DEPTH_M)
-    # Normalised weights, so that scores of 0.5 all over do not halve the certainty twice.
-    normal = _normal(ray, w * (effective / total)[:, None])
-    normal += 1e-9 * np.eye(3)
-    sigma2 = (variance * depth**2)[:, None, None]
-    return sigma2 * np.linalg.inv(normal) + scale_noise**2 * t[:, :, None] * t[:, None, :]
+    freedom = 2 * total**2 / np.maximum((w**2).sum(-1), 1e-12) - 3  # of joints that really count
+    mean_square = (w * np.minimum(size, limit) ** 2).sum(-1) / (2 * total)
+    # Beyond the limit a residual passes on across its direction alone.
+    passed = np.where(size > limit, 0.5 * limit / np.maximum(size, 1e-12), 1.0)
+    passed = (w * passed).sum(-1) / total
+    # An inverse variance is estimated without bias by two degrees of freedom less.
+    left = np.maximum(freedom - 2, 1.0)
+    measured = mean_square / np.maximum(passed, 1e-6) ** 2 * (freedom + 3) / left
+    assumed = tangent_noise**2
+    variance = np.maximum(measured - assumed * np.sqrt(2 / np.maximum(freedom, 1.0)), assumed)
+    q = w / depth**2
+    inverse = np.linalg.inv(_regular(_normal(seen, q)))
+    return np.asarray(variance[:, None, None] * (inverse @ _normal(seen, q * w) @ inverse))
+
+
+def _regular(normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A normal matrix that can be inverted, whatever was seen."""
+    return normal + 1e-12 * np.eye(3)
 
 
 def stature(skeleton: ArrayLike) -> NDArray[np.float64]:

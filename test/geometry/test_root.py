@@ -6,6 +6,7 @@ import pytest
 
 from diffpose_ros.core import H36M17, InputError
 from diffpose_ros.geometry import MEASURED_H36M, root_translation, scale_to_height, stature
+from diffpose_ros.geometry.root import TANGENT_NOISE
 
 
 def body() -> np.ndarray:
@@ -31,7 +32,7 @@ def seen_from(pose, root):
 ROOTS = np.array([[0.0, 0.0, 2.0], [1.2, -0.3, 4.0], [-3.0, 0.5, 9.0]])
 
 
-@pytest.mark.parametrize("rounds", [0, 3])
+@pytest.mark.parametrize("rounds", [0, 5])
 def test_exact_rays_give_the_exact_root(rounds):
     pose = np.stack([body()] * 3)
     t, cov = root_translation(pose, seen_from(pose, ROOTS), np.ones((3, 17)), rounds=rounds)
@@ -92,17 +93,88 @@ def test_masked_joints_are_ignored_whatever_they_hold():
     np.testing.assert_allclose(t[0], ROOTS[1], atol=1e-9)
 
 
-def test_the_covariance_tells_the_error():
-    """Over many noisy sights the true root lies inside the ellipsoid as often as it should."""
+PARTS = {
+    "everything": MEASURED_H36M,
+    "upper body": MEASURED_H36M & np.array(["knee" not in j and "ankle" not in j for j in H36M17.joints]),
+    "five joints": np.isin(np.arange(17), [9, 11, 12, 14, 15]),
+}
+
+
+def monte_carlo(depth, noise, seen=MEASURED_H36M, *, people=4000, spread=0.0, **settings):
+    """Errors (P, 3) m of noisy sights of one pose in many turns, and their covariances."""
     rng = np.random.default_rng(5)
-    people, noise = 2000, 0.004
-    pose = np.stack([body()] * people)
-    root = rng.uniform([-1, -0.5, 2], [1, 0.5, 6], (people, 3))
-    rays = seen_from(pose, root) + rng.normal(0, noise, (people, 17, 2))
-    t, cov = root_translation(pose, rays, np.full((people, 17), 0.6), tangent_noise=1e-4)
-    distance2 = np.einsum("pi,pij,pj->p", t - root, np.linalg.inv(cov), t - root)
-    assert 0.45 < (distance2 < 3.53).mean() < 0.85  # 68 % of a chi-square with 3 degrees
-    assert (distance2 < 11.3).mean() > 0.9
+    turn = rng.uniform(-np.pi, np.pi, people)
+    c, s, o, one = np.cos(turn), np.sin(turn), np.zeros(people), np.ones(people)
+    turned = body() @ np.stack([c, o, s, o, one, o, -s, o, c], -1).reshape(-1, 3, 3)
+    root = np.stack([rng.uniform(-0.3, 0.3, people), rng.uniform(-0.2, 0.2, people), one], -1) * depth
+    rays = seen_from(turned, root) + rng.normal(0, noise, (people, 17, 2))
+    weight = np.broadcast_to(seen * 0.7, (people, 17)) * rng.uniform(1 - spread, 1 + spread, (people, 17))
+    t, cov = root_translation(turned, rays, weight, **settings)
+    return t - root, cov
+
+
+def mean_distance2(error, cov):
+    return np.einsum("pi,pij,pj->p", error, np.linalg.inv(cov), error).mean()
+
+
+@pytest.mark.parametrize("depth", [2.0, 4.0, 10.0])
+@pytest.mark.parametrize("seen", PARTS)
+@pytest.mark.parametrize("spread", [0.0, 0.8], ids=["equal scores", "unlike scores"])
+def test_at_the_assumed_noise_the_covariance_is_that_of_the_error(depth, seen, spread):
+    """Three coordinates: the squared Mahalanobis distance is 3 in the mean."""
+    error, cov = monte_carlo(depth, TANGENT_NOISE, PARTS[seen], spread=spread)
+    assert 2.7 < mean_distance2(error, cov) < 3.3
+
+
+@pytest.mark.parametrize("rounds", [0, 5])
+def test_without_rounds_too(rounds):
+    error, cov = monte_carlo(3.0, TANGENT_NOISE, rounds=rounds)
+    assert 2.8 < mean_distance2(error, cov) < 3.2
+
+
+def test_every_axis_has_its_own_share_of_the_error():
+    error, cov = monte_carlo(4.0, TANGENT_NOISE)
+    axes, turn = np.linalg.eigh(cov)
+    along = np.einsum("pij,pi->pj", turn, error) ** 2 / axes
+    np.testing.assert_allclose(along.mean(0), 1.0, atol=0.1)
+
+
+@pytest.mark.parametrize("factor", [2.0, 5.0])
+def test_larger_noise_is_told_by_the_residuals(factor):
+    error, cov = monte_carlo(3.0, factor * TANGENT_NOISE)
+    assert 2.7 < mean_distance2(error, cov) < 4.0
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.25 * TANGENT_NOISE])
+def test_smaller_noise_leaves_the_assumed_one(noise):
+    """A floor, not a sum: exact rays and rays a little off have the same certainty."""
+    pose = np.repeat(body()[None], 50, 0)
+    rays = seen_from(pose, ROOTS[1:2])
+    rng = np.random.default_rng(2)
+    _, cov = root_translation(pose, rays + rng.normal(0, noise, rays.shape), np.ones((50, 17)))
+    u, z = rays[0], (pose[0] + ROOTS[1])[:, 2]
+    rows = np.concatenate(
+        [np.array([[1 / d, 0, -a / d], [0, 1 / d, -b / d]]) for (a, b), d in zip(u, z, strict=True)]
+    )
+    want = TANGENT_NOISE**2 * np.linalg.inv(rows.T @ rows)
+    np.testing.assert_allclose(cov, np.broadcast_to(want, cov.shape), rtol=1e-6 + 30 * noise, atol=1e-6)
+    _, double = root_translation(pose, rays, np.ones((50, 17)), tangent_noise=2 * TANGENT_NOISE)
+    np.testing.assert_allclose(double, 4 * np.broadcast_to(want, cov.shape), rtol=1e-6)
+
+
+@pytest.mark.parametrize("seen", PARTS)
+def test_noise_does_not_pull_the_person_nearer(seen):
+    error, _ = monte_carlo(8.0, 1.5 * TANGENT_NOISE, PARTS[seen])
+    assert abs(error[:, 2].mean()) < 0.15 * error[:, 2].std()
+
+
+def test_a_wild_keypoint_far_out_hardly_moves_a_person_far_away():
+    """A wrist at the image's corner: its ray must not count as a lever."""
+    pose, root = body()[None], np.array([[0.3, 0.1, 6.0]])
+    rays = seen_from(pose, root)
+    rays[0, H36M17.index("left_wrist")] = (0.5, -0.4)
+    t, _ = root_translation(pose, rays, MEASURED_H36M[None] * 1.0)
+    assert np.linalg.norm(t - root) < 0.1
 
 
 def test_depth_is_less_certain_than_the_side_and_grows_with_distance():
