@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from golden import GRAPHS, NUMBERS, answers, start
+from graph_answers import GRAPHS, NUMBERS, answers, start
 
 from diffpose_ros.core import BackendError
 

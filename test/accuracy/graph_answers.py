@@ -3,7 +3,7 @@
 
 ``golden_inputs.npz`` holds ten frames of three people of the CMU excerpt as the network sees them
 (F, P, ...), and the noise. Rings are short, so that ten frames wrap them. ``golden.npz`` holds what
-the shipped graphs answer; with new weights, ``python test/accuracy/golden.py`` writes it anew.
+the shipped graphs answer; with new weights, ``python test/accuracy/graph_answers.py`` writes it anew.
 """
 
 from __future__ import annotations
