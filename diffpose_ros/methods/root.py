@@ -22,6 +22,10 @@ from diffpose_ros.methods.protocol import Observed, Poses
 BODY_SCALE_NOISE = 0.05
 """Relative standard deviation of a body's size when only the prior tells it."""
 
+HIP_NOISE_M = 0.012
+"""How far a pose's mid-hip lies from where the keypoints put it, one sigma of each coordinate. All
+joints are told relative to it, so no residual shows it."""
+
 STATURE_TIME_CONSTANT_S = 1.0
 LEAST_STATURE_M = 0.2
 
@@ -95,6 +99,7 @@ class RootStage:
             seen.score[:, :17] * MEASURED_H36M,
             scale_noise=0.0 if known_size else BODY_SCALE_NOISE,
         )
+        covariance += HIP_NOISE_M**2 * np.eye(3)
         source = ScaleSource.PERSON_HEIGHT if known_size else ScaleSource.BODY_PRIOR
         return Placed(root, covariance, *_unknown_velocity(p), scale, (source,) * p)
 

@@ -1,0 +1,87 @@
+"""The shipped weights, through the whole lifter, are as accurate as when they were accepted.
+
+Each bound stands just beyond what was measured: errors from above, shares inside a covariance from
+both sides, since a covariance that is too large lies as well. 296 frames of 8 people (CMU) before
+four cameras; a better lifter moves the bounds, a broken one does not pass.
+"""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+
+from gate import lift, scores
+
+RUNS = {
+    "starpose": {"model": "starpose"},
+    "diffpose in 2 steps": {"model": "diffpose", "steps": 2},
+}
+BOUNDS = {
+    "starpose": {
+        "MPJPE": (0, 57.6),
+        "P-MPJPE": (0, 43.0),
+        "root": (0, 217),
+        "root, median": (0, 181),
+        "joints in 1 sigma": (0.475, 0.50),
+        "joints in 2 sigma": (0.70, 0.73),
+        "root in 1 sigma": (0.68, 0.73),
+        "root in 2 sigma": (0.92, 0.96),
+        "missing": (0, 0),
+    },
+    "diffpose in 2 steps": {
+        "MPJPE": (0, 56.8),
+        "P-MPJPE": (0, 42.8),
+        "root": (0, 205),
+        "root, median": (0, 169),
+        "joints in 1 sigma": (0.475, 0.50),
+        "joints in 2 sigma": (0.70, 0.73),
+        "root in 1 sigma": (0.70, 0.75),
+        "root in 2 sigma": (0.92, 0.96),
+        "missing": (0, 0),
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Scores of a run, measured once."""
+    done = {}
+
+    def get(run):
+        if run not in done:
+            done[run] = scores(lift(**RUNS[run]))
+        return done[run]
+
+    return get
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_accuracy_gate(measured, run):
+    low = {name: bounds[0] for name, bounds in BOUNDS[run].items()}
+    got = {name: round(float(value), 3) for name, value in measured(run).items()}
+    beyond = {n: v for n, v in got.items() if not low[n] <= v <= BOUNDS[run][n][1]}
+    assert not beyond, f"beyond the bounds: {beyond}; all of it: {got}"
+
+
+def test_the_gate_measures_what_it_says():
+    """The truth scores 0 and is covered; a pose moved by 10 mm scores what it should."""
+    from gate import Answers
+
+    rng = np.random.default_rng(0)
+    true = rng.normal([0, 0, 4.0], 0.5, (5, 17, 3))
+    xyz = true.copy()
+    xyz[:, 1:] += [0.017, 0, 0]
+    tight, wide = (s**2 * np.broadcast_to(np.eye(3), (5, 17, 3, 3)) for s in (0.005, 0.01))
+    got = scores(Answers(xyz, true, wide, true[:, 0] + [0, 0, 0.03], tight[:, 0], 0))
+    assert got["MPJPE"] == pytest.approx(16.0)
+    assert got["P-MPJPE"] < 16.0
+    assert got["root"] == pytest.approx(30.0)
+    assert got["joints in 1 sigma"] == 1.0
+    assert got["root in 2 sigma"] == 0.0
+    c, si = np.cos(0.7), np.sin(0.7)
+    turned = 1.2 * true @ np.array([[c, si, 0], [-si, c, 0], [0, 0, 1.0]])
+    again = scores(Answers(turned, true, wide, true[:, 0], tight[:, 0], 0))
+    assert again["MPJPE"] > 100
+    assert again["P-MPJPE"] == pytest.approx(0, abs=1e-9)
+    mirrored = scores(Answers(true * [-1, 1, 1], true, wide, true[:, 0], tight[:, 0], 0))
+    assert mirrored["P-MPJPE"] > 100
