@@ -15,6 +15,8 @@ from diffpose_ros.media.view3d import OrbitView
 LANDSCAPE_HEIGHT = 540
 PORTRAIT_HEIGHT = 720
 GUTTER = 4
+MIN_ASPECT, MAX_ASPECT = 0.4, 2.5
+"""Of the image's panel; an image outside of them gets bars."""
 
 
 class Overlay:
@@ -31,7 +33,8 @@ class Overlay:
 
     def __init__(self, width: int, height: int, *, title: str = "") -> None:
         tall = PORTRAIT_HEIGHT if height > width else LANDSCAPE_HEIGHT
-        left = round(tall * width / height / 2) * 2
+        aspect = min(max(width / height, MIN_ASPECT), MAX_ASPECT)
+        left = round(tall * aspect / 2) * 2
         right = max(tall, round(left * 0.5 / 2) * 2)
         self._left = (left, tall)
         self._view = OrbitView(right, tall)
@@ -44,7 +47,7 @@ class Overlay:
         """One frame.
 
         Args:
-            image: (H, W, 3) uint8 RGB, of any size with the source's aspect.
+            image: (H, W, 3) uint8 RGB, of any size; another shape than the source's gets bars.
             people: keypoints in ``image``'s pixels.
             skeletons: the same people in 3D, camera optical frame.
             time_s: time since the start.
@@ -53,9 +56,8 @@ class Overlay:
             (h, w, 3) uint8 RGB of :attr:`size`.
         """
         labels = {s.track_id: f"#{s.track_id}  {s.root[2]:.1f} m" for s in skeletons}
-        small = cv2.resize(image, self._left, interpolation=cv2.INTER_AREA)
-        scale = np.array(self._left) / (image.shape[1], image.shape[0])
-        left = drawing.draw_people(small, _scaled(people, scale), labels=labels)  # type: ignore[arg-type]
+        small, scale, corner = _fitted(image, self._left)
+        left = drawing.draw_people(small, _placed(people, scale, corner), labels=labels)
         right = self._view.render(skeletons, time_s)
         self._caption(right, len(skeletons), time_s)
         gutter = np.full((self.size[1], GUTTER, 3), drawing.DARK, np.uint8)
@@ -74,9 +76,26 @@ class Overlay:
             drawing.text_at(view, self._title, (16, height - 16), 0.45, drawing.MUTED)
 
 
-def _scaled(people: People2D, scale: np.ndarray) -> People2D:
+def _fitted(image: Image, panel: tuple[int, int]) -> tuple[Image, np.ndarray, np.ndarray]:
+    """The image in the middle of a panel (width, height); its scale and its corner's place there."""
+    size = np.array([image.shape[1], image.shape[0]])
+    ratios = np.array(panel) / size
+    if ratios.max() / ratios.min() < 1.02:  # rounding only
+        inner = np.array(panel)
+    else:
+        inner = np.maximum(1, np.rint(size * ratios.min()).astype(int))
+    small = cv2.resize(image, tuple(map(int, inner)), interpolation=cv2.INTER_AREA)
+    corner = (np.array(panel) - inner) // 2
+    if corner.any():
+        out = np.full((panel[1], panel[0], 3), drawing.DARK, np.uint8)
+        out[corner[1] : corner[1] + inner[1], corner[0] : corner[0] + inner[0]] = small
+        small = out
+    return np.asarray(small, dtype=np.uint8), inner / size, corner
+
+
+def _placed(people: People2D, scale: np.ndarray, corner: np.ndarray) -> People2D:
     return People2D(
-        xy=people.xy * scale,
+        xy=people.xy * scale + corner,
         score=people.score,
         joint_set=people.joint_set,
         person_score=people.person_score,

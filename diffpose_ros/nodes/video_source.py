@@ -61,6 +61,8 @@ class VideoSourceNode(PipelineNode):
             raise InputError("parameter 'source': expected a video file, a folder or a webcam")
         source = self._open(p["source"], fps=p["fps"] or None)
         self._source = source
+        if source.pictures:
+            raise InputError(f"{source.name}: the images differ in size; a camera's are all of one")
         self.hardware_id = source.name
         if p["camera_file"]:
             camera = read_camera(p["camera_file"], frame_id=p["frame_id"])

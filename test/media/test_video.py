@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import InputError
-from diffpose_ros.media import video, writer
+from diffpose_ros.media import pictures, writer
 from diffpose_ros.media.video import VideoWriter, open_source
 
 SIZE = (64, 48)
@@ -100,11 +100,12 @@ def test_a_folder_is_read_in_natural_order(tmp_path):
     assert (source.frames, source.width, source.height) == (3, 6, 8)
 
 
-def test_images_of_another_size_in_a_folder_are_refused(tmp_path):
+def test_images_of_another_size_in_a_folder_are_pictures_of_their_own(tmp_path):
     for i, size in enumerate([(8, 6), (8, 6), (9, 6)]):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.zeros((*size, 3), np.uint8))
-    with open_source(tmp_path) as source, pytest.raises(InputError, match=r"2\.png: expected 6x8"):
-        list(source)
+    with open_source(tmp_path) as source:
+        assert source.pictures
+        assert [image.shape[:2] for image, _ in source] == [(8, 6), (8, 6), (9, 6)]
 
 
 def test_a_damaged_image_is_named(tmp_path):
@@ -195,6 +196,6 @@ def test_numbers_in_names_sort_by_value():
     from pathlib import Path
 
     names = ["b2.png", "b10.png", "a.png", "2.png", "10.png"]
-    assert [p.name for p in sorted(map(Path, names), key=video._natural)] == [
+    assert [p.name for p in sorted(map(Path, names), key=pictures.natural)] == [
         "2.png", "10.png", "a.png", "b2.png", "b10.png",
     ]  # fmt: skip

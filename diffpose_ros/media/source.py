@@ -1,0 +1,129 @@
+"""What every source of images is: frames in order, each with its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Image = NDArray[np.uint8]
+NS = 1_000_000_000
+DEFAULT_FPS = 30.0
+MAX_PIXELS = 1 << 27
+"""Larger images (134 megapixels) are refused before they take memory."""
+
+
+class VideoSource:
+    """Frames in order, each with its time since the first.
+
+    Use it as a context manager and iterate; every iteration of a file or a folder starts anew.
+    Closing while another thread reads is allowed: it waits for the frame in work, no longer.
+
+    Attributes:
+        name: the path or address, or ``camera <index>``.
+        fps: frames per second, as the file says or as asked for; times may differ from it.
+        width: pixels, of the image as it is shown: turned upright, with square pixels.
+        height: pixels.
+        frames: how many there should be; ``None`` where nobody knows.
+        pictures: the images are of different sizes, so they are no frames of one video; ``width``
+            and ``height`` are the first one's.
+    """
+
+    pictures = False
+
+    def __init__(self, name: str, fps: float, size: tuple[int, int], frames: int | None) -> None:
+        self.name = name
+        self.fps = fps
+        self.width, self.height = size
+        self.frames = frames
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file or the device."""
+
+    def __iter__(self) -> Iterator[tuple[Image, int]]:
+        """Pairs of an (H, W, 3) uint8 RGB image and its time, nanoseconds since the first.
+
+        Raises:
+            InputError: an image cannot be read, or a live source ended; the message says which.
+        """
+        raise NotImplementedError
+
+
+class Clock:
+    """Times of frames that always rise, from the stamps that a container has, where it has them.
+
+    Args:
+        fps: what is counted with where stamps are missing, repeat or leap.
+        counted: never ask the stamps.
+    """
+
+    MAX_LEAP_S = 24 * 3600.0
+
+    def __init__(self, fps: float, *, counted: bool = False) -> None:
+        self._step = 1.0 / fps
+        self._counted = counted
+        self._count = 0
+        self._offset: float | None = None
+        self._last = 0.0
+        self.mended = 0
+        """Frames whose stamp could not be used."""
+
+    @property
+    def now_s(self) -> float:
+        """The last frame's time, seconds since the first."""
+        return (self._count - 1) * self._step if self._counted else self._last
+
+    def stamp_ns(self, seconds: float | None) -> int:
+        """The time of the next frame since the first, nanoseconds.
+
+        Args:
+            seconds: as the container says, from any origin; ``None`` where it says nothing.
+        """
+        first = self._count == 0
+        self._count += 1
+        if self._counted:
+            return round((self._count - 1) * self._step * NS)
+        if first:
+            self._offset = seconds
+            return 0
+        due = self._last + self._step
+        if seconds is None:
+            now = due
+        else:
+            if self._offset is None:
+                self._offset = seconds - due
+            now = seconds - self._offset
+            if not 0 < now - self._last < self.MAX_LEAP_S:
+                self.mended += 1
+                self._offset = seconds - due
+                now = due
+        self._last = now
+        return round(now * NS)
+
+
+def rgb_from(bgr: NDArray) -> Image:
+    """(H, W, 3) RGB from OpenCV's BGR."""
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def sensible_fps(said: float) -> bool:
+    """Whether a rate can be believed."""
+    return 0.1 <= said <= 1000
