@@ -124,12 +124,14 @@ def step(name: str, key: str, what: str, work: Callable[[], None]) -> bool:
     return True
 
 
-def run(command: Sequence[str | Path], advice: str, env: dict[str, str] | None = None) -> None:
+def run(
+    command: Sequence[str | Path], advice: str, env: dict[str, str] | None = None, cwd: Path | None = None
+) -> None:
     """Run a command into the log; on failure show the log's end and raise SetupError."""
     LOG.parent.mkdir(exist_ok=True)
     with LOG.open("w") as log:
         code = subprocess.call(
-            [str(part) for part in command], stdout=log, stderr=log, env=env, cwd=ROOT
+            [str(part) for part in command], stdout=log, stderr=log, env=env, cwd=cwd or ROOT
         )
     if code:
         lines = LOG.read_text(errors="replace").splitlines()[-25:]
@@ -219,7 +221,9 @@ def link() -> None:
     """Install again without compiling: links for new files, none for files that are gone."""
     drop_dead_links(ROS)
     advice = "Remove .venv/stamps/build to build everything anew."
-    run(["cmake", "--install", VENV / "build" / "diffpose_ros"], advice, build_environment())
+    built = VENV / "build" / "diffpose_ros"
+    # CMake leaves a list of the links where it runs: not in the source tree.
+    run(["cmake", "--install", built], advice, build_environment(), cwd=built)
 
 
 def build_environment() -> dict[str, str]:

@@ -82,4 +82,6 @@ def test_no_weight_file_is_larger_than_25_megabytes() -> None:
 def test_runtime_requirements_hold_no_training_framework() -> None:
     runtime = (ROOT / "requirements" / "runtime.txt").read_text().splitlines()
     names = {re.split(r"[<>=~!;\[ ]", line)[0] for line in runtime if line and line[0] != "#"}
-    assert names == {"numpy", "onnxruntime", "opencv-python-headless", "pyyaml", "rich", "scipy"}
+    assert names == {
+        *("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pyyaml", "rich", "scipy"),
+    }

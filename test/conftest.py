@@ -1,0 +1,75 @@
+"""Messages of this package made without ROS, for tests of several rooms."""
+
+import numpy as np
+import pytest
+
+from diffpose_ros.core import COCO17, H36M17
+
+NS = 10**9
+
+
+class Wire:
+    """Makes messages of this package without ROS, from a typestore's types."""
+
+    def __init__(self, store):
+        self.store = store
+
+    def __call__(self, kind, /, **fields):
+        return self.store.types[kind](**fields)
+
+    def pack(self, message):
+        """CDR bytes."""
+        return bytes(self.store.serialize_cdr(message, message.__msgtype__))
+
+    def header(self, stamp_ns):
+        time = self("builtin_interfaces/msg/Time", sec=stamp_ns // NS, nanosec=stamp_ns % NS)
+        return self("std_msgs/msg/Header", stamp=time, frame_id="cam")
+
+    def duration(self, ns=0):
+        return self("builtin_interfaces/msg/Duration", sec=ns // NS, nanosec=ns % NS)
+
+    def keypoints(self, stamp_ns, ids):
+        points = [
+            self("diffpose_ros/msg/Keypoint2D", name=n, x=float(i), y=2.0 * i, score=0.5)
+            for i, n in enumerate(COCO17.joints)
+        ]
+        people = [
+            self("diffpose_ros/msg/Person2D", track_id=i, age=self.duration(NS // 2), state=1,
+                 score=0.75, keypoints=points)
+            for i in ids
+        ]  # fmt: skip
+        return self("diffpose_ros/msg/Person2DArray", header=self.header(stamp_ns),
+                    image_width=64, image_height=48, joint_set="coco17", detector="movenet",
+                    people=people)  # fmt: skip
+
+    def skeletons(self, stamp_ns, ids, latency_ns):
+        point = self("geometry_msgs/msg/Point", x=1.0, y=0.0, z=4.0)
+        joints = [
+            self("diffpose_ros/msg/Joint3D", name=n, covariance=np.arange(9.0) * 1e-4, score=0.5,
+                 position=self("geometry_msgs/msg/Point", x=1.0, y=0.1 * i, z=4.0))
+            for i, n in enumerate(H36M17.joints)
+        ]  # fmt: skip
+        people = [
+            self("diffpose_ros/msg/Skeleton3D", header=self.header(stamp_ns), image_width=64,
+                 image_height=48, joint_set="h36m17", track_id=i, age=self.duration(), state=2,
+                 score=0.9, joints=joints, root=point, root_covariance=np.eye(3).reshape(-1),
+                 root_is_metric=True)
+            for i in ids
+        ]  # fmt: skip
+        return self("diffpose_ros/msg/Skeleton3DArray", header=self.header(stamp_ns),
+                    image_width=64, image_height=48, joint_set="h36m17", model="starpose",
+                    hypotheses=5, steps=5, latency=self.duration(latency_ns),
+                    skeletons=people)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def store():
+    pytest.importorskip("rosbags", reason="needs the rosbags package")
+    from diffpose_ros.media.bag import typestore
+
+    return typestore()
+
+
+@pytest.fixture(scope="session")
+def wire(store):
+    return Wire(store)
