@@ -57,13 +57,9 @@ def crowd(camera: Camera, people: int, frame: int) -> People2D:
             xyz[:, COCO17.index(f"{side}_{name}"), 2] += sign * amount * np.sin(phase)
     columns = math.ceil(math.sqrt(people))
     depth = 4.0 + 1.5 * (index // columns)
-    xyz += np.stack([(index % columns - (columns - 1) / 2) * 0.9, np.zeros(people), depth], -1)[
-        :, None
-    ]
+    xyz += np.stack([(index % columns - (columns - 1) / 2) * 0.9, np.zeros(people), depth], -1)[:, None]
     image = xyz @ camera.matrix.T
-    return People2D(
-        xy=image[..., :2] / image[..., 2:], score=np.full((people, 17), 0.9), track_id=index + 1
-    )
+    return People2D(xy=image[..., :2] / image[..., 2:], score=np.full((people, 17), 0.9), track_id=index + 1)
 
 
 @dataclass

@@ -52,9 +52,7 @@ class MixSteSized(nn.Module):
         heads: attention heads.
     """
 
-    def __init__(
-        self, frames: int = PAPERS_FRAMES, width: int = 512, depth: int = 8, heads: int = 8
-    ) -> None:
+    def __init__(self, frames: int = PAPERS_FRAMES, width: int = 512, depth: int = 8, heads: int = 8) -> None:
         super().__init__()
         self.embed = nn.Linear(2, width)
         self.joint = nn.Parameter(torch.zeros(1, 1, 17, width))
@@ -83,9 +81,7 @@ class _Block(nn.Module):
         self.heads = heads
         self.norm, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -138,9 +134,7 @@ class _Online(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(
-        self, points: Tensor, view: Tensor, age: Tensor, *cache: Tensor
-    ) -> tuple[Tensor, ...]:
+    def forward(self, points: Tensor, view: Tensor, age: Tensor, *cache: Tensor) -> tuple[Tensor, ...]:
         pairs = list(zip(cache[0::2], cache[1::2], strict=True))
         feature, pose, _, new = self.encoder.step(points, view, age, pairs)
         return (feature, pose, *(t for pair in new for t in pair))
@@ -159,9 +153,7 @@ def _session(module: nn.Module, inputs: tuple[Tensor, ...], folder: Path) -> Cal
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = 1
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session: Any = ort.InferenceSession(
-        str(path), sess_options=settings, providers=["CPUExecutionProvider"]
-    )
+    session: Any = ort.InferenceSession(str(path), sess_options=settings, providers=["CPUExecutionProvider"])
     kept = {i.name for i in session.get_inputs()}
     feeds = {n: t.numpy() for n, t in zip(names, inputs, strict=True) if n in kept}
     bound = session.io_binding()  # what Python makes of arrays per call is no work of the encoder
@@ -177,9 +169,7 @@ def _session(module: nn.Module, inputs: tuple[Tensor, ...], folder: Path) -> Cal
     return call
 
 
-def encoder_calls(
-    config: ContextConfig, window: int, folder: Path, people: int = 1
-) -> dict[str, Any]:
+def encoder_calls(config: ContextConfig, window: int, folder: Path, people: int = 1) -> dict[str, Any]:
     """``online``: one frame through ring caches; ``whole``: the window again, for its newest frame;
     for one person ``all``, too: for all its frames. Speed does not depend on the weights, so fresh ones
     serve."""
@@ -224,13 +214,10 @@ def ratios(
     camera = Camera.from_fov(1920, 1080)
     names = ("onnxruntime", "torch")
     subjects = {
-        n: Subject(n, 1, Lifter(LifterConfig(model=spec.path, backend=n)), None, camera)
-        for n in names
+        n: Subject(n, 1, Lifter(LifterConfig(model=spec.path, backend=n)), None, camera) for n in names
     }
     network = _network(spec)
-    papers = PapersWay(
-        network.denoiser, spec.steps, spec.hypotheses, network.config.condition_width
-    )
+    papers = PapersWay(network.denoiser, spec.steps, spec.hypotheses, network.config.condition_width)
     progress("torch eager")
     out: dict[str, float] = {}
     cpu: dict[str, float] = {}

@@ -17,8 +17,11 @@ LABELS = {
         f"full_window_{window}{suffix}": f"the same at {window} frames{who}"
         for window in (81, 243)
         for suffix, who in (
-            ("", ""), ("_all", ", for all its frames"), ("_first", ", the first frame after each window"),
-            ("_people_5", ", 5 people"), ("_people_10", ", 10 people"),
+            ("", ""),
+            ("_all", ", for all its frames"),
+            ("_first", ", the first frame after each window"),
+            ("_people_5", ", 5 people"),
+            ("_people_10", ", 10 people"),
         )
     },
     "papers_way": "the papers' way: MixSTE-size encoder at 243 frames, then step by step, PyTorch",

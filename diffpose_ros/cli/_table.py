@@ -46,9 +46,7 @@ class PoseTable:
             i = row[s.track_id]
             self._frame.append(self.frames)
             self._id.append(s.track_id)
-            self._keypoints.append(
-                np.concatenate([people.xy[i], people.score[i][:, None]], axis=-1)
-            )
+            self._keypoints.append(np.concatenate([people.xy[i], people.score[i][:, None]], axis=-1))
             self._skeleton.append(s.xyz)
             self._covariance.append(s.covariance)
             self._score.append(s.score)

@@ -31,9 +31,7 @@ def add_parser(subparsers: Any) -> None:
         "--folder", type=Path, default=Path("out/training/ablation"),
         help="of the checkpoints; a stopped run goes on from there (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, metavar="TABLE.md", help="(default: ablation.md in --folder)"
-    )
+    parser.add_argument("--output", type=Path, metavar="TABLE.md", help="(default: ablation.md in --folder)")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="a picture of the table")
     parser.add_argument(
         "--only", action="append", metavar="VARIANT", help="train this one, write no table (repeatable)"

@@ -33,9 +33,7 @@ DOCS = "docs/performance.md"
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(
-        subparsers, "bench", "latency per frame of each stage and of the whole", EXAMPLES
-    )
+    parser = command(subparsers, "bench", "latency per frame of each stage and of the whole", EXAMPLES)
     parser.add_argument(
         "--model", default="starpose", metavar="NAME|PATH",
         help="a shipped model or an .onnx file (default: %(default)s)",
@@ -185,9 +183,7 @@ def _load(path: str) -> dict[str, Any]:
     needed = ("machine", "backend", "ratios", "model", "not_measured")
     missing = [n for n in needed if n not in data]
     if missing:
-        raise InputError(
-            f"{path}: expected the JSON that `bench --json` writes, it lacks {missing}"
-        )
+        raise InputError(f"{path}: expected the JSON that `bench --json` writes, it lacks {missing}")
     return data
 
 

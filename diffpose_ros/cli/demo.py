@@ -94,9 +94,7 @@ def run(args: argparse.Namespace) -> int:
         recording = _play(graph, parameters, source, args.speed, console)
         if not recording.image_stamps:
             raise InputError(f"{video}: not one image came out of it")
-        results, summary = read(
-            recording, graph.KEYPOINTS, graph.SKELETONS, typestore().deserialize_cdr
-        )
+        results, summary = read(recording, graph.KEYPOINTS, graph.SKELETONS, typestore().deserialize_cdr)
         written = _write(args, source, recording, results, console)
     title = f"{Path(source.name).name}: {source.width}x{source.height}"
     table = Table(title=title, show_header=False)
@@ -117,9 +115,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _parameters(
-    args: argparse.Namespace, video: str, camera: str | Path | None
-) -> dict[str, dict[str, Any]]:
+def _parameters(args: argparse.Namespace, video: str, camera: str | Path | None) -> dict[str, dict[str, Any]]:
     source: dict[str, Any] = {"source": video, "loop": False, "rate_scale": args.speed}
     if camera is not None:
         source["camera_file"] = str(camera)
@@ -179,17 +175,13 @@ def _write(
             path = Path(f"{args.output}.mp4")
             task = bar.add_task(f"writing {path}", total=len(recording.image_stamps), rate="")
             frames = _paired(source, recording.image_stamps, args.speed)
-            write_video(
-                path, frames, results, overlay, source.fps * args.speed, lambda: bar.advance(task)
-            )
+            write_video(path, frames, results, overlay, source.fps * args.speed, lambda: bar.advance(task))
             written.append(path)
         if not args.no_bag:
             path = Path(args.output)
             job = bar.add_task(f"writing {path}/", total=len(recording.image_stamps), rate="")
             frames = _paired(source, recording.image_stamps, args.speed)
-            write_bag(
-                path, recording, frames, graph.IMAGES, graph.FRAME_ID, lambda: bar.advance(job)
-            )
+            write_bag(path, recording, frames, graph.IMAGES, graph.FRAME_ID, lambda: bar.advance(job))
             written.append(path)
     return written
 

@@ -58,9 +58,7 @@ def add_parser(subparsers: Any) -> None:
         "--frame-rate", type=bounded(float, 0.1), metavar="HZ",
         help="drop frames as a slower camera would (default: the file's rate)",
     )  # fmt: skip
-    parser.add_argument(
-        "--sequences", type=bounded(int, 1), metavar="N", help="only the first N sequences"
-    )
+    parser.add_argument("--sequences", type=bounded(int, 1), metavar="N", help="only the first N sequences")
     add_lifter_options(parser)
 
 

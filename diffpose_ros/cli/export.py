@@ -23,9 +23,7 @@ def add_parser(subparsers: Any) -> None:
         "folder", type=Path, metavar="FOLDER",
         help="folder with model.safetensors and config.yaml, as `train` leaves it",
     )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="where the graphs go (default: FOLDER)"
-    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where the graphs go (default: FOLDER)")
     parser.add_argument("--name", help="the model's name (default: its architecture)")
     parser.add_argument(
         "--steps", type=bounded(int, 1, 1000), nargs="+", metavar="S",

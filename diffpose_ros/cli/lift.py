@@ -34,9 +34,7 @@ def add_parser(subparsers: Any) -> None:
     parser = command(subparsers, "lift", "a video to 3D skeletons, without ROS", EXAMPLES)
     parser.add_argument("video", metavar="VIDEO", help="a video file or a folder of images")
     camera = parser.add_mutually_exclusive_group()
-    camera.add_argument(
-        "--camera", metavar="CAMERA.yaml", help="calibration, a ROS camera_info YAML file"
-    )
+    camera.add_argument("--camera", metavar="CAMERA.yaml", help="calibration, a ROS camera_info YAML file")
     camera.add_argument(
         "--fov", type=bounded(float, 5, 175), metavar="DEG", default=70.0,
         help="diagonal field of view to guess a camera from, without --camera "
@@ -67,9 +65,7 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
         "--detector-size", type=bounded(int, 128, 1280), metavar="PX",
         help="longer side of what the detector sees, a multiple of 32 (default: 384 for movenet)",
     )  # fmt: skip
-    group.add_argument(
-        "--detector-model", metavar="PATH", help="its weights (default: the detector's own)"
-    )
+    group.add_argument("--detector-model", metavar="PATH", help="its weights (default: the detector's own)")
     group.add_argument(
         "--detector-runtime", choices=RUNTIMES, metavar="NAME",
         help="what runs movenet: auto, onnxruntime or openvino (default: auto, openvino where it "
@@ -102,9 +98,7 @@ def run(args: argparse.Namespace) -> int:
         table = PoseTable()
         overlay = writer = None
         if overlay_path is not None:
-            overlay = Overlay(
-                camera.width, camera.height, title=f"diffpose_ros   {Path(args.model).stem}"
-            )
+            overlay = Overlay(camera.width, camera.height, title=f"diffpose_ros   {Path(args.model).stem}")
             writer = stack.enter_context(VideoWriter(overlay_path, source.fps, overlay.size))
         start = time.perf_counter()
         try:

@@ -97,9 +97,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         epilog="`diffpose_ros COMMAND --help` shows a command's options and examples.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument(
-        "--debug", action="store_true", help="log more and show the traceback of an error"
-    )
+    parser.add_argument("--debug", action="store_true", help="log more and show the traceback of an error")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (_, text) in COMMANDS.items():
         if name == command:

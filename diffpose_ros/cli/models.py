@@ -46,9 +46,7 @@ def run(args: argparse.Namespace) -> int:
     for column in ("name", "steps", "MB", "file"):
         table.add_column(column, justify="right" if column == "MB" else "left")
     for model in models:
-        table.add_row(
-            model["name"], ", ".join(map(str, model["steps"])), f"{model['mb']:.1f}", model["path"]
-        )
+        table.add_row(model["name"], ", ".join(map(str, model["steps"])), f"{model['mb']:.1f}", model["path"])
     console.print(table if models else f"no models under {WEIGHTS}")
     table = Table(title="backends")
     table.add_column("name")

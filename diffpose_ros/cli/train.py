@@ -63,9 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if not done:
         console.print(f"stopped at step {job.trainer.step:,}, saved in {config.output}")
         return 0
-    console.print(
-        f"trained: {config.output}/model.safetensors (loss curve: {config.output}/log.jsonl)"
-    )
+    console.print(f"trained: {config.output}/model.safetensors (loss curve: {config.output}/log.jsonl)")
     if job.lifter is not None:
         _finish(job, config, args.name or config.task, console)
     return 0

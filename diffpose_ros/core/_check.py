@@ -8,9 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from diffpose_ros.core.errors import InputError
 
 
-def array(
-    name: str, value: ArrayLike, shape: tuple[int | None, ...], dtype: type = np.float64
-) -> NDArray:
+def array(name: str, value: ArrayLike, shape: tuple[int | None, ...], dtype: type = np.float64) -> NDArray:
     """Return ``value`` as a read-only array of ``dtype``; ``None`` in ``shape`` accepts any size."""
     out = np.array(value, dtype=dtype)
     if out.ndim != len(shape) or any(

@@ -54,15 +54,12 @@ class Camera:
         if not k.any():
             raise InputError("camera matrix: all zeros, the camera is not calibrated")
         if k[0, 0] <= 0 or k[1, 1] <= 0:
-            raise InputError(
-                f"camera matrix: expected positive focal lengths, got {k[0, 0]:g}, {k[1, 1]:g}"
-            )
+            raise InputError(f"camera matrix: expected positive focal lengths, got {k[0, 0]:g}, {k[1, 1]:g}")
         if self.width <= 0 or self.height <= 0:
             raise InputError(f"image size: expected positive, got {self.width}x{self.height}")
         if self.model not in DISTORTION_MODELS:
             raise InputError(
-                f"distortion model: expected one of {', '.join(DISTORTION_MODELS)}, "
-                f"got '{self.model}'"
+                f"distortion model: expected one of {', '.join(DISTORTION_MODELS)}, got '{self.model}'"
             )
         if d.size and d.size not in DISTORTION_MODELS[self.model]:
             raise InputError(
@@ -104,9 +101,7 @@ class Camera:
             frame_id: optical frame.
         """
         if not 1.0 < diagonal_fov_deg < 179.0:
-            raise InputError(
-                f"diagonal_fov_deg: expected 1 to 179 degrees, got {diagonal_fov_deg:g}"
-            )
+            raise InputError(f"diagonal_fov_deg: expected 1 to 179 degrees, got {diagonal_fov_deg:g}")
         f = 0.5 * math.hypot(width, height) / math.tan(math.radians(diagonal_fov_deg) / 2)
         k = np.array([[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1.0]])
         return cls(matrix=k, width=width, height=height, frame_id=frame_id, is_guess=True)

@@ -99,6 +99,4 @@ def joint_set(name: str) -> JointSet:
     try:
         return JOINT_SETS[name]
     except KeyError:
-        raise ConfigError(
-            f"unknown joint set '{name}', expected one of: {', '.join(JOINT_SETS)}"
-        ) from None
+        raise ConfigError(f"unknown joint set '{name}', expected one of: {', '.join(JOINT_SETS)}") from None

@@ -86,9 +86,7 @@ class People2D:
         _check.finite("keypoints xy", xy)
         _check.finite("keypoint score", score)
         if score.size and (score.min() < 0 or score.max() > 1):
-            raise InputError(
-                f"keypoint score: expected 0 to 1, got {score.min():g} to {score.max():g}"
-            )
+            raise InputError(f"keypoint score: expected 0 to 1, got {score.min():g} to {score.max():g}")
         object.__setattr__(self, "xy", xy)
         object.__setattr__(self, "score", score)
         person = score.mean(axis=1) if self.person_score is None else self.person_score

@@ -31,9 +31,7 @@ __all__ = ["REQUIRED", "Sequence", "from_clip", "load", "to_benchmark"]
 REQUIRED = ("offsets", "keypoints", "skeleton", "camera_matrix", "image_size", "fps")
 
 
-def to_benchmark(
-    path: str | Path, sequences: Iterable[Sequence], *, rate_hz: float | None = None
-) -> int:
+def to_benchmark(path: str | Path, sequences: Iterable[Sequence], *, rate_hz: float | None = None) -> int:
     """Write sequences as one benchmark file.
 
     Args:
@@ -99,15 +97,12 @@ def load(path: str | Path) -> tuple[Sequence, ...]:
     scores = keypoints[..., 2]
     if scores.min() < 0 or scores.max() > 1 + 1e-3:
         raise InputError(
-            f"{path}: keypoints: expected scores of 0 to 1, got {scores.min():g} to "
-            f"{scores.max():g}"
+            f"{path}: keypoints: expected scores of 0 to 1, got {scores.min():g} to {scores.max():g}"
         )
     keypoints[..., 2] = scores.clip(0, 1)
     valid = arrays.get("valid")
     if valid is not None and (valid.shape != (frames,) or valid.dtype.kind not in "biu"):
-        raise InputError(
-            f"{path}: valid: expected {frames} booleans, got {valid.dtype} {valid.shape}"
-        )
+        raise InputError(f"{path}: valid: expected {frames} booleans, got {valid.dtype} {valid.shape}")
     matrix = np.broadcast_to(matrix, (count, 3, 3))
     size = np.broadcast_to(size, (count, 2))
     fps = np.broadcast_to(fps.reshape(-1), (count,))
@@ -136,18 +131,14 @@ def load(path: str | Path) -> tuple[Sequence, ...]:
 
 def _offsets(path: Path, value: NDArray) -> NDArray[np.int64]:
     if value.ndim != 1 or value.size < 2 or value.dtype.kind not in "iu":
-        raise InputError(
-            f"{path}: offsets: expected at least two integers, got {value.dtype} {value.shape}"
-        )
+        raise InputError(f"{path}: offsets: expected at least two integers, got {value.dtype} {value.shape}")
     offsets = value.astype(np.int64)
     if offsets[0] != 0 or (np.diff(offsets) <= 0).any():
         raise InputError(f"{path}: offsets: expected to start at 0 and to rise strictly")
     return offsets
 
 
-def _array(
-    path: Path, name: str, value: NDArray, shapes: tuple[tuple[int, ...], ...]
-) -> NDArray[np.float64]:
+def _array(path: Path, name: str, value: NDArray, shapes: tuple[tuple[int, ...], ...]) -> NDArray[np.float64]:
     if value.dtype.kind not in "fiu":
         raise InputError(f"{path}: {name}: expected numbers, got {value.dtype}")
     if value.shape not in shapes:

@@ -123,9 +123,7 @@ def load_clips(path: str | Path) -> list[Clip]:
         )
     steps = np.diff(offsets.astype(np.int64))
     if offsets[0] != 0 or (steps <= 0).any() or offsets[-1] != len(body):
-        raise InputError(
-            f"{path}: offsets: expected to rise from 0 to the {len(body)} frames of h36m17"
-        )
+        raise InputError(f"{path}: offsets: expected to rise from 0 to the {len(body)} frames of h36m17")
     if coco is not None and coco.shape != body.shape:
         raise InputError(f"{path}: coco17: expected shape {body.shape}, got {coco.shape}")
     if arrays["fps"].size != 1:

@@ -36,9 +36,7 @@ def coco_from_h36m(h36m17: NDArray[np.floating]) -> NDArray[np.float32]:
     """
     body = np.asarray(h36m17, dtype=np.float64)
     thorax, nose, top = (body[..., H36M17.index(n), :] for n in ("thorax", "nose", "head_top"))
-    shoulders = (
-        body[..., H36M17.index("left_shoulder"), :] - body[..., H36M17.index("right_shoulder"), :]
-    )
+    shoulders = body[..., H36M17.index("left_shoulder"), :] - body[..., H36M17.index("right_shoulder"), :]
     length = np.linalg.norm(top - thorax, axis=-1, keepdims=True)
     up = _unit(top - thorax, np.array([0.0, 1.0, 0.0]))
     ahead = _off_axis(nose - thorax, up)

@@ -56,13 +56,10 @@ class Sequence:
         scores = self.keypoints[..., 2]
         if scores.min() < 0 or scores.max() > 1 + 1e-3:
             raise InputError(
-                f"{where}: keypoints: expected scores of 0 to 1, got {scores.min():g} to "
-                f"{scores.max():g}"
+                f"{where}: keypoints: expected scores of 0 to 1, got {scores.min():g} to {scores.max():g}"
             )
         if self.camera.distortion.any():
-            raise InputError(
-                f"{where}: camera: expected no lens distortion, undistort the keypoints"
-            )
+            raise InputError(f"{where}: camera: expected no lens distortion, undistort the keypoints")
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise InputError(f"{where}: fps: expected above 0, got {self.fps:g}")
         if self.valid is not None:
@@ -82,8 +79,7 @@ class Sequence:
         """
         if not 0 < rate_hz <= self.fps + 1e-6:
             raise InputError(
-                f"frame rate: expected above 0 and at most the file's {self.fps:g} Hz, "
-                f"got {rate_hz:g}"
+                f"frame rate: expected above 0 and at most the file's {self.fps:g} Hz, got {rate_hz:g}"
             )
         step = self.fps / rate_hz
         index = np.unique(np.round(np.arange(0, len(self) - 0.5, step)).astype(np.int64))

@@ -91,9 +91,7 @@ class Results:
         skeletons: stamp in nanoseconds -> skeletons.
     """
 
-    def __init__(
-        self, people: dict[int, People2D], skeletons: dict[int, tuple[Skeleton, ...]]
-    ) -> None:
+    def __init__(self, people: dict[int, People2D], skeletons: dict[int, tuple[Skeleton, ...]]) -> None:
         self._people, self._skeletons = people, skeletons
         self._people_stamps, self._skeleton_stamps = sorted(people), sorted(skeletons)
 
@@ -127,9 +125,7 @@ def read(
             people[stamp_to_ns(message.header.stamp)] = people_from_message(message)
         elif topic == skeletons:
             message = deserialize(data, recording.types[topic])
-            lifted[stamp_to_ns(message.header.stamp)] = tuple(
-                map(skeleton_from_message, message.skeletons)
-            )
+            lifted[stamp_to_ns(message.header.stamp)] = tuple(map(skeleton_from_message, message.skeletons))
             ages.append(stamp_to_ns(message.latency) / 1e6)
     stamps = recording.image_stamps
     summary = Summary(

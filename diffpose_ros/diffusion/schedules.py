@@ -28,9 +28,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.beta_schedule not in ("linear", "cosine"):
-            raise ConfigError(
-                f"beta_schedule: expected linear or cosine, got '{self.beta_schedule}'"
-            )
+            raise ConfigError(f"beta_schedule: expected linear or cosine, got '{self.beta_schedule}'")
         if self.diffusion_steps < 1:
             raise ConfigError(f"diffusion_steps: expected 1 or more, got {self.diffusion_steps}")
         if not 0 < self.beta_start <= self.beta_end < 1:
@@ -48,9 +46,7 @@ class Schedule:
         out = [1.0]
         for i in range(k):
             part = i / (k - 1) if k > 1 else 1.0
-            out.append(
-                out[-1] * (1.0 - (self.beta_start + part * (self.beta_end - self.beta_start)))
-            )
+            out.append(out[-1] * (1.0 - (self.beta_start + part * (self.beta_end - self.beta_start))))
         return tuple(out)
 
 

@@ -36,9 +36,7 @@ def run_context(folder: str | Path, sequences: Sequence[benchmark.Sequence]) -> 
     return run_encoder(load_network(folder).context, sequences)
 
 
-def run_encoder(
-    encoder: ContextEncoder, sequences: Sequence[benchmark.Sequence]
-) -> list[Prediction]:
+def run_encoder(encoder: ContextEncoder, sequences: Sequence[benchmark.Sequence]) -> list[Prediction]:
     """The same with an encoder that is at hand."""
     import torch
 

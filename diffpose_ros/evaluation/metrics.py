@@ -129,9 +129,7 @@ def min_of_n_mpjpe(hypotheses: Array, true: Array) -> Array:
     """
     hypotheses, true = np.asarray(hypotheses, np.float64), np.asarray(true, np.float64)
     if hypotheses.ndim != 4 or hypotheses.shape[:1] + hypotheses.shape[2:] != true.shape:
-        raise InputError(
-            f"hypotheses: expected (F, N, J, 3) for poses {true.shape}, got {hypotheses.shape}"
-        )
+        raise InputError(f"hypotheses: expected (F, N, J, 3) for poses {true.shape}, got {hypotheses.shape}")
     error = np.linalg.norm(relative(hypotheses) - relative(true)[:, None], axis=-1)
     return MM * error.mean(-1).min(-1)
 
@@ -181,9 +179,7 @@ def _difference_error(predicted: Array, true: Array, order: int) -> Array:
 def _pair(predicted: Array, true: Array) -> tuple[Array, Array]:
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if predicted.shape != true.shape:
-        raise InputError(
-            f"poses: expected the shape of the truth {true.shape}, got {predicted.shape}"
-        )
+        raise InputError(f"poses: expected the shape of the truth {true.shape}, got {predicted.shape}")
     if true.ndim != 3 or true.shape[-1] != 3:
         raise InputError(f"poses: expected (F, J, 3), got {true.shape}")
     return predicted, true

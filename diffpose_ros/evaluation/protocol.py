@@ -63,9 +63,7 @@ def run(
     start_ns = NS
     for number, sequence in enumerate(sequences):
         lifter.reset()
-        yield lift_sequence(
-            lifter, sequence, track_id=number + 1, start_ns=start_ns, progress=progress
-        )
+        yield lift_sequence(lifter, sequence, track_id=number + 1, start_ns=start_ns, progress=progress)
         start_ns += round(len(sequence) / sequence.fps * NS) + GAP_NS
 
 

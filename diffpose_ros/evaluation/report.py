@@ -57,9 +57,7 @@ def score(predictions: Sequence[Prediction]) -> Scores:
     if not any(c.any() for c in counts):
         raise InputError("evaluation: expected at least one frame that counts, all are left out")
     predicted = np.concatenate([p.xyz[c] for p, c in zip(predictions, counts, strict=True)])
-    true = np.concatenate(
-        [p.sequence.skeleton[c] for p, c in zip(predictions, counts, strict=True)]
-    )
+    true = np.concatenate([p.sequence.skeleton[c] for p, c in zip(predictions, counts, strict=True)])
     covariance = np.concatenate([p.covariance[c] for p, c in zip(predictions, counts, strict=True)])
     best = None
     if all(p.hypotheses is not None for p in predictions):

@@ -64,9 +64,7 @@ def rotation_to_axis(centre: NDArray[np.float64]) -> NDArray[np.float64]:
     ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
     a, b, c = ray[..., 0], ray[..., 1], ray[..., 2]
     d = 1.0 / (1.0 + c)
-    rows = np.stack(
-        [1 - a * a * d, -a * b * d, -a, -a * b * d, 1 - b * b * d, -b, a, b, c], axis=-1
-    )
+    rows = np.stack([1 - a * a * d, -a * b * d, -a, -a * b * d, 1 - b * b * d, -b, a, b, c], axis=-1)
     return rows.reshape(*centre.shape[:-1], 3, 3)
 
 

@@ -8,9 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from diffpose_ros.core import InputError
 
 
-def procrustes_align(
-    predicted: ArrayLike, target: ArrayLike, *, scale: bool = True
-) -> NDArray[np.float64]:
+def procrustes_align(predicted: ArrayLike, target: ArrayLike, *, scale: bool = True) -> NDArray[np.float64]:
     """Align poses to their targets in the least-squares sense (for P-MPJPE).
 
     Args:
@@ -38,8 +36,6 @@ def procrustes_align(
     factor = np.ones((*s.shape[:-1], 1, 1))
     if scale:
         extent = (a0**2).sum(axis=(-1, -2))
-        gain = np.divide(
-            (s * sign).sum(axis=-1), extent, out=np.ones_like(extent), where=extent > 1e-18
-        )
+        gain = np.divide((s * sign).sum(axis=-1), extent, out=np.ones_like(extent), where=extent > 1e-18)
         factor = gain[..., None, None]
     return factor * (a0 @ rotation) + mean_b

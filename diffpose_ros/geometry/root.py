@@ -121,9 +121,7 @@ def _normal(ray: NDArray, w: NDArray) -> NDArray[np.float64]:
     return out
 
 
-def _solve(
-    known: NDArray, ray: NDArray, w: NDArray
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _solve(known: NDArray, ray: NDArray, w: NDArray) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Weighted least squares of ``known = ray T_z - (T_x, T_y)``: T_z is the slope of ``known`` over
     the rays, T_x and T_y follow from the means."""
     share = (w / np.maximum(w.sum(-1, keepdims=True), 1e-12))[..., None]
@@ -206,8 +204,7 @@ def stature(skeleton: ArrayLike) -> NDArray[np.float64]:
         return np.linalg.norm(np.diff(at, axis=-2), axis=-1).sum(-1)
 
     legs = 0.5 * (
-        chain("left_hip", "left_knee", "left_ankle")
-        + chain("right_hip", "right_knee", "right_ankle")
+        chain("left_hip", "left_knee", "left_ankle") + chain("right_hip", "right_knee", "right_ankle")
     )
     return FOOT_AND_CROWN * (legs + chain("hip", "spine", "thorax", "head_top"))
 

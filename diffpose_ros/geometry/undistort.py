@@ -65,9 +65,7 @@ def _fisheye(bent: NDArray[np.float64], d: NDArray[np.float64]) -> NDArray[np.fl
         middle = 0.5 * (low + high)
         below = middle * np.polyval(even, middle**2) < radius
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    ratio = np.divide(
-        np.tan(0.5 * (low + high)), radius, out=np.ones_like(radius), where=radius > 1e-12
-    )
+    ratio = np.divide(np.tan(0.5 * (low + high)), radius, out=np.ones_like(radius), where=radius > 1e-12)
     return bent * ratio[:, None]
 
 

@@ -30,8 +30,7 @@ class Field:
     def __post_init__(self) -> None:
         if self.ring and not 0 <= self.slot_axis < len(self.shape):
             raise ConfigError(
-                f"field of ring '{self.ring}': expected a slot axis of {self.shape}, "
-                f"got {self.slot_axis}"
+                f"field of ring '{self.ring}': expected a slot axis of {self.shape}, got {self.slot_axis}"
             )
 
     @property

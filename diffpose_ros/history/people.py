@@ -70,9 +70,7 @@ class PeopleState:
             name: np.zeros((rows, *f.shape), dtype=f.dtype) for name, f in fields.items()
         }
         self._slot_first = {
-            name: np.moveaxis(self.arrays[name], f.slot_axis + 1, 1)
-            for name, f in fields.items()
-            if f.ring
+            name: np.moveaxis(self.arrays[name], f.slot_axis + 1, 1) for name, f in fields.items() if f.ring
         }
         self._row_of: dict[int, int] = {}
 

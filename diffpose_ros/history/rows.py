@@ -61,9 +61,7 @@ class Rows:
         """Note the new contents (P, *shape) of fields that are no rings."""
         self._kept.update(values)
 
-    def push(
-        self, ring: str, entries: Mapping[str, NDArray], *, of_last_frame: bool = False
-    ) -> None:
+    def push(self, ring: str, entries: Mapping[str, NDArray], *, of_last_frame: bool = False) -> None:
         """Note the newest entries of a ring's fields.
 
         Args:

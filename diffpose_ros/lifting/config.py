@@ -44,6 +44,5 @@ class LifterConfig(MethodSettings):
         self._number("score_threshold", 0.0, 1.0)
         if self.max_people > self.max_tracks:
             raise ConfigError(
-                f"max_people: expected at most max_tracks ({self.max_tracks}), "
-                f"got {self.max_people}"
+                f"max_people: expected at most max_tracks ({self.max_tracks}), got {self.max_people}"
             )

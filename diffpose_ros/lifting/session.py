@@ -212,9 +212,7 @@ class Lifter:
         tangents = undistort(people.xy[source], camera)
         t1 = timer()
         rays, score = coco_to_points(tangents, chosen.score[source])
-        seen = Observed(
-            stamp_ns, camera, rays, score, person_height=self.config.person_height
-        )
+        seen = Observed(stamp_ns, camera, rays, score, person_height=self.config.person_height)
         rows = Rows(self.people, where, stamp_ns)
         poses = self.method.step(seen, rows, level)
         good = poses.finite() & rows.finite()
@@ -245,8 +243,7 @@ class Lifter:
                 "total": end - start,
             },
             messages=tuple(
-                f"person {t}: the network's answer is not finite; dropped, starts anew"
-                for t in failed
+                f"person {t}: the network's answer is not finite; dropped, starts anew" for t in failed
             ),
         )
         return LiftResult(tuple(built), report, tuple(kept) if kept_none == () else None)

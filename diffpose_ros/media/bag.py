@@ -62,9 +62,7 @@ def check_replaceable(path: Path) -> None:
     """Raise InputError when something other than a bag lies where a bag shall be written."""
     if not path.exists():
         return
-    if not path.is_dir() or any(
-        p.name != "metadata.yaml" and p.suffix != ".mcap" for p in path.iterdir()
-    ):
+    if not path.is_dir() or any(p.name != "metadata.yaml" and p.suffix != ".mcap" for p in path.iterdir()):
         raise InputError(f"{path}: exists and is not a bag; move it or choose another place")
 
 

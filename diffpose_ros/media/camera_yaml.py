@@ -32,9 +32,7 @@ def read_camera(path: str | Path, *, frame_id: str = "camera_optical_frame") -> 
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from None
     if not isinstance(content, dict):
-        raise InputError(
-            f"{path}: expected a camera_info YAML with image_width, camera_matrix, ..."
-        )
+        raise InputError(f"{path}: expected a camera_info YAML with image_width, camera_matrix, ...")
     width, height = (_size(path, content, name) for name in ("image_width", "image_height"))
     matrix = _matrix(path, content, "camera_matrix")
     if matrix.size != 9:

@@ -84,9 +84,7 @@ def line(image: Image, a: NDArray, b: NDArray, colour: Colour, width: float) -> 
 def dot(image: Image, centre: NDArray, colour: Colour, radius: float) -> None:
     """An anti-aliased filled circle; centre and radius in (fractional) pixels."""
     scale = 1 << SUBPIXEL
-    cv2.circle(
-        image, _fixed(centre), max(1, round(radius * scale)), colour, -1, cv2.LINE_AA, SUBPIXEL
-    )
+    cv2.circle(image, _fixed(centre), max(1, round(radius * scale)), colour, -1, cv2.LINE_AA, SUBPIXEL)
 
 
 def text_at(

@@ -81,16 +81,13 @@ def to_rgb(
     """
     layout = _LAYOUTS.get(encoding)
     if layout is None:
-        raise InputError(
-            f"image encoding: expected one of {', '.join(ENCODINGS)}, got '{encoding}'"
-        )
+        raise InputError(f"image encoding: expected one of {', '.join(ENCODINGS)}, got '{encoding}'")
     if width <= 0 or height <= 0:
         raise InputError(f"image size: expected positive, got {width}x{height}")
     row = width * layout.channels * layout.depth
     if step < row:
         raise InputError(
-            f"image step: expected at least {row} bytes for {width} pixels of {encoding}, "
-            f"got {step}"
+            f"image step: expected at least {row} bytes for {width} pixels of {encoding}, got {step}"
         )
     if layout.even_width and width % 2:
         raise InputError(f"image width: expected an even number for {encoding}, got {width}")
@@ -102,8 +99,7 @@ def to_rgb(
         raise InputError(f"image data: expected bytes, got {type(data).__name__}") from error
     if flat.size < step * height:
         raise InputError(
-            f"image data: expected {step * height} bytes (step {step} x height {height}), "
-            f"got {flat.size}"
+            f"image data: expected {step * height} bytes (step {step} x height {height}), got {flat.size}"
         )
     rows = flat[: step * height].reshape(height, step)[:, :row]
     if layout.depth == 2:

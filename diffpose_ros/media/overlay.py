@@ -41,9 +41,7 @@ class Overlay:
         self._title = title
         self.size = (left + GUTTER + right, tall)
 
-    def compose(
-        self, image: Image, people: People2D, skeletons: Sequence[Skeleton], time_s: float
-    ) -> Image:
+    def compose(self, image: Image, people: People2D, skeletons: Sequence[Skeleton], time_s: float) -> Image:
         """One frame.
 
         Args:

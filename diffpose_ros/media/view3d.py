@@ -172,9 +172,7 @@ class _Eye:
         self._position = target - self.distance * forward
         self._centre = np.array([width / 2, height / 2])
 
-    def project(
-        self, points: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def project(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(K, 3) scene points to (K, 2) pixels and (K,) depths, metres."""
         local = (points - self._position) @ self._rotation.T
         depth = local[:, 2]

@@ -220,9 +220,7 @@ class TemporalAttention(nn.Module):
         """
         b, t, j, c = x.shape
         h = self.heads
-        q, k, packed = (
-            y.reshape(b, t, h, -1).transpose(1, 2) for y in self._project(x.reshape(-1, c))
-        )
+        q, k, packed = (y.reshape(b, t, h, -1).transpose(1, 2) for y in self._project(x.reshape(-1, c)))
         mixed = _over_a_clip(q, k, packed, self.age_bias(age)).transpose(1, 2)
         return self._unpack(mixed.reshape(b * t, h, 1, -1)).view(b, t, j, c)
 

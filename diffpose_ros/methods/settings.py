@@ -71,9 +71,7 @@ class MethodSettings:
         if self.hypotheses is not None and self.min_hypotheses > self.hypotheses:
             object.__setattr__(self, "min_hypotheses", self.hypotheses)
         w = self.guidance_weights
-        if w is not None and (
-            len(w) != 4 or not all(math.isfinite(x) and 0 <= x <= 1000 for x in w)
-        ):
+        if w is not None and (len(w) != 4 or not all(math.isfinite(x) and 0 <= x <= 1000 for x in w)):
             raise ConfigError(f"guidance_weights: expected 4 numbers from 0 to 1000, got {w}")
 
     def _whole(self, name: str, low: int, high: int) -> None:

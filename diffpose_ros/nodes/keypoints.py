@@ -21,52 +21,70 @@ from diffpose_ros.ros.worker import NewestWorker
 from diffpose_ros.tracking import Tracker, TrackerConfig
 
 SPECS = (
-    Spec("detector", str, "2D detector.", choices=("movenet", "ultralytics"), read_only=True),
+    Spec("detector", str, "2D detector.", choices=("movenet", "ultralytics"), fixed=True),
     Spec("model", str, "Weight file of the detector; empty: the detector's own default.",
-         read_only=True),
+         fixed=True),
     Spec("device", str, "Device of the ultralytics detector, e.g. cuda:0; empty: it chooses.",
-         read_only=True),
-    Spec("batch", int, "Images per call of the ultralytics detector.", 1, 256, read_only=True),
-    Spec("threads", int, "Threads of the movenet detector.", 1, 64, read_only=True),
+         fixed=True),
+    Spec("batch", int, "Images per call of the ultralytics detector.", 1, 256, fixed=True),
+    Spec("threads", int, "Threads of the movenet detector.", 1, 64, fixed=True),
     Spec("runtime", str, "What runs the movenet detector; auto: openvino where it is faster.",
-         choices=RUNTIMES, read_only=True),
+         choices=RUNTIMES, fixed=True),
     Spec("transport", str, "Read image_raw (raw) or image_raw/compressed (compressed).",
-         choices=("raw", "compressed"), read_only=True),
+         choices=("raw", "compressed"), fixed=True),
+    Spec("image_qos", str, "Reliability images are read with; auto: as their publishers offer.",
+         choices=qos.ASKED, fixed=True),
     Spec("input_size", int, "Longer side of what the network sees, pixels; a multiple of 32.",
          128, 1024),
-    Spec("person_threshold", float, "People with a lower score are dropped.", 0.0, 1.0),
+    Spec("person_threshold", float, "People with a lower score are not taken for new ones.", 0.0, 1.0),
+    Spec("keep_threshold", float, "People who are known are followed down to this score.", 0.0, 1.0),
     Spec("keypoint_threshold", float, "Keypoints with a lower score are masked.", 0.0, 1.0),
     Spec("max_people", int, "Most people per image, the best ones; movenet itself finds six.",
          1, 100),
     Spec("occlusion_s", float, "Seconds for which an unseen person keeps the identity.", 0.1, 30.0,
-         read_only=True),
+         fixed=True),
     Spec("min_hits", int, "Frames in a row a person is seen in before being published.", 1, 100,
-         read_only=True),
+         fixed=True),
 )  # fmt: skip
-DETECTOR_PARAMETERS = {"input_size", "person_threshold", "keypoint_threshold", "max_people"}
+DETECTOR_PARAMETERS = {
+    "input_size", "person_threshold", "keep_threshold", "keypoint_threshold", "max_people",
+}  # fmt: skip
 MOVENET_PEOPLE = 6
+IMAGE_KINDS = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
 
 def detector_options(values: Mapping[str, Any]) -> dict[str, Any]:
     """Options of ``make_detector`` from the node's parameters."""
+    # the detector gives what the tracker needs to follow people; the tracker decides who is new
+    lowest = min(values["keep_threshold"], values["person_threshold"])
     common = {"keypoint_threshold": values["keypoint_threshold"]}
     if values["model"]:
         common["model"] = values["model"]
     if values["detector"] == "movenet":
         return common | {
             "input_size": values["input_size"],
-            "person_threshold": values["person_threshold"],
+            "person_threshold": lowest,
             "max_people": min(values["max_people"], MOVENET_PEOPLE),
             "threads": values["threads"],
             "runtime": values["runtime"],
         }
     return common | {
         "imgsz": values["input_size"],
-        "conf": values["person_threshold"],
+        "conf": lowest,
         "max_people": values["max_people"],
         "device": values["device"],
         "batch": values["batch"],
     }
+
+
+def tracker_config(values: Mapping[str, Any]) -> TrackerConfig:
+    """The tracker's configuration from the node's parameters."""
+    return TrackerConfig(
+        max_occlusion_s=values["occlusion_s"],
+        min_hits=values["min_hits"],
+        high_score=values["person_threshold"],
+        low_score=min(values["keep_threshold"], values["person_threshold"]),
+    )
 
 
 def check(values: Mapping[str, Any]) -> None:
@@ -89,21 +107,16 @@ class KeypointsNode(PipelineNode):
         self._make_detector = make_detector
         self._front_end: FrontEnd | None = None
         # one tracker for the node's life, so that no identity is ever used twice
-        self._tracker = make_tracker(
-            TrackerConfig(
-                max_occlusion_s=self.parameters["occlusion_s"],
-                min_hits=self.parameters["min_hits"],
-            )
-        )
+        self._tracker = make_tracker(tracker_config(self.parameters.values))
         self._worker: NewestWorker[Any] | None = None
         self._stale = False
         self._size: tuple[int, int] | None = None
 
     def setup(self) -> None:
         """Load the front end."""
+        self._tracker.reconfigure(tracker_config(self.parameters.values))
         self._front_end = self._load()
         self.get_logger().info(f"detector '{self._front_end.name}' on {self._front_end.reason}")
-        self._tracker.reset()
         self._people = self.publisher(Person2DArray, "keypoints", qos.RESULT)
         self._annotated = self.publisher(Image, "annotated", qos.IMAGE_OUT)
 
@@ -112,10 +125,16 @@ class KeypointsNode(PipelineNode):
         self._gate = StampGate()
         self._size = None
         self._worker = NewestWorker(self._work, on_error=self.failed, name="keypoints")
-        if self.parameters["transport"] == "raw":
-            self.subscribe(Image, "image_raw", self._image_came, qos.IMAGE_IN)
-        else:
-            self.subscribe(CompressedImage, "image_raw/compressed", self._image_came, qos.IMAGE_IN)
+        raw = self.parameters["transport"] == "raw"
+        self.listen(
+            Image if raw else CompressedImage,
+            "image_raw" if raw else "image_raw/compressed",
+            self._image_came,
+            name="images",
+            asked=self.parameters["image_qos"],
+            advice="start the camera, or launch with image:=TOPIC (compressed:=true for JPEGs)",
+            also=IMAGE_KINDS,
+        )
 
     def stop(self) -> None:
         """End the worker."""
@@ -129,6 +148,10 @@ class KeypointsNode(PipelineNode):
         # a worker stuck in the network still holds it; closing would pull it away
         if front_end is not None and not self.stuck:
             front_end.close()
+
+    def busy_s(self) -> float:
+        """For how long the worker has been at one image, seconds."""
+        return self._worker.busy_s if self._worker is not None else 0.0
 
     def parameters_changed(self, names: set[str]) -> None:
         """The worker loads the front end anew before its next image."""
@@ -156,6 +179,7 @@ class KeypointsNode(PipelineNode):
             old, front_end = front_end, self._load()
             self._front_end = front_end
             old.close()
+            self._tracker.config = tracker_config(self.parameters.values)
         if not self._in_order(conversions.stamp_to_ns(message.header.stamp), front_end):
             return
         if isinstance(message, CompressedImage):

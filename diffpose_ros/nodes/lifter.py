@@ -12,6 +12,7 @@ from diffpose_ros.lifting import CHOICES, Lifter, LifterConfig, LiftReport, Lift
 from diffpose_ros.msg import Person2DArray, Skeleton3D, Skeleton3DArray
 from diffpose_ros.nodes.runner import run_node
 from diffpose_ros.ros import conversions, qos
+from diffpose_ros.ros.health import plausible_age
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec
 from diffpose_ros.ros.primary import PrimaryPerson
@@ -19,31 +20,31 @@ from diffpose_ros.ros.worker import NewestWorker
 
 SPECS = (
     Spec("model", str, "Lifter model: a name of the package, or the path of an .onnx file.",
-         read_only=True),
+         fixed=True),
     Spec("backend", str, "What runs the model; auto takes the best that works here.",
-         choices=CHOICES["backend"], read_only=True),
+         choices=CHOICES["backend"], fixed=True),
     Spec("threads", int, "Threads of the model; more than one is slower on a busy machine.", 1, 64,
-         read_only=True),
+         fixed=True),
     Spec("hypotheses", int, "Poses sampled per person; 0: what the model was made for.", 0, 100,
-         read_only=True),
-    Spec("steps", int, "Denoising steps; 0: what the model was made for.", 0, 50, read_only=True),
+         fixed=True),
+    Spec("steps", int, "Denoising steps; 0: what the model was made for.", 0, 50, fixed=True),
     Spec("guidance", bool, "Guide the sampler by reprojection, symmetry and bone lengths (STPG).",
-         read_only=True),
+         fixed=True),
     Spec("provider", str, "Execution provider of ONNX Runtime.",
-         choices=CHOICES["provider"], read_only=True),
+         choices=CHOICES["provider"], fixed=True),
     Spec("precision", str, "Arithmetic of accelerators.", choices=CHOICES["precision"],
-         read_only=True),
+         fixed=True),
     Spec("window", int, "Frames of context per person; 0: what the model was made for.", 0, 243,
-         read_only=True),
+         fixed=True),
     Spec("max_people", int, "Most people lifted per frame; more take turns.", 1, 100,
-         read_only=True),
+         fixed=True),
     Spec("max_tracks", int, "Most people remembered; more are left out, best scores first.", 1,
-         1000, read_only=True),
+         1000, fixed=True),
     Spec("max_gap_s", float, "A person unseen for longer starts anew, s.", 0.05, 60.0,
-         read_only=True),
+         fixed=True),
     Spec("person_height", float,
          "Body height of the people, m, 0.4 to 2.8; makes the root metric. 0: the body prior.",
-         0.0, 2.8, read_only=True),
+         0.0, 2.8, fixed=True),
     Spec("deadline_ms", float,
          "Time for lifting one frame, ms: hypotheses, then steps, then people are cut. 0: none.",
          0.0, 1000.0),
@@ -51,6 +52,8 @@ SPECS = (
 
 
 NO_DEADLINE_S = 60.0
+UNKNOWN_S = -1.0
+"""The latency where the stamp's clock is not the node's."""
 
 
 def lifter_config(values: Mapping[str, Any]) -> LifterConfig:
@@ -106,14 +109,31 @@ class LifterNode(PipelineNode):
         self._camera_error = ""
         self._lifter.reset()
         self._worker = NewestWorker(self._work, on_error=self.failed, name="lifter")
-        self.subscribe(CameraInfo, "camera_info", self._camera_came, qos.IMAGE_IN)
-        self.subscribe(Person2DArray, "keypoints", self._keypoints_came, qos.IMAGE_IN)
+        self.listen(
+            CameraInfo,
+            "camera_info",
+            self._camera_came,
+            name="camera_info",
+            timeout_s=None,
+            advice="start the camera's driver, or launch with camera_info:=TOPIC",
+        )
+        self.listen(
+            Person2DArray,
+            "keypoints",
+            self._keypoints_came,
+            name="keypoints",
+            advice="the keypoints node does not run, or is not active",
+        )
 
     def stop(self) -> None:
         """End the worker."""
         worker, self._worker = self._worker, None
         if worker is not None:
             self.stuck |= not worker.close()
+
+    def busy_s(self) -> float:
+        """For how long the worker has been at one message, seconds."""
+        return self._worker.busy_s if self._worker is not None else 0.0
 
     def teardown(self) -> None:
         """Drop the model."""
@@ -194,7 +214,7 @@ class LifterNode(PipelineNode):
             model=self.parameters["model"],
             hypotheses=result.report.hypotheses,
             steps=result.report.steps,
-            latency_s=age_s,
+            latency_s=age_s if plausible_age(age_s) else UNKNOWN_S,
         )
         self._skeletons.publish(array)
         self.monitor.published(age_s)

@@ -45,7 +45,14 @@ class MarkersNode(PipelineNode):
 
     def start(self) -> None:
         """Listen to skeletons."""
-        self.subscribe(Skeleton3DArray, "skeletons", self._skeletons_came, qos.RESULT)
+        self.listen(
+            Skeleton3DArray,
+            "skeletons",
+            self._skeletons_came,
+            name="skeletons",
+            depth=10,
+            advice="the lifter does not run, or is not active",
+        )
 
     def teardown(self) -> None:
         """Drop the transform publisher."""

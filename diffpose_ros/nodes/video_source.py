@@ -19,18 +19,18 @@ from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec
 
 SPECS = (
-    Spec("source", str, "Video file, image folder, or index of a webcam.", read_only=True),
+    Spec("source", str, "Video file, image folder, or index of a webcam.", fixed=True),
     Spec("camera_file", str, "camera_info YAML of the camera; empty: guess from diagonal_fov_deg.",
-         read_only=True),
+         fixed=True),
     Spec("diagonal_fov_deg", float, "Diagonal field of view of a camera without camera_file, deg.",
-         10.0, 170.0, read_only=True),
-    Spec("frame_id", str, "Optical frame of the camera.", read_only=True),
+         10.0, 170.0, fixed=True),
+    Spec("frame_id", str, "Optical frame of the camera.", fixed=True),
     Spec("rate_scale", float, "Speed of playing; 1 is the source's own rate.", 0.01, 100.0),
     Spec("fps", float, "Frames per second of a folder or webcam, Hz; 0: what the source says.",
-         0.0, 1000.0, read_only=True),
+         0.0, 1000.0, fixed=True),
     Spec("loop", bool, "Begin again at the end; otherwise stop there."),
-    Spec("raw", bool, "Publish image_raw.", read_only=True),
-    Spec("compressed", bool, "Publish image_raw/compressed.", read_only=True),
+    Spec("raw", bool, "Publish image_raw.", fixed=True),
+    Spec("compressed", bool, "Publish image_raw/compressed.", fixed=True),
     Spec("jpeg_quality", int, "JPEG quality of image_raw/compressed.", 1, 100),
 )  # fmt: skip
 
@@ -49,7 +49,9 @@ class VideoSourceNode(PipelineNode):
         self.finished = threading.Event()
         self.published_frames = 0
         self._halt = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._reader: threading.Thread | None = None
+        self._closing = threading.Lock()
+        self._reading = self._orphaned = False
         self._source: VideoSource | None = None
         self._calibration: Camera | None = None
         self._camera: Camera | None = None
@@ -90,30 +92,49 @@ class VideoSourceNode(PipelineNode):
 
     def start(self) -> None:
         """Read and publish on a thread."""
+        if self._reader is not None and self._reader.is_alive():
+            raise InputError(f"{self.hardware_id}: still inside a read that was to stop; unplug it or wait")
+        assert self._source is not None
         self._halt = threading.Event()
         self.finished.clear()
         self.published_frames = 0
-        self._thread = threading.Thread(target=self._run, args=(self._halt,), name="video", daemon=True)
-        self._thread.start()
+        self._reading, self._orphaned = True, False
+        self._reader = threading.Thread(
+            target=self._run, args=(self._source, self._halt), name="video", daemon=True
+        )
+        self._reader.start()
 
     def stop(self) -> None:
         """Stop reading."""
         self._halt.set()
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join(1.5)
-            self.stuck |= thread.is_alive()
+        if self._reader is not None:
+            self._reader.join(1.5)
+            if self._reader.is_alive():
+                self.stuck = True
+            else:
+                self._reader = None
 
     def teardown(self) -> None:
-        """Close the source."""
+        """Close the source; a thread that is inside a read closes it when that returns."""
         source, self._source = self._source, None
         self._calibration = self._camera = None
-        if source is not None:
+        if source is None:
+            return
+        with self._closing:
+            self._orphaned = self._reading
+        if not self._orphaned:
             source.close()
 
-    def _run(self, halt: threading.Event) -> None:
-        source = self._source
-        assert source is not None
+    def _run(self, source: VideoSource, halt: threading.Event) -> None:
+        try:
+            self._read(source, halt)
+        finally:
+            with self._closing:
+                self._reading = False
+                if self._orphaned:
+                    source.close()
+
+    def _read(self, source: VideoSource, halt: threading.Event) -> None:
         try:
             while not halt.is_set():
                 before = self.published_frames

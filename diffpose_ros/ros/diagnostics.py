@@ -10,8 +10,20 @@ from typing import Any
 
 import numpy as np
 
-OK, WARN, ERROR = 0, 1, 2
-"""The levels of ``diagnostic_msgs/DiagnosticStatus``."""
+from diffpose_ros.ros.health import (
+    ERROR,
+    OK,
+    WARN,
+    ClockStatus,
+    InputStatus,
+    Trouble,
+    clock_trouble,
+    input_trouble,
+    plausible_age,
+    work_trouble,
+)
+
+__all__ = ["ERROR", "OK", "WARN", "Monitor", "Problem", "Report", "Status", "report", "to_message"]
 
 RECENT_S = 5.0
 """A problem colours the diagnostic for this long after it was last met."""
@@ -37,8 +49,12 @@ class Status:
         counters: what was counted since the node was configured.
         values: other things worth showing, in order.
         problems: by kind.
-        ages_s: ages of the last results when they were published, seconds.
+        ages_s: ages of the last results when they were published, seconds; those of stamps of
+            another clock are no ages and are left out in the report.
         rate_hz: results per second, lately.
+        inputs: of an active node.
+        clock: the node's.
+        busy_s: for how long its worker has been at one message, seconds.
     """
 
     state: str
@@ -47,15 +63,26 @@ class Status:
     problems: dict[str, Problem] = field(default_factory=dict)
     ages_s: tuple[float, ...] = ()
     rate_hz: float = 0.0
+    inputs: tuple[InputStatus, ...] = ()
+    clock: ClockStatus = field(default_factory=ClockStatus)
+    busy_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Report:
-    """A diagnostic, before it is a message."""
+    """A diagnostic, before it is a message.
+
+    Attributes:
+        level: the worst.
+        message: why, or the lifecycle's state.
+        values: everything measured.
+        troubles: with inputs, clock and worker, by what they are about.
+    """
 
     level: int
     message: str
     values: tuple[tuple[str, str], ...]
+    troubles: dict[str, Trouble] = field(default_factory=dict)
 
 
 def report(status: Status, now_s: float) -> Report:
@@ -68,16 +95,50 @@ def report(status: Status, now_s: float) -> Report:
     recent = [p for p in status.problems.values() if p.sticky or now_s - p.last_s <= RECENT_S]
     # the worst first, then the newest
     recent.sort(key=lambda p: (-p.level, -p.last_s))
-    level = recent[0].level if recent else OK
-    message = recent[0].text if recent else status.state
+    troubles = find_troubles(status)
+    # the cause before what follows from it: a failed transition, then clock and inputs, then the rest
+    said = [(p.level, p.text) for p in recent if p.sticky]
+    said += [(t.level, t.text) for t in troubles.values()]
+    said += [(p.level, p.text) for p in recent if not p.sticky]
+    level, message = max(said, key=lambda pair: pair[0], default=(OK, status.state))
     values = [("state", status.state), ("rate_hz", f"{status.rate_hz:.1f}")]
-    if status.ages_s:
-        p50, p99 = np.percentile(status.ages_s, (50, 99)) * 1e3
-        values += [("age_p50_ms", f"{p50:.1f}"), ("age_p99_ms", f"{p99:.1f}")]
+    values += _ages(status.ages_s)
+    values += [value for seen in status.inputs for value in _input_values(seen)]
     values += [(name, str(count)) for name, count in sorted(status.counters.items())]
     values += list(status.values.items())
     values += [(f"problem: {key}", f"{p.count} x {p.text}") for key, p in status.problems.items()]
-    return Report(level=level, message=message, values=tuple(values))
+    values += [(f"problem: {about}", trouble.text) for about, trouble in troubles.items()]
+    return Report(level=level, message=message, values=tuple(values), troubles=troubles)
+
+
+def find_troubles(status: Status) -> dict[str, Trouble]:
+    """What is wrong with clock, inputs and worker, by what it is about."""
+    found = {"clock": clock_trouble(status.clock), "work": work_trouble(status.busy_s)}
+    found |= {seen.name: input_trouble(seen) for seen in status.inputs}
+    return {about: trouble for about, trouble in found.items() if trouble is not None}
+
+
+def _ages(ages_s: tuple[float, ...]) -> list[tuple[str, str]]:
+    if not ages_s:
+        return []
+    plausible = [age for age in ages_s if plausible_age(age)]
+    if not plausible:
+        return [("age_p50_ms", "unknown"), ("age_p99_ms", "unknown")]
+    p50, p99 = np.percentile(plausible, (50, 99)) * 1e3
+    return [("age_p50_ms", f"{p50:.1f}"), ("age_p99_ms", f"{p99:.1f}")]
+
+
+def _input_values(seen: InputStatus) -> list[tuple[str, str]]:
+    values = [
+        (f"{seen.name} topic", seen.topic),
+        (f"{seen.name} from", ", ".join(seen.publishers) or "nobody"),
+        (f"{seen.name} read as", seen.qos),
+    ]
+    if seen.period_s is not None:
+        values.append((f"{seen.name} rate_hz", f"{1 / seen.period_s:.1f}"))
+    if seen.lost:
+        values.append((f"{seen.name} lost on the way", str(seen.lost)))
+    return values
 
 
 class Monitor:
@@ -146,7 +207,8 @@ class Monitor:
             # the rate of the recent past only, so that it falls to zero when the stream stops
             since = self._clock() - 2.0
             recent = [t for t in self._times if t >= since]
-            rate = (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
+            spent = recent[-1] - recent[0] if recent else 0.0
+            rate = (len(recent) - 1) / spent if spent > 0 else 0.0
             return Status(
                 state=self._state,
                 counters=dict(self._counters),

@@ -8,19 +8,24 @@ undoes in ``teardown`` and ``stop``, so cycles through the lifecycle leave nothi
 from __future__ import annotations
 
 import functools
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 
 from diffpose_ros.core import DiffposeError, InputError
 from diffpose_ros.core.resources import config_path
 from diffpose_ros.ros import diagnostics, qos
-from diffpose_ros.ros.diagnostics import ERROR, WARN, Monitor
+from diffpose_ros.ros.diagnostics import ERROR, OK, WARN, Monitor
+from diffpose_ros.ros.health_watch import HealthWatch
+from diffpose_ros.ros.inputs import Input
 from diffpose_ros.ros.parameters import Check, ParameterSet, Spec, load_defaults
 from diffpose_ros.ros.throttle import Throttle
 
@@ -28,9 +33,12 @@ AUTOSTART = Spec(
     "autostart",
     bool,
     "Configure and activate at start; otherwise wait for a lifecycle manager.",
-    read_only=True,
+    at_start=True,
 )
 DIAGNOSTIC_PERIOD_S = 1.0
+WATCH_PERIOD_S = 0.25
+LOAD_LINE_S = 3.0
+"""A configuration that takes longer is told of, seconds."""
 
 
 class PipelineNode(LifecycleNode):
@@ -71,6 +79,11 @@ class PipelineNode(LifecycleNode):
         self.monitor = Monitor(clock)
         self.hardware_id = ""
         self.stuck = False
+        self._configured = False
+        self._health = HealthWatch(self, clock)
+        self._published_s = -DIAGNOSTIC_PERIOD_S
+        self._last_report: tuple[int, str] = (OK, "")
+        self._inputs: list[Input] = []
         self._subscriptions_made: list[Any] = []
         self._publishers_made: list[Any] = []
         self._timers_made: list[Any] = []
@@ -82,12 +95,15 @@ class PipelineNode(LifecycleNode):
                 load_defaults(config_path(f"{name}.yaml"), all_specs),
                 check=check,
                 on_change=self.guard(self.parameters_changed),
+                locked=lambda: self._configured,
             )
         except DiffposeError:
             self.destroy_node()
             raise
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.RESULT)
-        self._diagnostics_timer = self.create_timer(DIAGNOSTIC_PERIOD_S, self.guard(self.publish_diagnostics))
+        # on a steady clock: trouble is told also when simulated time stands still
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._watch_timer = self.create_timer(WATCH_PERIOD_S, self.guard(self._watch), clock=steady)
 
     # What subclasses fill in
 
@@ -98,7 +114,7 @@ class PipelineNode(LifecycleNode):
         """Activate: start workers, then subscribe."""
 
     def stop(self) -> None:
-        """Deactivate: stop workers. What :meth:`subscribe` and :meth:`every` made goes by itself."""
+        """Deactivate: stop workers. What :meth:`listen` and :meth:`every` made goes by itself."""
 
     def teardown(self) -> None:
         """Clean up: drop models. What :meth:`publisher` made goes by itself."""
@@ -106,16 +122,37 @@ class PipelineNode(LifecycleNode):
     def parameters_changed(self, names: set[str]) -> None:
         """New parameter values are in place."""
 
+    def busy_s(self) -> float:
+        """For how long a worker has been at one message, seconds; 0 without a worker."""
+        return 0.0
+
     # Helpers for subclasses
 
     def publisher(self, kind: type, topic: str, profile: QoSProfile) -> Any:
-        """A publisher that lives until clean-up."""
-        made = self.create_publisher(kind, topic, profile)
+        """A publisher that lives until clean-up; QoS overrides change its profile."""
+        changes = qos.overrides(self, self.resolve_topic_name(topic), "publisher")
+        made = self.create_publisher(kind, topic, qos.overridden(profile, changes))
         self._publishers_made.append(made)
         return made
 
+    def listen(
+        self, kind: type, topic: str, callback: Callable[[Any], None], *, name: str, **options: Any
+    ) -> Input:
+        """An input that lives until deactivation; its state goes into the diagnostics.
+
+        Args:
+            kind: message type.
+            topic: its name.
+            callback: called with each message.
+            name: what comes in, for people.
+            **options: of :class:`Input`.
+        """
+        made = Input(self, kind, topic, self.guard(callback), name=name, clock=self._monotonic, **options)
+        self._inputs.append(made)
+        return made
+
     def subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> Any:
-        """A subscription that lives until deactivation."""
+        """A plain subscription that lives until deactivation."""
         made = self.create_subscription(kind, topic, self.guard(callback), profile)
         self._subscriptions_made.append(made)
         return made
@@ -187,9 +224,23 @@ class PipelineNode(LifecycleNode):
         """The node's clock (simulated with ``use_sim_time``), nanoseconds."""
         return int(self.get_clock().now().nanoseconds)
 
+    def diagnose(self) -> diagnostics.Report:
+        """The present diagnostic: what was counted and met, the inputs, the clock, the worker."""
+        status = replace(
+            self.monitor.status(),
+            inputs=tuple(made.status() for made in self._inputs),
+            clock=self._health.clock(),
+            busy_s=self.busy_s(),
+        )
+        return diagnostics.report(status, self._monotonic())
+
     def publish_diagnostics(self) -> None:
-        """Publish the present diagnostic; a timer does it once a second."""
-        result = diagnostics.report(self.monitor.status(), self._monotonic())
+        """Publish the present diagnostic."""
+        self._publish_report(self.diagnose())
+
+    def _publish_report(self, result: diagnostics.Report) -> None:
+        self._published_s = self._monotonic()
+        self._last_report = (result.level, result.message)
         self._diagnostics.publish(
             diagnostics.to_message(
                 result,
@@ -198,6 +249,16 @@ class PipelineNode(LifecycleNode):
                 stamp=self.get_clock().now().to_msg(),
             )
         )
+
+    def _watch(self) -> None:
+        """Look after inputs and clock; publish once a second, and at once when the level changes."""
+        for made in self._inputs:
+            made.watch()
+        result = self.diagnose()
+        self._health.tell(result.troubles)
+        due = self._monotonic() - self._published_s >= DIAGNOSTIC_PERIOD_S - WATCH_PERIOD_S / 2
+        if due or result.level != self._last_report[0]:
+            self._publish_report(result)
 
     # The lifecycle
 
@@ -223,7 +284,18 @@ class PipelineNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Set up; what was half made is dropped again."""
         self.monitor.reset()
-        return self._forward("configure", self.setup, self._teardown_all, "inactive")
+        self._configured = True
+        self.monitor.set_state("configuring")
+        late = threading.Timer(
+            LOAD_LINE_S, self.get_logger().info,
+            ["still loading: compiling a model takes up to a minute the first time it is done here"],
+        )  # fmt: skip
+        late.daemon = True
+        late.start()
+        try:
+            return self._forward("configure", self.setup, self._teardown_all, "inactive")
+        finally:
+            late.cancel()
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start; what was half started is stopped again."""
@@ -257,6 +329,7 @@ class PipelineNode(LifecycleNode):
         except Exception as error:
             self._transition_failed(name, error)
             self._undo(name, undo)
+            self.monitor.set_state("inactive" if name == "activate" else "unconfigured")
             return TransitionCallbackReturn.FAILURE
         self.monitor.clear("transition")
         self.monitor.set_state(state)
@@ -286,6 +359,9 @@ class PipelineNode(LifecycleNode):
         self.get_logger().error(text)
 
     def _stop_all(self) -> None:
+        for listening in self._inputs:
+            listening.close()
+        self._inputs.clear()
         for made in self._subscriptions_made:
             self.destroy_subscription(made)
         for made in self._timers_made:
@@ -299,3 +375,4 @@ class PipelineNode(LifecycleNode):
         for made in self._publishers_made:
             self.destroy_publisher(made)
         self._publishers_made.clear()
+        self._configured = False

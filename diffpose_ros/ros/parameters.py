@@ -6,7 +6,6 @@ This file knows no rclpy class until :class:`ParameterSet` declares, so specs ca
 
 from __future__ import annotations
 
-import array
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,13 +26,13 @@ class Spec:
 
     Attributes:
         name: its name.
-        kind: ``bool``, ``int``, ``float``, ``str`` or ``list`` (of floats).
+        kind: ``bool``, ``int``, ``float`` or ``str``.
         description: one sentence for ``ros2 param describe``, with the unit.
-        minimum: lowest value allowed (numbers, and each entry of a list).
+        minimum: lowest value allowed.
         maximum: highest value allowed.
         choices: the strings allowed; empty means any.
-        length: entries of a list; ``None`` means any.
-        read_only: can be set at start only.
+        fixed: read when the node is configured; can be changed while it is unconfigured.
+        at_start: can be set at start only.
     """
 
     name: str
@@ -42,8 +41,8 @@ class Spec:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
-    length: int | None = None
-    read_only: bool = False
+    fixed: bool = False
+    at_start: bool = False
 
     def check(self, value: Any) -> Any:
         """Return ``value`` as this parameter's type.
@@ -51,8 +50,6 @@ class Spec:
         Raises:
             ConfigError: wrong type, out of range, not one of the choices.
         """
-        if self.kind is list:
-            return self._check_list(value)
         # bool is an int to Python, but not to a user
         if type(value) is not self.kind:
             raise ConfigError(
@@ -78,28 +75,12 @@ class Spec:
         if not (math.isfinite(value) and low <= value <= high):
             raise ConfigError(f"parameter '{self.name}': expected {low:g} to {high:g}, got {value:g}")
 
-    def _check_list(self, value: Any) -> list[float]:
-        if isinstance(value, array.array):  # as rclpy hands lists over
-            value = value.tolist()
-        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
-            raise ConfigError(f"parameter '{self.name}': expected a list of numbers, got {value!r}")
-        if any(type(v) is not float for v in value):
-            raise ConfigError(
-                f"parameter '{self.name}': expected a list of numbers with a decimal point, got {value!r}"
-            )
-        if self.length is not None and len(value) != self.length:
-            raise ConfigError(f"parameter '{self.name}': expected {self.length} numbers, got {len(value)}")
-        for v in value:
-            self._check_range(v)
-        return list(value)
-
 
 _NAMES: dict[type, str] = {
     bool: "a boolean",
     int: "an integer",
     float: "a number with a decimal point",
     str: "a string",
-    list: "a list of numbers",
 }
 
 
@@ -151,6 +132,7 @@ class ParameterSet:
         defaults: values of all of them, from :func:`load_defaults`.
         check: raises :class:`ConfigError` when the values do not fit together.
         on_change: called with the names that changed, after the new values are in place.
+        locked: tells whether the node is configured, so that fixed parameters must stay.
 
     Raises:
         ConfigError: an override given at start is wrong.
@@ -164,10 +146,13 @@ class ParameterSet:
         *,
         check: Check | None = None,
         on_change: Callable[[set[str]], None] | None = None,
+        locked: Callable[[], bool] = lambda: False,
     ) -> None:
         self._specs = tuple(specs)
         self._check = check
         self._on_change = on_change
+        self._locked = locked
+        self._name = node.get_fully_qualified_name()
         self._logger = node.get_logger()
         given = {spec.name: _declare(node, spec, defaults[spec.name]) for spec in specs}
         self.values: dict[str, Any] = merged(specs, defaults, given, check)
@@ -186,20 +171,28 @@ class ParameterSet:
         return SetParametersResult(successful=not reason, reason=reason)
 
     def _log_refusal(self, parameters: Sequence[Any]) -> Sequence[Any]:
-        fixed = {spec.name for spec in self._specs if spec.read_only}
-        reason = self._refusal(parameters) or "; ".join(
-            f"parameter '{p.name}' can be set at start only" for p in parameters if p.name in fixed
-        )
+        reason = self._refusal(parameters)
         if reason:
             self._logger.error(f"refused, the old values stay: {reason}")
         return parameters
 
     def _refusal(self, parameters: Sequence[Any]) -> str:
         """Why these changes cannot be made; empty when they can."""
+        changes = {p.name: p.value for p in parameters}
         try:
-            merged(self._specs, self.values, {p.name: p.value for p in parameters}, self._check)
+            merged(self._specs, self.values, changes, self._check)
         except ConfigError as error:
             return str(error)
+        new = [s for s in self._specs if s.name in changes and changes[s.name] != self.values[s.name]]
+        for spec in new:
+            if spec.at_start:
+                return f"parameter '{spec.name}' can be set at start only"
+            if spec.fixed and self._locked():
+                return (
+                    f"parameter '{spec.name}' is read when the node is configured, and it is: "
+                    f"'ros2 lifecycle set {self._name} deactivate', then 'cleanup', set it, "
+                    "then 'configure' and 'activate'"
+                )
         return ""
 
     def _apply(self, parameters: Sequence[Any]) -> None:
@@ -227,12 +220,14 @@ def _descriptor(spec: Spec) -> Any:
     descriptor = ParameterDescriptor(
         name=spec.name,
         description=spec.description,
-        read_only=spec.read_only,
+        read_only=spec.at_start,
         # types are checked by Spec, whose text is clearer than rclpy's
         dynamic_typing=True,
     )
-    if spec.choices:
-        descriptor.additional_constraints = "one of: " + ", ".join(spec.choices)
+    constraints = [f"one of: {', '.join(spec.choices)}"] if spec.choices else []
+    if spec.fixed:
+        constraints.append("fixed while the node is configured")
+    descriptor.additional_constraints = "; ".join(constraints)
     if spec.minimum is not None and spec.maximum is not None:
         if spec.kind is int:
             descriptor.integer_range = [

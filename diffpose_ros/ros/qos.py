@@ -1,21 +1,24 @@
 """Quality of service, in one place.
 
-Images come in as sensor data, depth 1: the newest wins, nothing queues. What the package makes goes
-out reliable (REP-2003: publishers are reliable, who listens chooses), so any subscriber matches.
-Keypoints and camera_info are read best effort, which matches every publisher.
+Inputs are read as their publishers offer them (``auto``), depth 1: the newest wins, nothing queues.
+Reliable publishers get a reliable reader, because Fast DDS loses most large images on their way to a
+best-effort one; best-effort publishers get a best-effort reader, because no other matches. What the
+package makes goes out reliable (REP-2003: publishers are reliable, who listens chooses).
 """
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-IMAGE_IN = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=1,
-    reliability=ReliabilityPolicy.BEST_EFFORT,
-    durability=DurabilityPolicy.VOLATILE,
-)
-"""Images, keypoints and camera_info in."""
+from diffpose_ros.core import ConfigError
+
+ASKED = ("auto", "reliable", "best_effort")
+"""What a reader's reliability can be set to."""
 
 IMAGE_OUT = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
@@ -32,3 +35,94 @@ RESULT = QoSProfile(
     durability=DurabilityPolicy.VOLATILE,
 )
 """Keypoints, skeletons, markers, diagnostics."""
+
+
+class Offer(NamedTuple):
+    """What of a publisher's quality of service decides whether and how a reader fits."""
+
+    reliable: bool = False
+    latched: bool = False
+
+    def __str__(self) -> str:
+        return ("reliable" if self.reliable else "best effort") + (", latched" if self.latched else "")
+
+
+def offered(profile: QoSProfile) -> Offer:
+    """The offer of a publisher's profile."""
+    return Offer(
+        reliable=profile.reliability == ReliabilityPolicy.RELIABLE,
+        latched=profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
+def negotiate(offers: Sequence[Offer], asked: str = "auto") -> Offer:
+    """How to read what is offered so that every publisher fits.
+
+    Args:
+        offers: of all publishers of the topic.
+        asked: the reliability that the user wants; ``auto``: the strictest that all offer. While
+            nobody publishes that is best effort, which fits everyone.
+    """
+    return Offer(
+        reliable=bool(offers) and all(o.reliable for o in offers) if asked == "auto" else asked == "reliable",
+        latched=bool(offers) and all(o.latched for o in offers),
+    )
+
+
+def reader(offer: Offer, depth: int = 1) -> QoSProfile:
+    """The profile of a subscription."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if offer.reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if offer.latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+POLICIES: Mapping[str, tuple[Parameter.Type, Any]] = {
+    "reliability": (Parameter.Type.STRING, ReliabilityPolicy),
+    "durability": (Parameter.Type.STRING, DurabilityPolicy),
+    "history": (Parameter.Type.STRING, HistoryPolicy),
+    "depth": (Parameter.Type.INTEGER, None),
+}
+
+
+def overrides(node: Any, topic: str, entity: str = "subscription") -> dict[str, Any]:
+    """What the user set by ``qos_overrides.<topic>.<entity>.<policy>``, as ROS 2 names it.
+
+    The parameters are declared without a value, so that what is not overridden stays negotiable.
+
+    Args:
+        node: the rclpy node.
+        topic: full name.
+        entity: ``subscription`` or ``publisher``.
+
+    Raises:
+        ConfigError: a value that is none of the policy's.
+    """
+    from rcl_interfaces.msg import ParameterDescriptor
+
+    found = {}
+    for policy, (kind, choices) in POLICIES.items():
+        name = f"qos_overrides.{topic}.{entity}.{policy}"
+        if not node.has_parameter(name):
+            text = f"{policy} of the {entity} of {topic}; not set: the node decides"
+            node.declare_parameter(name, kind, ParameterDescriptor(description=text, read_only=True))
+        value = node.get_parameter_or(name, Parameter(name)).value
+        if value is None:
+            continue
+        if choices is not None:
+            names = [c.name.lower() for c in choices if c.name != "UNKNOWN"]
+            if value.lower() not in names:
+                raise ConfigError(f"parameter '{name}': expected one of {', '.join(names)}, got '{value}'")
+            value = choices[value.upper()]
+        found[policy] = value
+    return found
+
+
+def overridden(profile: QoSProfile, changes: Mapping[str, Any]) -> QoSProfile:
+    """A copy of ``profile`` with :func:`overrides` put into it."""
+    out = copy.copy(profile)
+    for policy, value in changes.items():
+        setattr(out, policy, value)
+    return out

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 MAX_KEYS = 100
 
 
 class Throttle:
-    """Lets a key through once a period and counts what it held back.
+    """Lets a key through once a period and counts what it held back; safe in several threads.
 
     Args:
         period_s: seconds between two lines of one key.
@@ -16,6 +18,7 @@ class Throttle:
         self._period_s = period_s
         self._last: dict[str, float] = {}
         self._held: dict[str, int] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, key: str, now_s: float) -> int | None:
         """How many were held back since the last line of ``key``, or ``None`` to hold this one.
@@ -24,6 +27,10 @@ class Throttle:
             key: kind of trouble; the oldest of very many are forgotten.
             now_s: monotonic time, seconds.
         """
+        with self._lock:
+            return self._ask(key, now_s)
+
+    def _ask(self, key: str, now_s: float) -> int | None:
         last = self._last.get(key)
         if last is not None and now_s - last < self._period_s:
             self._held[key] = self._held.get(key, 0) + 1

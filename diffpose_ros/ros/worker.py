@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -30,6 +31,7 @@ class NewestWorker(Generic[T]):
         self._ready = threading.Condition()
         self._item: T | None = None
         self._closed = False
+        self._began: float | None = None
         # a daemon, so that a call stuck in a driver cannot keep the process alive
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -43,6 +45,12 @@ class NewestWorker(Generic[T]):
             self._item = item
             self._ready.notify()
             return replaced
+
+    @property
+    def busy_s(self) -> float:
+        """For how long it has been at its present item, seconds; 0 when it waits for one."""
+        began = self._began
+        return 0.0 if began is None else time.monotonic() - began
 
     def close(self, timeout_s: float = 1.5) -> bool:
         """Stop taking items. False when the item at work did not end in time."""
@@ -63,8 +71,9 @@ class NewestWorker(Generic[T]):
                 if self._closed:
                     return
                 item, self._item = self._item, None
+            self._began = time.monotonic()
             try:
                 self._work(item)  # type: ignore[arg-type]
             except Exception as error:
                 self._on_error(error)
-            item = None
+            self._began = item = None

@@ -31,9 +31,7 @@ def find_model(model: str | Path) -> Path:
     if path.suffix == ".onnx" or len(path.parts) > 1:
         raise ModelError(f"{path}: no such model file")
     known = ", ".join(model_names()) or "none is installed"
-    raise ModelError(
-        f"unknown model '{model}': expected one of {known}, or a path to an .onnx file"
-    )
+    raise ModelError(f"unknown model '{model}': expected one of {known}, or a path to an .onnx file")
 
 
 def with_steps(path: Path, steps: int) -> Path | None:

@@ -21,7 +21,5 @@ def check_feeds(spec: ModelSpec, feeds: Feeds) -> int:
     for name in spec.inputs:
         want = spec.input_shape(name, rows, hypotheses, windows)
         if feeds[name].shape != want:
-            raise InputError(
-                f"model '{spec.name}', input '{name}': expected {want}, got {feeds[name].shape}"
-            )
+            raise InputError(f"model '{spec.name}', input '{name}': expected {want}, got {feeds[name].shape}")
     return int(rows)

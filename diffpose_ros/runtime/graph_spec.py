@@ -206,9 +206,7 @@ def _check(spec: ModelSpec, meta: dict[str, Any], file: OnnxFile) -> None:
     if spec.joint_set not in JOINT_SETS or len(JOINT_SETS[spec.joint_set].joints) != _JOINTS:
         raise ModelError(f"{spec.path}: expected joint set h36m17, got '{spec.joint_set}'")
     if spec.joint_set != "h36m17":
-        raise ModelError(
-            f"{spec.path}: expected a model of joint set h36m17, got '{spec.joint_set}'"
-        )
+        raise ModelError(f"{spec.path}: expected a model of joint set h36m17, got '{spec.joint_set}'")
     if meta.get("points", POINTS) != POINTS:
         raise ModelError(f"{spec.path}: expected {POINTS} input points, got {meta['points']}")
     for s in spec.state:
@@ -234,12 +232,9 @@ def _check(spec: ModelSpec, meta: dict[str, Any], file: OnnxFile) -> None:
     extra = [n for n in file.inputs if n not in wanted]
     if missing or extra:
         raise ModelError(
-            f"{spec.path}: inputs are not a lifter's: missing {missing or 'none'}, "
-            f"unknown {extra or 'none'}"
+            f"{spec.path}: inputs are not a lifter's: missing {missing or 'none'}, unknown {extra or 'none'}"
         )
-    absent = [
-        n for n in (*REQUIRED_OUTPUTS, *(s.output for s in spec.state)) if n not in file.outputs
-    ]
+    absent = [n for n in (*REQUIRED_OUTPUTS, *(s.output for s in spec.state)) if n not in file.outputs]
     if absent:
         raise ModelError(f"{spec.path}: outputs are not a lifter's: missing {absent}")
     for name, shape in file.inputs.items():

@@ -52,9 +52,7 @@ def _with_fallback(spec: ModelSpec, options: BackendOptions) -> BackendOptions:
     return replace(options, fallback=lambda: _module("onnxruntime").create(spec, plain))
 
 
-def load_backend(
-    model: str | Path, backend: str = "auto", options: BackendOptions | None = None
-) -> Backend:
+def load_backend(model: str | Path, backend: str = "auto", options: BackendOptions | None = None) -> Backend:
     """Start a backend on a model.
 
     Args:
@@ -72,9 +70,7 @@ def load_backend(
     options = _with_fallback(spec, options or BackendOptions())
     if backend != "auto":
         if backend not in BACKENDS:
-            raise ConfigError(
-                f"unknown backend '{backend}', expected auto or one of: {', '.join(BACKENDS)}"
-            )
+            raise ConfigError(f"unknown backend '{backend}', expected auto or one of: {', '.join(BACKENDS)}")
         can = _module(backend).probe(spec)
         if not can.available:
             raise BackendError(f"backend {backend}: {can.reason}")

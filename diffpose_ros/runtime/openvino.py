@@ -124,17 +124,13 @@ class OpenVinoBackend:
             try:
                 model = self._core.read_model(str(self.spec.path))
                 model.reshape(
-                    {
-                        n: list(self.spec.input_shape(n, rows, hypotheses, windows))
-                        for n in self.spec.inputs
-                    }
+                    {n: list(self.spec.input_shape(n, rows, hypotheses, windows)) for n in self.spec.inputs}
                 )
                 compiled = self._compile(model)
                 self._compiled[key] = compiled.create_infer_request()
             except Exception as e:
                 raise BackendError(
-                    f"backend openvino: {self.spec.path} does not compile for {rows} rows: "
-                    f"{_line(e)}"
+                    f"backend openvino: {self.spec.path} does not compile for {rows} rows: {_line(e)}"
                 ) from e
         return self._compiled[key]
 

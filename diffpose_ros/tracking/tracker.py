@@ -49,6 +49,11 @@ class Tracker:
         self._tracks.clear()
         self._stamp_ns = None
 
+    def reconfigure(self, config: TrackerConfig) -> None:
+        """Forget everyone and go on with other settings; identities go on counting."""
+        self.config = config
+        self.reset()
+
     def update(self, people: People2D, stamp_ns: int) -> People2D:
         """Identify the people of one frame.
 
@@ -109,11 +114,7 @@ class Tracker:
         high, low = self._rows(people, high=True), self._rows(people, high=False)
         found = self._assign(people, high, confirmed, stamp_ns)
         taken = {id(t) for t in found.values()}
-        recent = [
-            t
-            for t in confirmed
-            if id(t) not in taken and t.unseen_s(stamp_ns) <= _FAINT_MAX_UNSEEN_S
-        ]
+        recent = [t for t in confirmed if id(t) not in taken and t.unseen_s(stamp_ns) <= _FAINT_MAX_UNSEEN_S]
         found |= self._assign(people, low, recent, stamp_ns)
         left = [row for row in high if row not in found]
         return found | self._assign(people, left, unconfirmed, stamp_ns)

@@ -61,9 +61,7 @@ def load_into(module: nn.Module, path: str | Path) -> None:
         raise ModelError(f"{path}: made for another network: {line}") from error
 
 
-def context_config(
-    weights: dict[str, Tensor], window: int = 81, mirror: bool = False
-) -> ContextConfig:
+def context_config(weights: dict[str, Tensor], window: int = 81, mirror: bool = False) -> ContextConfig:
     """The sizes of a context encoder, read off its checkpoint; window and mirror change no weight."""
     body = weights["embed.weight"].shape[0]
     blocks = {int(n.split(".")[1]) for n in weights if n.startswith("blocks.")}

@@ -131,9 +131,7 @@ def _calibrate(
     network.covariance_scale[row] = scale
     network.covariance_floor[row] = floor
     after = (error.square() <= scale.square() * spread + floor.square())[:, 1:].float().mean()
-    return Calibration(
-        1000 * float(torch.cat(errors).norm(dim=-1).mean()), float(before), float(after)
-    )
+    return Calibration(1000 * float(torch.cat(errors).norm(dim=-1).mean()), float(before), float(after))
 
 
 def _stored(value: torch.Tensor) -> torch.Tensor:

@@ -113,9 +113,7 @@ class DiffusionTask:
         with torch.no_grad():
             far = (k > len(self.alphas) * 4 // 5).float().view(b, 1, 1)
             size = error.norm(dim=-1)
-            logs["start_mm"] = round(
-                1000 * float((size * far).sum() / (far.sum() * t * 17 + 1e-6)), 2
-            )
+            logs["start_mm"] = round(1000 * float((size * far).sum() / (far.sum() * t * 17 + 1e-6)), 2)
             logs["context_mm"] = round(1000 * float((pose - truth).norm(dim=-1).mean()), 2)
         return total, logs
 
@@ -132,9 +130,7 @@ class DiffusionTask:
         """Denoise all frames of all clips: (B, T, 17, 3)."""
         net = self.network
         b, t = pose.shape[:2]
-        known = net.condition(
-            feature, pose, log_sigma, batch["points"], batch["view"], *(past or ())
-        )
+        known = net.condition(feature, pose, log_sigma, batch["points"], batch["view"], *(past or ()))
         rows = self.clean(
             noisy.flatten(0, 1).unsqueeze(1), known.flatten(0, 1),
             k.float().repeat_interleave(t),
@@ -229,15 +225,11 @@ def measure_residuals(
     out = []
     with torch.no_grad():
         for i in range(batches):
-            data = to_tensors(
-                make_batch(library, batch, np.random.default_rng((seed, i)), synthesis)
-            )
+            data = to_tensors(make_batch(library, batch, np.random.default_rng((seed, i)), synthesis))
             _, pose, log_sigma = network.context(data["points"], data["view"], data["times_s"])
             centre, width = network.origin(pose, log_sigma, data["points"], data["view"])
             residual = (data["pose"] - centre) / width
-            out.append(
-                residual.clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)[:, ::3].flatten(0, 1).numpy()
-            )
+            out.append(residual.clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)[:, ::3].flatten(0, 1).numpy())
     return np.concatenate(out)
 
 

@@ -29,9 +29,7 @@ Loss = Callable[[dict[str, Tensor], int], tuple[Tensor, dict[str, float]]]
 class StepDataset(Dataset[dict[str, Tensor]]):
     """Batch number ``step``, made from (seed, step) alone."""
 
-    def __init__(
-        self, library: MotionLibrary, batch: int, seed: int, synthesis: SynthesisConfig
-    ) -> None:
+    def __init__(self, library: MotionLibrary, batch: int, seed: int, synthesis: SynthesisConfig) -> None:
         self.library, self.batch, self.seed, self.synthesis = library, batch, seed, synthesis
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
@@ -198,9 +196,7 @@ class Trainer:
                 self._average()
                 spent = time.monotonic() - begin
                 left = spent / (self.step - began_at) * (self.config.steps - self.step)
-                progress = Progress(
-                    self.step, self.config.steps, float(total.detach()), parts, left
-                )
+                progress = Progress(self.step, self.config.steps, float(total.detach()), parts, left)
                 log.write(json.dumps({"step": self.step, "loss": progress.loss, **parts,
                                       "seconds": round(spent, 1)}) + "\n")  # fmt: skip
                 last = stop_after_s is not None and spent > stop_after_s

@@ -101,9 +101,7 @@ def model_card(
         ]
         lines += [f"- {k}: {v:.3g}" for k, v in scores.items()]
     else:
-        lines.append(
-            "Not evaluated yet: run `diffpose_ros evaluate --data FILE.npz --model " + name + "`."
-        )
+        lines.append("Not evaluated yet: run `diffpose_ros evaluate --data FILE.npz --model " + name + "`.")
     lines += [
         "", "## Limits",
         "- Ten bodies' motions: standing, walking, running, jumping, sports, gestures. Lying, crawling and "

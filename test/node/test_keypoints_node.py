@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -18,8 +19,12 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 
 from diffpose_ros.core import ConfigError
-from diffpose_ros.nodes.keypoints import KeypointsNode
+from diffpose_ros.core.resources import config_path
+from diffpose_ros.nodes.keypoints import SPECS, KeypointsNode, detector_options, tracker_config
 from diffpose_ros.ros.conversions import people_from_message, stamp_to_ns
+from diffpose_ros.ros.lifecycle import AUTOSTART
+from diffpose_ros.ros.parameters import load_defaults
+from diffpose_ros.tracking import Tracker
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -219,7 +224,34 @@ def test_a_threshold_changed_at_run_time_reaches_the_detector(bench, kit, make):
     assert alive(bench, kit)
     assert len(node.fakes) == 2
     assert node.fakes[0].closed
-    assert node.fakes[1].options["person_threshold"] == 0.55
+    assert node.fakes[1].options["person_threshold"] == 0.15  # known people are followed further down
+    assert (node._tracker.config.high_score, node._tracker.config.low_score) == (0.55, 0.15)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.15, 1.0])
+@pytest.mark.parametrize("threshold", [0.0, 0.05, 0.15, 0.29, 0.31, 0.6, 1.0])
+def test_person_threshold_decides_over_its_whole_range(kit, threshold, keep):
+    defaults = load_defaults(config_path("keypoints.yaml"), (*SPECS, AUTOSTART))
+    values = defaults | {"person_threshold": threshold, "keep_threshold": keep}
+    for score, seen in ((threshold, True), (threshold - 0.01, False)):
+        if score < detector_options(values)["person_threshold"]:
+            continue  # the detector itself drops it
+        tracker = Tracker(tracker_config(values))
+        shown = [
+            tracker.update(replace(kit.people(1), person_score=np.array([max(score, 0.0)])), i * S // 10)
+            for i in range(5)
+        ]
+        assert bool(len(shown[-1])) == (seen or score < 0), (threshold, score)
+
+
+def test_a_known_person_is_followed_down_to_keep_threshold(kit):
+    defaults = load_defaults(config_path("keypoints.yaml"), (*SPECS, AUTOSTART))
+    tracker = Tracker(tracker_config(defaults | {"person_threshold": 0.5, "keep_threshold": 0.2}))
+    counts = []
+    for i, score in enumerate([0.6, 0.6, 0.6, 0.3, 0.3, 0.1]):
+        people = replace(kit.people(1), person_score=np.array([score]))
+        counts.append(len(tracker.update(people, i * S // 10)))
+    assert counts == [0, 0, 1, 1, 1, 0]
 
 
 def test_what_runs_the_detector_is_said_once_and_shown(bench, kit, make):

@@ -77,17 +77,57 @@ def test_a_right_set_is_applied_whole(bench):
     assert (style.joint_diameter, style.bone_width) == (0.2, 0.1)
 
 
-def test_a_read_only_parameter_is_refused_at_run_time(bench, kit):
+def test_a_fixed_parameter_is_refused_while_configured_and_taken_after_cleanup(bench, kit):
     from functools import partial
 
     from diffpose_ros.nodes.lifter import LifterNode
 
     node = bench.add(partial(LifterNode, make_lifter=kit.FakeLifter))
-    assert node.describe_parameter("model").read_only
-    (result,) = node.set_parameters([Parameter("model", value="other")])
+    assert "fixed while" in node.describe_parameter("model").additional_constraints
+    for state in ("active", "inactive"):
+        assert node.monitor.status().state == state
+        (result,) = node.set_parameters([Parameter("model", value="diffpose")])
+        assert not result.successful
+        assert "ros2 lifecycle set /diffpose/lifter deactivate" in result.reason
+        assert node.get_parameter("model").value == node.parameters["model"] == "starpose"
+        if state == "active":
+            node.trigger_deactivate()
+    assert bench.logged("parameter 'model' is read when the node is configured, and it is")
+    node.trigger_cleanup()
+    (result,) = node.set_parameters([Parameter("model", value="diffpose")])
+    assert result.successful, result.reason
+    assert node.autostart()
+    assert node._lifter.config.model == "diffpose"
+
+
+def test_every_fixed_parameter_can_be_changed_between_cleanup_and_configure(bench, kit):
+    from functools import partial
+
+    from diffpose_ros.nodes.keypoints import SPECS, KeypointsNode
+
+    node = bench.add(partial(KeypointsNode, make_detector=kit.FakeDetector))
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    for spec in SPECS:
+        (result,) = node.set_parameters([Parameter(spec.name, value=node.parameters[spec.name])])
+        assert result.successful, result.reason
+    changes = {"transport": "compressed", "occlusion_s": 3.0, "min_hits": 1, "threads": 4}
+    for name, value in changes.items():
+        (result,) = node.set_parameters([Parameter(name, value=value)])
+        assert result.successful, result.reason
+    assert node.autostart()
+    assert "/diffpose/image_raw/compressed" in {s.topic_name for s in node.subscriptions}
+    config = node._tracker.config
+    assert (config.max_occlusion_s, config.min_hits) == (3.0, 1)
+    assert node._front_end.detector.options["threads"] == 4
+
+
+def test_what_can_be_set_at_start_only_is_refused_in_every_state(bench):
+    node = bench.add(MarkersNode, autostart=False)
+    assert node.describe_parameter("autostart").read_only
+    (result,) = node.set_parameters([Parameter("autostart", value=True)])
     assert not result.successful
-    assert node.get_parameter("model").value == node.parameters["model"] == "starpose"
-    assert bench.logged("parameter 'model' can be set at start only")
+    assert bench.logged("parameter 'autostart' can be set at start only")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -130,3 +133,37 @@ def test_an_image_that_cannot_be_read_ends_the_stream_with_a_line(bench, folder)
     assert bench.logged("3.png")
     assert bench.spin(node.finished.is_set)
     assert node.published_frames == 3
+
+
+class HeldSource:
+    """A webcam whose read hangs; notices when it is closed under it."""
+
+    name, fps, width, height = "held", 30.0, 64, 48
+
+    def __init__(self):
+        self.free, self.inside, self.closed = threading.Event(), threading.Event(), threading.Event()
+        self.closed_inside = False
+
+    def __iter__(self):
+        self.inside.set()
+        self.free.wait(20.0)
+        self.closed_inside = self.closed.is_set()
+        self.inside.clear()
+        yield np.zeros((48, 64, 3), np.uint8), 0
+
+    def close(self):
+        self.closed.set()
+
+
+def test_a_capture_is_not_closed_under_a_thread_that_is_inside_a_read(bench):
+    held = HeldSource()
+    node = bench.add(partial(VideoSourceNode, open_source=lambda *args, **kwargs: held), source="0")
+    assert held.inside.wait(5.0)
+    assert node.trigger_deactivate().name == "SUCCESS"
+    assert node.trigger_activate().name == "FAILURE"  # the same capture cannot be read twice
+    assert node.trigger_cleanup().name == "SUCCESS"
+    assert not held.closed.is_set()
+    held.free.set()
+    assert held.closed.wait(5.0)
+    assert not held.closed_inside
+    assert node.published_frames == 0

@@ -54,8 +54,7 @@ def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, Any]:
             missing = [n for n in names if n not in held]
             if missing:
                 raise InputError(
-                    f"{path}: missing {', '.join(missing)}; it holds "
-                    f"{', '.join(sorted(held)) or 'no arrays'}"
+                    f"{path}: missing {', '.join(missing)}; it holds {', '.join(sorted(held)) or 'no arrays'}"
                 )
             return {n: _read_npy(archive.read(n + ".npy")) for n in names}
     except InputError:
@@ -111,9 +110,7 @@ def read_plain(path: str | Path, what: str, required: tuple[str, ...]) -> dict[s
         raise InputError(f"{path}: not a readable .npz archive ({_first_line(error)})") from None
     missing = [n for n in required if n not in arrays]
     if missing:
-        raise InputError(
-            f"{path}: missing {', '.join(missing)}; {what} file holds {', '.join(required)}"
-        )
+        raise InputError(f"{path}: missing {', '.join(missing)}; {what} file holds {', '.join(required)}")
     return arrays
 
 

@@ -58,9 +58,7 @@ def load_bvh(
     parsed = bvh_file.read(path)
     chosen = _skeleton(path, parsed.names, skeleton)
     if not 0 <= skip < len(parsed.values):
-        raise InputError(
-            f"{path}: skip: expected fewer than its {len(parsed.values)} frames, got {skip}"
-        )
+        raise InputError(f"{path}: skip: expected fewer than its {len(parsed.values)} frames, got {skip}")
     position, rotation = parsed.pose()
     body = _body(parsed, chosen, position, rotation)[skip:]
     metres = (body * _scale(path, body[0], scale)).astype(np.float32)
@@ -101,9 +99,7 @@ def _skeleton(path: Path, names: tuple[str, ...], wanted: SkeletonMap | str) -> 
     if isinstance(wanted, str):
         named = {s.name: s for s in SKELETONS}
         if wanted not in named:
-            raise InputError(
-                f"skeleton: expected auto or one of {', '.join(named)}, got '{wanted}'"
-            )
+            raise InputError(f"skeleton: expected auto or one of {', '.join(named)}, got '{wanted}'")
         wanted = named[wanted]
     if wanted.lacking(names):
         raise InputError(
@@ -170,9 +166,7 @@ def _place_head(
         head_up = _unit(position[:, head] - out[:, thorax])
         across_now = out[:, _INDEX["left_shoulder"]] - out[:, _INDEX["right_shoulder"]]
         head_forward = np.cross(across_now, head_up)
-        head_forward = _unit(
-            head_forward - (head_forward * head_up).sum(-1, keepdims=True) * head_up
-        )
+        head_forward = _unit(head_forward - (head_forward * head_up).sum(-1, keepdims=True) * head_up)
     tip = _crown(parsed, head, rest_all, up, unit) if stands else _first_end(parsed, head)
     if tip is None:
         crown = position[:, head] + _CROWN_ABOVE_HEAD * unit * head_up

@@ -216,7 +216,5 @@ def _motion(lines: _Lines, joints: tuple[Joint, ...]) -> Bvh:
     columns = sum(len(j.channels) for j in joints)
     rows = [lines.numbers(w, columns, f"{columns} channel values") for w in lines.rest()]
     if len(rows) != frames or not frames:
-        raise InputError(
-            f"{lines.path}: expected {frames} frames and at least one, got {len(rows)}"
-        )
+        raise InputError(f"{lines.path}: expected {frames} frames and at least one, got {len(rows)}")
     return Bvh(joints=joints, frame_time=frame_time, values=np.array(rows).reshape(frames, columns))

@@ -37,9 +37,7 @@ ACTIONS = (
     "Sitting", "SittingDown", "Smoking", "Waiting", "WalkDog", "Walking", "WalkTogether",
 )  # fmt: skip
 _ALIASES = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog", "WalkingTogether": "WalkTogether"}
-_COCO_FROM_H36M = tuple(
-    (COCO17.index(n), H36M17.index(n)) for n in COCO17.joints if n in H36M17.joints
-)
+_COCO_FROM_H36M = tuple((COCO17.index(n), H36M17.index(n)) for n in COCO17.joints if n in H36M17.joints)
 
 
 @dataclass(frozen=True)
@@ -218,9 +216,7 @@ def load(
             raise InputError(f"{path_2d}: positions_2d: {subject} has no take '{take}'")
         rig = cameras(subject)
         if len(views) != len(rig):
-            raise InputError(
-                f"{path_2d}: {subject} '{take}': expected {len(rig)} cameras, got {len(views)}"
-            )
+            raise InputError(f"{path_2d}: {subject} '{take}': expected {len(rig)} cameras, got {len(views)}")
         for camera, view in zip(rig, views, strict=True):
             where = f"{path_2d}: {subject} '{take}' camera {camera.name}"
             keypoints = check_keypoints(where, view, len(world))

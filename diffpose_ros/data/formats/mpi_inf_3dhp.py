@@ -140,9 +140,7 @@ def load_train(
                     xyz, keypoints = _arrays(f"{path}: {take} camera {name}", view)
                     everything = np.ones(len(xyz), dtype=bool)
                     out.append(
-                        Recording(
-                            subject, f"{take}.{name}", camera(name), fps, xyz, keypoints, everything
-                        )
+                        Recording(subject, f"{take}.{name}", camera(name), fps, xyz, keypoints, everything)
                     )
     return out
 
@@ -165,9 +163,7 @@ def load_test(
     out = []
     for name in sequences:
         if name not in data:
-            raise InputError(
-                f"{path}: no sequence '{name}', it has {', '.join(map(str, data)) or 'nothing'}"
-            )
+            raise InputError(f"{path}: no sequence '{name}', it has {', '.join(map(str, data)) or 'nothing'}")
         view = dictionary(path, name, data[name])
         xyz, keypoints = _arrays(f"{path}: {name}", view)
         valid = np.asarray(view.get("valid"))
@@ -204,8 +200,7 @@ def _arrays(where: str, view: dict[str, Any]) -> tuple[NDArray[np.float32], NDAr
         value = np.asarray(view[name])
         if value.dtype.kind not in "fiu" or value.ndim != 3 or value.shape[1:] != (17, size):
             raise InputError(
-                f"{where}: {name}: expected shape (frames, 17, {size}), got {value.dtype} "
-                f"{value.shape}"
+                f"{where}: {name}: expected shape (frames, 17, {size}), got {value.dtype} {value.shape}"
             )
         if not np.isfinite(value).all():
             raise InputError(f"{where}: {name}: expected finite numbers, got NaN or infinity")
@@ -217,7 +212,5 @@ def _arrays(where: str, view: dict[str, Any]) -> tuple[NDArray[np.float32], NDAr
         )
     size_mm = float(np.median(np.abs(xyz - xyz[:, :1]).max((1, 2))))
     if not 200 < size_mm < 5000:
-        raise InputError(
-            f"{where}: data_3d: expected millimetres, but joints lie {size_mm:g} from the hip"
-        )
+        raise InputError(f"{where}: data_3d: expected millimetres, but joints lie {size_mm:g} from the hip")
     return (xyz / 1000).astype(np.float32), keypoints.astype(np.float32)

@@ -16,9 +16,7 @@ JOINTS_OF_32 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 """Which of the recorded 32 joints are the 17 of H36M-17; the rest repeat others or never move."""
 
 
-def read_takes(
-    path: str | Path, subjects: Iterable[str]
-) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
+def read_takes(path: str | Path, subjects: Iterable[str]) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
     """Subject, take and (T, 17, 3) metres of every take of the subjects, in the file's order.
 
     Raises:
@@ -61,13 +59,10 @@ def check_keypoints(where: str, value: Any, frames: int) -> NDArray[np.float32]:
     """
     value = np.asarray(value)
     if value.dtype.kind != "f" or value.ndim != 3 or value.shape[1:] not in ((17, 2), (17, 3)):
-        raise InputError(
-            f"{where}: expected shape (frames, 17, 2), got {value.dtype} {value.shape}"
-        )
+        raise InputError(f"{where}: expected shape (frames, 17, 2), got {value.dtype} {value.shape}")
     if len(value) < frames:
         raise InputError(
-            f"{where}: expected at least the {frames} frames of the motion capture, "
-            f"got {len(value)}"
+            f"{where}: expected at least the {frames} frames of the motion capture, got {len(value)}"
         )
     value = value[:frames].astype(np.float32)
     if not np.isfinite(value).all():

@@ -104,9 +104,7 @@ def crossover(body: Array, rng: np.random.Generator, probability: float) -> Arra
     return assemble(changed.astype(np.float32))
 
 
-def rotate_joints(
-    body: Array, rng: np.random.Generator, probability: float, max_angle: float = 0.5
-) -> Array:
+def rotate_joints(body: Array, rng: np.random.Generator, probability: float, max_angle: float = 0.5) -> Array:
     """Turn limbs, neck and trunk by bounded, slowly changing rotations.
 
     Args:

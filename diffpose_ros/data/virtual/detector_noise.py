@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Relative difficulty of COCO keypoints: face sharp; hips, wrists and ankles loose.
-_DIFFICULTY = np.array(
-    [0.5, 0.5, 0.5, 0.6, 0.6, 1.0, 1.0, 1.1, 1.1, 1.3, 1.3, 1.4, 1.4, 1.2, 1.2, 1.3, 1.3]
-)
+_DIFFICULTY = np.array([0.5, 0.5, 0.5, 0.6, 0.6, 1.0, 1.0, 1.1, 1.1, 1.3, 1.3, 1.4, 1.4, 1.2, 1.2, 1.3, 1.3])
 _LIMBS = ((7, 9), (8, 10), (9,), (10,), (13, 15), (14, 16), (15,), (16,), (11, 13, 15),
           (12, 14, 16), (0, 1, 2, 3, 4), (3,), (4,), (1, 3), (2, 4),
           (11, 12, 13, 14, 15, 16), (5, 7, 9), (6, 8, 10))  # fmt: skip

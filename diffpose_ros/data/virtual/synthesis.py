@@ -129,9 +129,7 @@ class MotionLibrary:
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"motion capture file {path}: {error}") from error
         body = np.concatenate([h36m, coco[:, list(mapping.FACE)]], axis=1).astype(np.float32)
-        body = np.concatenate(
-            [one_convention(body[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)]
-        )
+        body = np.concatenate([one_convention(body[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)])
         if clips is not None:
             keep = [body[a:b] for a, b, k in zip(offsets, offsets[1:], clips, strict=False) if k]
             offsets = np.cumsum([0] + [len(k) for k in keep])

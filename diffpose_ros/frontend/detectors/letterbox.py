@@ -69,9 +69,7 @@ def _shrink(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     factor = max((f for f in range(1, int(ratio) + 1) if common % f == 0), default=1)
     small: Any = rgb
     if factor > 1:
-        small = cv2.resize(
-            small, (width // factor, height // factor), interpolation=cv2.INTER_AREA
-        )
+        small = cv2.resize(small, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
     left = ratio / factor
     if left == 1 and small.shape[1::-1] == size:
         return small

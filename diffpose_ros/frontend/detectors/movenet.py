@@ -70,9 +70,7 @@ class MoveNetConfig:
         check_ranges("movenet", self, ranges)
         check_runtime(self.runtime)
         if self.input_size % 32:
-            raise ConfigError(
-                f"movenet input_size: expected a multiple of 32, got {self.input_size}"
-            )
+            raise ConfigError(f"movenet input_size: expected a multiple of 32, got {self.input_size}")
 
 
 class MoveNet:
@@ -149,9 +147,7 @@ def decode(
         )  # fmt: skip
     keep = keep[: config.max_people]
     xy, score = xy[keep], score[keep]
-    return People2D(
-        xy=np.where(score[..., None] > 0, xy, 0.0), score=score, person_score=person[keep]
-    )
+    return People2D(xy=np.where(score[..., None] > 0, xy, 0.0), score=score, person_score=person[keep])
 
 
 def bundled_model() -> Path:

@@ -69,9 +69,7 @@ def make_detector(name: str, **options: Any) -> Detector:
     known = list(inspect.signature(config).parameters)
     for option in options:
         if option not in known:
-            raise ConfigError(
-                f"detector '{name}': unknown option '{option}', expected: {', '.join(known)}"
-            )
+            raise ConfigError(f"detector '{name}': unknown option '{option}', expected: {', '.join(known)}")
     return maker(config(**options))
 
 

@@ -79,8 +79,7 @@ class UltralyticsPose:
             from ultralytics import YOLO
         except ImportError as error:
             raise BackendError(
-                "detector 'ultralytics' needs ultralytics, which is not installed: "
-                "pip install ultralytics"
+                "detector 'ultralytics' needs ultralytics, which is not installed: pip install ultralytics"
             ) from error
         path = Path(self.config.model).expanduser()
         is_name = path.name == self.config.model and path.suffix == ".pt"
@@ -96,9 +95,7 @@ class UltralyticsPose:
         self.reason = f"ultralytics on {where}"
         task = getattr(self._model, "task", "pose")
         if task != "pose":
-            raise ModelError(
-                f"ultralytics: {path} is a '{task}' model, expected a pose model (…-pose)"
-            )
+            raise ModelError(f"ultralytics: {path} is a '{task}' model, expected a pose model (…-pose)")
 
     def detect(self, rgb: NDArray[np.uint8]) -> People2D:
         """People in an image (H, W, 3) uint8 RGB; keypoints in its pixels, best person first.
@@ -141,17 +138,14 @@ class UltralyticsPose:
 
     def _people(self, result: Any) -> People2D:
         if result.keypoints is None or result.boxes is None:
-            raise ModelError(
-                f"ultralytics: {self.config.model} gives no keypoints, expected a pose model"
-            )
+            raise ModelError(f"ultralytics: {self.config.model} gives no keypoints, expected a pose model")
         data = _numpy(result.keypoints.data)
         person = np.clip(_numpy(result.boxes.conf).reshape(-1), 0.0, 1.0)
         if not len(person):
             return People2D.empty()
         if data.ndim != 3 or data.shape[1] != len(COCO17) or data.shape[2] not in (2, 3):
             raise ModelError(
-                f"ultralytics: {self.config.model} gives keypoints {data.shape[1:]}, "
-                f"expected COCO's (17, 3)"
+                f"ultralytics: {self.config.model} gives keypoints {data.shape[1:]}, expected COCO's (17, 3)"
             )
         xy = data[..., :2]
         # Without per-keypoint scores an (0, 0) stands for "not seen".

@@ -22,13 +22,9 @@ def load_network(folder: str | Path) -> LifterNetwork:
     config, weights = folder / "config.yaml", folder / "model.safetensors"
     for file in (config, weights):
         if not file.is_file():
-            raise ModelError(
-                f"{file}: missing; expected a folder with config.yaml and model.safetensors"
-            )
+            raise ModelError(f"{file}: missing; expected a folder with config.yaml and model.safetensors")
     try:
-        network = LifterNetwork(
-            LifterNetworkConfig.from_mapping(yaml.safe_load(config.read_text()))
-        )
+        network = LifterNetwork(LifterNetworkConfig.from_mapping(yaml.safe_load(config.read_text())))
     except (yaml.YAMLError, ConfigError, AttributeError, TypeError) as error:
         raise ModelError(f"{config}: not a lifter's configuration ({error})") from error
     try:

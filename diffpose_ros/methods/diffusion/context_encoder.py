@@ -181,9 +181,7 @@ class ContextEncoder(nn.Module):
         pose, width = answer.view(-1, 2 * JOINTS, 3).split(JOINTS, dim=1)
         return feature[::copies], pose, width.clamp(-6.0, 0.0)
 
-    def forward(
-        self, points: Tensor, view: Tensor, times_s: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, points: Tensor, view: Tensor, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A batch of clips on one time grid.
 
         Args:
@@ -201,9 +199,7 @@ class ContextEncoder(nn.Module):
         feature, pose, log_sigma = (y.unflatten(0, (b, t)) for y in answers)
         return feature, pose, log_sigma
 
-    def newest(
-        self, points: Tensor, view: Tensor, times_s: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def newest(self, points: Tensor, view: Tensor, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The last frame of :meth:`forward`, without T: what recomputing a window has to do."""
         return self._answer(self._tokens(points, view, times_s)[:, -1])
 

@@ -76,14 +76,10 @@ class Engine:
         """What runs the model at full quality."""
         return self.backends[self.spec.steps]
 
-    def rehearse(
-        self, people: int, level: Level, trials: int, timer: Callable[[], float]
-    ) -> float:
+    def rehearse(self, people: int, level: Level, trials: int, timer: Callable[[], float]) -> float:
         """Run a level on made-up inputs; the least seconds of ``trials`` runs after a first one."""
         backend = self.backends[level.steps]
-        options = BackendOptions(
-            max_people=people, hypotheses=level.hypotheses, windows=self.windows
-        )
+        options = BackendOptions(max_people=people, hypotheses=level.hypotheses, windows=self.windows)
         feeds = example_feeds(backend.spec, backend.rows(people), options)
         backend.run(feeds)
         times = []
@@ -130,9 +126,7 @@ def _windows(spec: ModelSpec, window: int | None) -> dict[str, int]:
     if window is not None and "context" in windows:
         most = spec.rings["context"].max_length
         if window > most:
-            raise ModelError(
-                f"{spec.path}: window: expected at most {most} frames, got {window}"
-            )
+            raise ModelError(f"{spec.path}: window: expected at most {most} frames, got {window}")
         windows["context"] = window
     return windows
 

@@ -113,9 +113,7 @@ def example_inputs(graph: StepGraph, people: int, hypotheses: int = 5) -> dict[s
     }
     if config.history:
         inputs["previous_points"] = inputs["points"].roll(1, 0)
-        inputs["history_age"] = (
-            torch.arange(config.history.length + 1, 1, -1).expand(people, -1) / 30.0
-        )
+        inputs["history_age"] = torch.arange(config.history.length + 1, 1, -1).expand(people, -1) / 30.0
     for s in graph.state():
         slots = window if s["ring"] == "context" else config.history.length  # type: ignore[union-attr]
         shape = [slots if n == -1 else n for n in s["shape"]]

@@ -42,9 +42,7 @@ class DenoiserConfig:
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
-            raise ConfigError(
-                f"denoiser width {self.width} is not a multiple of {self.heads} heads"
-            )
+            raise ConfigError(f"denoiser width {self.width} is not a multiple of {self.heads} heads")
 
 
 def laplacian_basis() -> Tensor:

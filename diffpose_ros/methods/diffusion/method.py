@@ -41,9 +41,7 @@ class DiffusionMethod:
 
     needs = frozenset({KEYPOINTS})
 
-    def __init__(
-        self, engine: Engine, settings: MethodSettings, timer: Callable[[], float]
-    ) -> None:
+    def __init__(self, engine: Engine, settings: MethodSettings, timer: Callable[[], float]) -> None:
         spec = engine.spec
         self.name, self.kind, self.spec = spec.name, spec.kind, spec
         self.levels, self.score_floor, self.backend = engine.levels, spec.score_floor, engine.best

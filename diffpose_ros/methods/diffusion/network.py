@@ -158,9 +158,7 @@ class LifterNetwork(nn.Module):
         edges = self.mixture_weight.cumsum(0)[:-1]
         return (at[:, None] > edges[None, :]).sum(dim=1)
 
-    def origin(
-        self, pose: Tensor, log_sigma: Tensor, points: Tensor, view: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def origin(self, pose: Tensor, log_sigma: Tensor, points: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
         """What residuals are relative to and divided by, each (..., 17, 3) m; see
         :func:`diffpose_ros.methods.diffusion.initial_distribution.origin`."""
         return origin(self.config.initial, pose, log_sigma, points, view)
@@ -238,9 +236,7 @@ class LifterNetwork(nn.Module):
         if self.history is not None:
             slot_age = inputs["history_age"]
             before = torch.where(slot_age < 0, slot_age, (slot_age - age[:, None]).clamp(min=0.0))
-            past, new_history = self.history.step(
-                inputs["previous_points"], previous, before, history_cache
-            )
+            past, new_history = self.history.step(inputs["previous_points"], previous, before, history_cache)
         known = self.condition(
             feature, pose, log_sigma, inputs["points"], inputs["view"], past,
             previous if self.history is not None else None, has_previous, age,

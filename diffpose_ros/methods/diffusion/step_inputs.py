@@ -90,9 +90,7 @@ class StepInputs:
             "bones": Field((self.spec.bone_window, BONES), np.float32, BONE_RING),
         }
 
-    def observe(
-        self, rays: NDArray[np.float64], score: NDArray[np.float64], rows: Rows
-    ) -> View:
+    def observe(self, rays: NDArray[np.float64], score: NDArray[np.float64], rows: Rows) -> View:
         """Turn one frame into inputs.
 
         Args:
@@ -151,9 +149,7 @@ class StepInputs:
             if entries:
                 rows.push(ring, entries, of_last_frame=ring == HISTORY_RING)
         rows.push(BONE_RING, {"bones": bone_lengths(pose)})
-        rows.keep(
-            centre=view.state.centre, log_scale=view.state.log_scale, pose=pose, points=view.points
-        )
+        rows.keep(centre=view.state.centre, log_scale=view.state.log_scale, pose=pose, points=view.points)
 
     def _bone_mean(self, rows: Rows) -> NDArray[np.float32]:
         """(P, 16) mean bone lengths over the window, m; -1 where nothing is remembered."""

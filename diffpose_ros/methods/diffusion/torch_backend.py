@@ -35,9 +35,7 @@ def probe(spec: ModelSpec | None = None) -> Capabilities:
             return Capabilities(NAME, False, f"{package} is not installed ({INSTALL})")
     missing = [f.name for f in _files(spec) if not f.is_file()] if spec else []
     if spec and missing:
-        return Capabilities(
-            NAME, False, f"{' and '.join(missing)} not found beside {spec.path.name}"
-        )
+        return Capabilities(NAME, False, f"{' and '.join(missing)} not found beside {spec.path.name}")
     import torch
 
     return Capabilities(NAME, True, f"torch {torch.__version__} on cpu")

@@ -1,0 +1,199 @@
+"""Subscriptions that fit their publishers and know how they are doing."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+from rclpy.qos import qos_policy_name_from_kind
+
+from diffpose_ros.ros import qos
+from diffpose_ros.ros.health import SILENT_S, InputStatus
+
+RECENT_S = 5.0
+"""What counts as lately, seconds."""
+
+ALIKE_EVERY_S = 2.0
+"""How often other topics are looked for while nobody publishes, seconds."""
+
+
+class Input:
+    """A subscription, made anew when its publishers offer another quality of service.
+
+    Not thread-safe: it is made, looked after and closed where its node is spun.
+
+    Args:
+        node: the rclpy node.
+        kind: message type.
+        topic: name, before remapping.
+        callback: called with each message.
+        name: what comes in, for people.
+        asked: reliability: ``auto`` (as the publishers offer), ``reliable`` or ``best_effort``.
+        depth: messages that may wait.
+        timeout_s: see :class:`InputStatus`.
+        advice: what to do when nobody publishes.
+        also: other types whose topics may be what the user looks for.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        kind: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        *,
+        name: str,
+        asked: str = "auto",
+        depth: int = 1,
+        timeout_s: float | None = SILENT_S,
+        advice: str = "",
+        also: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._node, self._kind, self._callback = node, kind, callback
+        self.name, self._advice, self._timeout_s = name, advice, timeout_s
+        self.topic = node.resolve_topic_name(topic)
+        self._given = topic
+        self._asked, self._depth, self._clock = asked, depth, clock
+        self._kind_name = kind_name(kind)
+        self._kinds_alike = {self._kind_name, *also}
+        self._overrides = qos.overrides(node, self.topic)
+        self._since = clock()
+        self._last: float | None = None
+        self._received = 0
+        self._offset_s: float | None = None
+        self._times: deque[float] = deque(maxlen=200)
+        self._lost: deque[tuple[float, int]] = deque(maxlen=200)
+        self._lost_total = 0
+        self._incompatible = ""
+        self._publishers: tuple[str, ...] = ()
+        self._wrong: tuple[str, ...] = ()
+        self._alike: tuple[str, ...] = ()
+        self._alike_at = -ALIKE_EVERY_S
+        self._subscription: Any = None
+        self._closed = False
+        self._offer: qos.Offer | None = None
+        self.watch()
+
+    def watch(self) -> bool:
+        """Look at the publishers; subscribe anew where they want it. True when it did."""
+        if self._closed:
+            return False
+        offers = self._look()
+        wanted = qos.negotiate(offers, self._asked)
+        if self._subscription is not None and (not offers or wanted == self._offer):
+            return False
+        if self._subscription is not None and self._overrides:
+            return False  # the user decides, whatever the publishers do
+        again = self._subscription is not None
+        self._subscribe(wanted)
+        if again:
+            text = f"{self.topic} is read anew, {self._offer}, as it is offered"
+            self._node.get_logger().info(text)
+        return again
+
+    def status(self) -> InputStatus:
+        """How it is doing."""
+        now = self._clock()
+        since = now - RECENT_S
+        times = [t for t in self._times if t >= since]
+        gaps = [b - a for a, b in pairwise(self._times)]
+        return InputStatus(
+            name=self.name,
+            topic=self.topic,
+            kind=self._kind_name,
+            silent_s=now - (self._since if self._last is None else self._last),
+            received=self._received,
+            period_s=median(gaps[-20:]) if len(gaps) >= 3 else None,
+            timeout_s=self._timeout_s,
+            publishers=self._publishers,
+            wrong_kinds=self._wrong,
+            incompatible=self._incompatible,
+            qos=str(self._offer),
+            recent=len(times),
+            recent_lost=sum(count for t, count in self._lost if t >= since),
+            lost=self._lost_total,
+            offset_s=self._offset_s,
+            alike=self._alike,
+            advice=self._advice,
+        )
+
+    def close(self) -> None:
+        """Stop listening. Calling it twice does no harm."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            self._node.destroy_subscription(subscription)
+
+    def _look(self) -> list[qos.Offer]:
+        found = self._node.get_publishers_info_by_topic(self.topic)
+        right = [p for p in found if p.topic_type == self._kind_name]
+        self._publishers = tuple(dict.fromkeys(_full_name(p) for p in right))
+        self._wrong = tuple(sorted({p.topic_type for p in found} - {self._kind_name}))
+        if not right and self._clock() - self._alike_at >= ALIKE_EVERY_S:
+            self._alike_at = self._clock()
+            own = {p.topic_name for p in self._node.publishers} | {self.topic}
+            topics = self._node.get_topic_names_and_types()
+            self._alike = tuple(n for n, k in topics if n not in own and self._kinds_alike & set(k))
+        return [qos.offered(p.qos_profile) for p in right]
+
+    def _subscribe(self, offer: qos.Offer) -> None:
+        self._drop()
+        self._offer, self._incompatible = offer, ""
+        profile = qos.overridden(qos.reader(offer, self._depth), self._overrides)
+        self._offer = qos.offered(profile)
+        events: dict[str, Any] = {
+            "message_lost": self._lost_some,
+            "incompatible_qos": self._does_not_fit,
+            "matched": lambda event: self.watch(),
+        }
+        for callbacks in (events, {}):  # a middleware that does not tell of losses knows none
+            try:
+                self._subscription = self._node.create_subscription(
+                    self._kind,
+                    self._given,
+                    self._came,
+                    profile,
+                    event_callbacks=SubscriptionEventCallbacks(**callbacks, use_default_callbacks=False),
+                )
+                return
+            except UnsupportedEventTypeError:
+                continue
+
+    def _came(self, message: Any) -> None:
+        self._last = self._clock()
+        self._times.append(self._last)
+        self._received += 1
+        self._incompatible = ""
+        header = getattr(message, "header", None)
+        if header is not None:
+            stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
+            self._offset_s = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e9
+        self._callback(message)
+
+    def _lost_some(self, event: Any) -> None:
+        count = max(int(event.total_count_change), 0)
+        self._lost_total += count
+        self._lost.append((self._clock(), count))
+
+    def _does_not_fit(self, event: Any) -> None:
+        self._incompatible = qos_policy_name_from_kind(event.last_policy_kind)
+
+
+def kind_name(kind: type) -> str:
+    """A message type as ROS names it, e.g. ``sensor_msgs/msg/Image``."""
+    package, group = kind.__module__.split(".")[:2]
+    return f"{package}/{group}/{kind.__name__}"
+
+
+def _full_name(endpoint: Any) -> str:
+    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
