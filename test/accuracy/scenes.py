@@ -80,8 +80,7 @@ def scene(name: str, seed: int) -> Scene:
     turn = rng.uniform(-np.pi, np.pi, PEOPLE)
     rotation = _about("x", pitch) @ _about("z", roll) @ np.diag([1.0, -1.0, -1.0])
     skeleton, points = (
-        np.einsum("ij,fpnj->fpni", rotation, _place(body, turn, side, depth, above))
-        for body in (h36m, coco)
+        np.einsum("ij,fpnj->fpni", rotation, _place(body, turn, side, depth, above)) for body in (h36m, coco)
     )
     d = np.array(bend)
     pixel = _pixels(points, focal, width, height, d)

@@ -24,9 +24,7 @@ START, STEP, FRAMES = 1_700_000_000 * 10**9, 40_000_000, 6
 @pytest.fixture
 def video(tmp_path):
     path = tmp_path / "walk.avi"
-    out = cv2.VideoWriter(
-        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48)
-    )
+    out = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
     for _ in range(FRAMES):
         out.write(np.full((48, 64, 3), 120, np.uint8))
     out.release()
@@ -109,9 +107,7 @@ def test_the_nodes_get_what_was_asked_for_and_nothing_else(call, video, stage, t
     }  # fmt: skip
 
 
-def test_without_a_video_the_clip_and_its_camera_are_taken(
-    call, video, stage, tmp_path, monkeypatch
-):
+def test_without_a_video_the_clip_and_its_camera_are_taken(call, video, stage, tmp_path, monkeypatch):
     monkeypatch.setattr(clip, "demo_clip", lambda: video)
     outcome = call("demo", "--output", tmp_path / "o")
     assert outcome.code == 0, outcome.err

@@ -18,9 +18,7 @@ FRAMES = 5
 @pytest.fixture
 def video(tmp_path):
     path = tmp_path / "walk.avi"
-    out = cv2.VideoWriter(
-        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (640, 480)
-    )
+    out = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (640, 480))
     for _ in range(FRAMES):
         out.write(np.full((480, 640, 3), 120, np.uint8))
     out.release()
@@ -193,9 +191,7 @@ def test_a_camera_of_another_size_is_refused(call, video, actors, tmp_path):
     ],
     ids=lambda v: v if isinstance(v, str) else None,
 )
-def test_bad_calls_are_one_clear_line(
-    call, video, actors, tmp_path, monkeypatch, words, code, text
-):
+def test_bad_calls_are_one_clear_line(call, video, actors, tmp_path, monkeypatch, words, code, text):
     monkeypatch.chdir(tmp_path)
     outcome = call("lift", *[video if w == "VIDEO" else w for w in words])
     assert outcome.code == code

@@ -124,7 +124,5 @@ def test_help_needs_neither_torch_nor_ros():
         "from diffpose_ros.cli.main import main;"
         "sys.exit(max(main([c, '--help']) for c in ('evaluate', 'lift', 'demo', 'models')))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, timeout=60, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()

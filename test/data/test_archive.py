@@ -35,9 +35,7 @@ class Evil:
 def write_member(path: Path, payload: bytes, name: str = "data") -> None:
     """An ``.npz`` whose one member is a zero-dimensional object array with this pickle."""
     member = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        member, {"descr": "|O", "fortran_order": False, "shape": ()}
-    )
+    np.lib.format.write_array_header_1_0(member, {"descr": "|O", "fortran_order": False, "shape": ()})
     member.write(payload)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(name + ".npy", member.getvalue())

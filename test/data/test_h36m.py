@@ -99,9 +99,7 @@ def test_every_take_comes_once_per_camera(files, joints):
     assert got[0].action == got[4].action == "Walking"
     assert got[8].action == "SittingDown"
     want = body(6, 10, joints)
-    np.testing.assert_array_equal(
-        got[0].world, want[:, list(JOINTS_OF_32)] if joints == 32 else want
-    )
+    np.testing.assert_array_equal(got[0].world, want[:, list(JOINTS_OF_32)] if joints == 32 else want)
 
 
 def test_a_sequence_has_its_skeleton_where_its_keypoints_are(files):

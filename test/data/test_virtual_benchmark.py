@@ -69,9 +69,7 @@ def test_the_result_is_a_benchmark_file(tmp_path):
 
 def test_a_walk_through_every_camera_is_refused():
     near = CameraConfig(distance=(0.5, 0.6), height=(0.9, 1.0), moving=0.0)
-    with pytest.raises(
-        InputError, match=r"clip 'walk': no camera within .* allow larger distances"
-    ):
+    with pytest.raises(InputError, match=r"clip 'walk': no camera within .* allow larger distances"):
         record([walker(frames=200, speed=10.0)], seed=1, camera=near)
 
 

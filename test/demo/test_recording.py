@@ -95,9 +95,7 @@ def frames(recording):
 def test_the_video_has_a_picture_for_each_image(tmp_path, recording, decoded):
     done = []
     overlay = Overlay(64, 48)
-    write_video(
-        tmp_path / "demo.mp4", frames(recording), decoded[0], overlay, 30.0, lambda: done.append(1)
-    )
+    write_video(tmp_path / "demo.mp4", frames(recording), decoded[0], overlay, 30.0, lambda: done.append(1))
     with open_source(tmp_path / "demo.mp4") as source:
         assert sum(1 for _ in source) == len(done) == 5
         assert (source.width, source.height) == overlay.size
@@ -105,9 +103,7 @@ def test_the_video_has_a_picture_for_each_image(tmp_path, recording, decoded):
 
 def test_the_bag_holds_messages_and_images_in_the_order_of_time(tmp_path, recording):
     topic = "/camera/image_raw/compressed"
-    write_bag(
-        tmp_path / "demo", recording, frames(recording), topic, "cam", lambda: None
-    )
+    write_bag(tmp_path / "demo", recording, frames(recording), topic, "cam", lambda: None)
     with Reader(tmp_path / "demo") as reader:
         rows = [(c.topic, t, bytes(d)) for c, t, d in reader.messages()]
     assert [t for _, t, _ in rows] == sorted(t for _, t, _ in rows)

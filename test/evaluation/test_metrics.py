@@ -35,9 +35,7 @@ def test_mpjpe_averages_over_all_joints_the_root_included():
 
 def test_mpjpe_does_not_see_where_the_root_is():
     pose = random_pose(0)
-    assert metrics.mpjpe(pose + np.array([1.0, -2.0, 3.0]), pose) == pytest.approx(
-        np.zeros(4), abs=1e-9
-    )
+    assert metrics.mpjpe(pose + np.array([1.0, -2.0, 3.0]), pose) == pytest.approx(np.zeros(4), abs=1e-9)
 
 
 def test_an_error_of_the_root_moves_every_other_joint():
@@ -202,9 +200,7 @@ def test_root_error_is_absolute():
         (lambda: metrics.mpjpe(np.zeros((17, 3)), np.zeros((17, 3))), r"expected \(F, J, 3\)"),
         (lambda: metrics.min_of_n_mpjpe(np.zeros((2, 17, 3)), np.zeros((2, 17, 3))), "N, J, 3"),
         (
-            lambda: metrics.inside_sigma(
-                np.zeros((2, 17, 3)), np.zeros((2, 17, 3)), np.zeros((2, 17, 3)), 1
-            ),
+            lambda: metrics.inside_sigma(np.zeros((2, 17, 3)), np.zeros((2, 17, 3)), np.zeros((2, 17, 3)), 1),
             "covariance: expected",
         ),
     ],

@@ -39,9 +39,7 @@ def test_a_metric_that_is_missing_somewhere_has_no_mean():
 
 
 def test_a_table_has_a_row_per_model_and_the_mean_last():
-    text = per_action.table(
-        {"a": scores(Walking=40.0, Eating=10.0), "b": scores(Eating=20.04, Walking=30.0)}
-    )
+    text = per_action.table({"a": scores(Walking=40.0, Eating=10.0), "b": scores(Eating=20.04, Walking=30.0)})
     assert text.splitlines() == [
         "| model | Eat | Walk | Avg. |",
         "| --- | ---: | ---: | ---: |",

@@ -83,9 +83,7 @@ def test_people_come_out_best_first(yolo):
 
 
 def test_the_image_is_handed_over_as_bgr_with_the_options(yolo):
-    make_detector(
-        "ultralytics", model=str(yolo), device="cuda:0", batch=2, imgsz=320, conf=0.4
-    ).detect(IMAGE)
+    make_detector("ultralytics", model=str(yolo), device="cuda:0", batch=2, imgsz=320, conf=0.4).detect(IMAGE)
     ((images, options),) = FakeYOLO.calls
     assert images[0][0, 0].tolist() == [0, 0, 200]
     assert options["device"] == "cuda:0"
@@ -124,9 +122,7 @@ def test_models_without_keypoint_scores_mask_what_is_at_the_origin(yolo):
 
 
 def test_people_are_capped(yolo):
-    FakeYOLO.answer = staticmethod(
-        lambda image: result([one_person()] * 5, [0.1, 0.5, 0.4, 0.9, 0.2])
-    )
+    FakeYOLO.answer = staticmethod(lambda image: result([one_person()] * 5, [0.1, 0.5, 0.4, 0.9, 0.2]))
     people = make_detector("ultralytics", model=str(yolo), max_people=2).detect(IMAGE)
     np.testing.assert_allclose(people.person_score, [0.9, 0.5], atol=1e-6)
 
@@ -215,9 +211,7 @@ def test_without_ultralytics_the_error_says_what_to_install(monkeypatch):
         make_detector("ultralytics")
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("ultralytics") is None, reason="ultralytics is not installed"
-)
+@pytest.mark.skipif(importlib.util.find_spec("ultralytics") is None, reason="ultralytics is not installed")
 def test_the_real_library_runs_an_untrained_model(tmp_path):
     from ultralytics import YOLO
 

@@ -52,9 +52,7 @@ def test_the_closed_form_solves_zedo_eq_6():
         right += [x - u * z, y - v * z]
         w += [weight[0, j]] * 2
     root_w = np.sqrt(w)
-    want, *_ = np.linalg.lstsq(
-        np.array(rows) * root_w[:, None], np.array(right) * root_w, rcond=None
-    )
+    want, *_ = np.linalg.lstsq(np.array(rows) * root_w[:, None], np.array(right) * root_w, rcond=None)
     t, _ = root_translation(pose, rays, weight, rounds=0)
     np.testing.assert_allclose(t[0], want, atol=1e-9)
 

@@ -106,9 +106,7 @@ def test_shapes_are_kept_down_to_nobody():
 
 
 def test_points_behind_the_camera_have_no_pixel():
-    out = project(
-        np.array([[0, 0, 2.0], [0, 0, -2.0], [0, 0, 0.0], [np.nan, 0, 1]]), camera("none")
-    )
+    out = project(np.array([[0, 0, 2.0], [0, 0, -2.0], [0, 0, 0.0], [np.nan, 0, 1]]), camera("none"))
     assert np.isfinite(out[0]).all()
     assert np.isnan(out[1:]).all()
 

@@ -36,9 +36,7 @@ def test_a_person_stands_where_the_rays_say(make, camera):
 def test_covariance_and_hypotheses_turn_with_the_virtual_camera(make, camera):
     result = run(make(keep_hypotheses=True), camera, 1, places=[[2.5, 0.5, 4.0]])
     (skeleton,), (kept,) = result.skeletons, result.hypotheses
-    np.testing.assert_allclose(
-        skeleton.covariance, np.broadcast_to(4e-4 * np.eye(3), (17, 3, 3)), atol=1e-9
-    )
+    np.testing.assert_allclose(skeleton.covariance, np.broadcast_to(4e-4 * np.eye(3), (17, 3, 3)), atol=1e-9)
     assert kept.xyz.shape == (5, 17, 3)
     np.testing.assert_allclose(kept.xyz.mean(0), skeleton.xyz - skeleton.root, atol=1e-3)
 
@@ -50,9 +48,7 @@ def test_everyone_comes_out_in_the_order_they_came_in(make, camera):
         people = standing(camera, np.array(places)[list(order)], ids=[i + 1 for i in order])
         out = lifter.lift(people, camera, k * FRAME).skeletons
         assert [s.track_id for s in out] == [i + 1 for i in order]
-        np.testing.assert_allclose(
-            [s.root[0] for s in out], [places[i][0] for i in order], atol=0.35
-        )
+        np.testing.assert_allclose([s.root[0] for s in out], [places[i][0] for i in order], atol=0.35)
 
 
 def test_people_do_not_change_each_other(make, camera):
@@ -72,9 +68,7 @@ def test_the_rings_hold_the_past(make, camera):
     # What the history ring keeps of a frame is written by the frame after it.
     stamps = np.sort(store.rings["history"].stamps[0])
     np.testing.assert_array_equal(stamps, FRAME * np.arange(frames - 1 - HISTORY, frames - 1))
-    np.testing.assert_array_equal(
-        np.moveaxis(store.arrays["key_0"][0], 2, 0), store.arrays["value_0"][0]
-    )
+    np.testing.assert_array_equal(np.moveaxis(store.arrays["key_0"][0], 2, 0), store.arrays["value_0"][0])
 
 
 def test_the_previous_pose_is_turned_into_the_virtual_camera_of_today(make, camera):
@@ -125,9 +119,7 @@ def test_a_body_of_known_height_makes_the_root_metric(make, camera):
 
 
 def test_distorted_keypoints_are_undistorted(make, camera):
-    bent = Camera(
-        camera.matrix, camera.width, camera.height, np.array([-0.2, 0.05, 0, 0, 0]), "plumb_bob"
-    )
+    bent = Camera(camera.matrix, camera.width, camera.height, np.array([-0.2, 0.05, 0, 0, 0]), "plumb_bob")
     straight = standing(camera, [[1.0, 0, 4]])
     tangents = (straight.xy[0] - camera.matrix[:2, 2]) / camera.focal
     import cv2
@@ -433,4 +425,3 @@ def spy(lifter):
 
     backend.run = run_and_note
     return seen
-

@@ -32,9 +32,7 @@ def stamps(frames: int) -> torch.Tensor:
     return torch.cumsum(0.01 + 0.05 * torch.rand(frames), 0)
 
 
-@pytest.mark.parametrize(
-    "window", [1, 12, 81], ids=["one", "shorter than clip", "longer than clip"]
-)
+@pytest.mark.parametrize("window", [1, 12, 81], ids=["one", "shorter than clip", "longer than clip"])
 @pytest.mark.parametrize("mirror", [False, True], ids=["alone", "with its mirror image"])
 def test_context_encoder_streams_what_the_banded_clip_gives(window: int, mirror: bool) -> None:
     config = ContextConfig(width=8, body=32, depth=3, window=window, mirror=mirror)
@@ -51,9 +49,7 @@ def test_context_encoder_streams_what_the_banded_clip_gives(window: int, mirror:
         _, whole, whole_sigma = encoder(points, view, times)
         for i in range(frames):
             age = torch.where(slots >= 0, times[i] - slots, torch.tensor(-1.0))
-            _, pose, sigma, new = encoder.step(
-                points[:, i], view[:, i], age.expand(people, -1), caches
-            )
+            _, pose, sigma, new = encoder.step(points[:, i], view[:, i], age.expand(people, -1), caches)
             assert torch.allclose(pose, whole[:, i], atol=1e-4)
             assert torch.allclose(sigma, whole_sigma[:, i], atol=1e-4)
             if i == frames - 1:

@@ -75,9 +75,7 @@ def test_a_product_gives_its_residual_back_and_keeps_its_bias(residual):
 
 
 def test_a_scaled_residual_stays_inside():
-    model = graph(
-        [helper.make_node("Gemm", ["x", "w", "r"], ["y"], beta=2.0)], w=np.ones((3, 4), "f")
-    )
+    model = graph([helper.make_node("Gemm", ["x", "w", "r"], ["y"], beta=2.0)], w=np.ones((3, 4), "f"))
     before = run(model)
     assert [n.op_type for n in sums_apart(model).graph.node] == ["Gemm"]
     np.testing.assert_allclose(run(model), before)

@@ -68,7 +68,7 @@ def test_what_comes_as_it_should_is_no_trouble():
         ),
         (
             replace(GOOD, silent_s=1.6, recent=30),
-            WARN, "silent", ["no images on /cam/image_raw for 1.6 s, they came at 10 Hz: look at /cam/driver"],
+            WARN, "silent", ["no images on /cam/image_raw for 1.6 s, they came at 10 Hz: look at /cam/"],
         ),
         (
             replace(NOTHING, silent_s=4.0, recent_lost=40),

@@ -23,9 +23,7 @@ def small_network(kind: str = "starpose", seed: int = 0, temporal: bool = True) 
     config = LifterNetworkConfig(
         context=replace(context, mirror=kind == "starpose"),
         denoiser=DenoiserConfig(width=16, depth=1),
-        history=HistoryConfig(width=8, depth=1, heads=2, length=LENGTH)
-        if kind == "starpose"
-        else None,
+        history=HistoryConfig(width=8, depth=1, heads=2, length=LENGTH) if kind == "starpose" else None,
         guidance=(0.3, 0.3, 0.01, 0.01),
     )
     network = LifterNetwork(config).eval()

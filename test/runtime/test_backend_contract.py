@@ -58,9 +58,7 @@ def test_answers_are_those_of_the_graph(backend, people):
     f = feeds(backend, people)
     out = backend.run(f)
     np.testing.assert_allclose(out["mean"], reference(f), atol=1e-5)
-    np.testing.assert_allclose(
-        out["hypotheses"], out["mean"][:, None] + 0.02 * f["noise"], atol=1e-6
-    )
+    np.testing.assert_allclose(out["hypotheses"], out["mean"][:, None] + 0.02 * f["noise"], atol=1e-6)
     assert out["covariance"].shape == (people, 17, 3, 3)
     assert set(out) == set(backend.spec.outputs)
     assert all(len(v) == people for v in out.values())

@@ -23,9 +23,7 @@ def network(history: bool, temporal: bool = True) -> LifterNetwork:
     torch.manual_seed(0)
     net = LifterNetwork(
         LifterNetworkConfig(
-            context=ContextConfig(
-                width=32, body=48, depth=2, window=9, temporal=temporal, mirror=history
-            ),
+            context=ContextConfig(width=32, body=48, depth=2, window=9, temporal=temporal, mirror=history),
             denoiser=DenoiserConfig(width=32, depth=2),
             history=HistoryConfig(width=16, depth=1, length=5) if history else None,
             guidance=(0.5, 0.5, 0.1, 0.1),
@@ -126,17 +124,13 @@ def test_metadata_is_what_the_runtime_reads(exported) -> None:
     assert spec.guidance == pytest.approx((0.5, 0.5, 0.1, 0.1))
     model = onnx.load(str(path))
     meta = json.loads(model.metadata_props[0].value)
-    assert [i.name for i in model.graph.input][-len(meta["state"]) :] == [
-        s["input"] for s in meta["state"]
-    ]
+    assert [i.name for i in model.graph.input][-len(meta["state"]) :] == [s["input"] for s in meta["state"]]
 
 
 def test_covariance_is_symmetric_and_positive(exported, session) -> None:
     net, _ = exported
     graph = StepGraph(net, net.config.steps)
-    out = session.run(["covariance"], {k: v.numpy() for k, v in example_inputs(graph, 3).items()})[
-        0
-    ]
+    out = session.run(["covariance"], {k: v.numpy() for k, v in example_inputs(graph, 3).items()})[0]
     assert np.allclose(out, np.swapaxes(out, -1, -2), atol=1e-7)
     assert np.linalg.eigvalsh(out).min() > 0
 

@@ -84,10 +84,7 @@ def test_streaming_equals_a_banded_pass_over_the_whole_clip(frames, kind):
     with torch.no_grad():
         feature, pose, _ = encoder(points, view, times)
         shapes = [(b.time.key_shape, b.time.value_shape) for b in encoder.blocks]
-        caches = [
-            (torch.zeros(1, h, WINDOW, d), torch.zeros(1, h, WINDOW, v))
-            for (h, d), (_, v) in shapes
-        ]
+        caches = [(torch.zeros(1, h, WINDOW, d), torch.zeros(1, h, WINDOW, v)) for (h, d), (_, v) in shapes]
         stamps = torch.full((1, WINDOW), torch.nan)
         for t in range(frames):
             age = torch.nan_to_num(times[t] - stamps, nan=-1.0)

@@ -54,9 +54,7 @@ def scene(walkers, seconds, *, fps=FPS, noise=0.01, seed=0, shuffle=True, drop_b
             front: list = []
             for i, w, xy in placed:
                 hip = xy[11:13].mean(0)
-                near = [
-                    abs(hip[0] - o[11:13].mean(0)[0]) < drop_behind * w.height for _, _, o in front
-                ]
+                near = [abs(hip[0] - o[11:13].mean(0)[0]) < drop_behind * w.height for _, _, o in front]
                 if not any(near):
                     front.append((i, w, xy))
             placed = front

@@ -81,9 +81,7 @@ def test_a_score_that_sinks_before_the_occlusion_keeps_the_identity():
     walker = Walker((500, 600), (50, 0))
     tracker, ids = Tracker(), set()
     for k, (stamp, people, _) in enumerate(scene([walker], 3)):
-        faint = People2D(
-            xy=people.xy, score=people.score, person_score=[0.2 if 30 <= k < 60 else 0.7]
-        )
+        faint = People2D(xy=people.xy, score=people.score, person_score=[0.2 if 30 <= k < 60 else 0.7])
         out = tracker.update(faint, stamp)
         assert len(out) == (k >= 2)
         ids |= set(out.track_id.tolist())

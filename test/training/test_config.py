@@ -48,8 +48,10 @@ def test_nested_values_arrive_as_their_types(plan) -> None:
         ({"task": "diffpose", "model": {}}, "task diffpose: expected 'context'"),
         ({"model": {"body": 10, "heads": 4}}, "context body 10 is not a multiple of 4 heads"),
         ({"task": "starpose", "context": "c", "model": {}}, "a 'history' belongs to task starpose"),
-        ({"task": "diffpose", "context": "c", "model": {"mirror": "yes"}},
-         "model.mirror: expected true or false, got 'yes'"),
+        (
+            {"task": "diffpose", "context": "c", "model": {"mirror": "yes"}},
+            "model.mirror: expected true or false, got 'yes'",
+        ),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )

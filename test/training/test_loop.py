@@ -24,9 +24,7 @@ def job(content: dict, output: Path):
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])
-def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(
-    plan, tmp_path, optimiser: str
-) -> None:
+def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(plan, tmp_path, optimiser: str) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     content = plan(optimiser=optimiser)
     assert [p.step for p in job(content, whole).trainer.run()] == [1, 2, 3, 4, 5, 6]

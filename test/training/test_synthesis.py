@@ -166,9 +166,7 @@ def test_a_worse_detector_is_worse(library: MotionLibrary) -> None:
     truth, visible = seen.tangents[:, :, :17], seen.visible[:, :, :17]
     errors = []
     for jitter in ((0.005, 0.006), (0.05, 0.06)):
-        config = dataclasses.replace(
-            NoiseConfig(), jitter=jitter, bursts_per_s=(0, 0), swaps_per_s=(0, 0)
-        )
+        config = dataclasses.replace(NoiseConfig(), jitter=jitter, bursts_per_s=(0, 0), swaps_per_s=(0, 0))
         xy, score = detect(truth, visible, times, np.random.default_rng(6), config)
         assert score.min() >= 0
         assert score.max() <= 1
