@@ -138,7 +138,7 @@ def test_an_image_that_cannot_be_read_ends_the_stream_with_a_line(bench, folder)
 class HeldSource:
     """A webcam whose read hangs; notices when it is closed under it."""
 
-    name, fps, width, height = "held", 30.0, 64, 48
+    name, fps, width, height, pictures = "held", 30.0, 64, 48, False
 
     def __init__(self):
         self.free, self.inside, self.closed = threading.Event(), threading.Event(), threading.Event()
