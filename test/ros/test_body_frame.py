@@ -31,21 +31,32 @@ def test_axes_are_forward_left_up():
     assert rotation[:, 2] == pytest.approx([0, -1, 0])
 
 
-@pytest.mark.parametrize("turn", [0, 30, 90, 180, 270])
-def test_the_quaternion_is_the_rotation(turn):
-    rotation = body_rotation(standing(turn))
-    assert rotation.T @ rotation == pytest.approx(np.eye(3))
-    assert np.linalg.det(rotation) == pytest.approx(1.0)
-    x, y, z, w = quaternion(rotation)
-    back = np.array(
+def matrix(x, y, z, w):
+    """The rotation of a unit quaternion, written out."""
+    return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
             [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
             [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
         ]
     )
-    assert back == pytest.approx(rotation)
-    assert w >= 0
+
+
+@pytest.mark.parametrize("turn", [0, 30, 90, 180, 270])
+def test_the_quaternion_is_the_rotation(turn):
+    rotation = body_rotation(standing(turn))
+    assert rotation.T @ rotation == pytest.approx(np.eye(3))
+    assert np.linalg.det(rotation) == pytest.approx(1.0)
+    q = quaternion(rotation)
+    assert matrix(*q) == pytest.approx(rotation)
+    assert q[3] >= 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_quaternion_of_any_rotation_is_that_rotation(seed):
+    rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))[0]
+    rotation *= np.linalg.det(rotation)
+    assert matrix(*quaternion(rotation)) == pytest.approx(rotation)
 
 
 def test_joints_on_one_spot_give_no_frame():

@@ -3,7 +3,8 @@
 - ``mean`` = a standing body + 0.02 x (keypoints, 0) + 0.01 x decayed sum of the context ring
   + 0.001 x previous age of those who have one (m, on z); NaN for a person whose nose is scored
   above 0.995.
-- ``hypotheses`` = mean + 0.02 x noise; ``covariance`` = (0.02 m)^2 on the diagonal.
+- ``hypotheses`` = mean + 0.02 x noise; ``covariance`` = :data:`COVARIANCE`, which a turn
+  changes.
 - the context ring keeps ``points`` in two layouts (``key_0`` slots last, ``value_0`` slots first);
   the history ring keeps ``previous_pose``.
 """
@@ -31,6 +32,9 @@ BODY = np.array(
     ]
 )  # fmt: skip
 """(17, 3) m: a standing person in the camera's axes, hip at the origin."""
+
+COVARIANCE = 1e-4 * np.array([[9.0, 3.0, -2.0], [3.0, 4.0, 1.0], [-2.0, 1.0, 16.0]])
+"""(3, 3) m^2 of every joint, in the virtual camera."""
 
 
 def metadata(steps: int = 5, **changes: object) -> dict:
@@ -68,7 +72,7 @@ def write(path: Path, *, steps: int = 5, meta: dict | None = None, extra_input: 
         "a23": np.array([2, 3], np.int64), "nose": np.array([9], np.int64),
         "nose_end": np.array([10], np.int64), "two": np.array([2], np.int64),
         "three": np.array([3], np.int64),
-        "eye": (4e-4 * np.eye(3, dtype=np.float32))[None, None],
+        "covariances": COVARIANCE.astype(np.float32)[None, None],
         "ones": np.ones((1, 1, 3, 1), np.float32),
     }  # fmt: skip
     op = helper.make_node
@@ -99,7 +103,7 @@ def write(path: Path, *, steps: int = 5, meta: dict | None = None, extra_input: 
         op("Add", ["mean_n", "spread"], ["hypotheses"]),
         op("Mul", ["mean", "zero"], ["nothing"]),
         op("Unsqueeze", ["nothing", "a3"], ["nothing_3"]),
-        op("Add", ["nothing_3", "eye"], ["covariance"]),
+        op("Add", ["nothing_3", "covariances"], ["covariance"]),
         op("Identity", ["points"], ["new_key_0"]),
         op("Identity", ["points"], ["new_value_0"]),
         op("Identity", ["previous_pose"], ["new_past_0"]),
