@@ -14,14 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from diffpose_ros.core import DiffposeError
+from diffpose_ros.methods.registry import graph_of
 from diffpose_ros.runtime import onnxruntime as onnxruntime_backend
-from diffpose_ros.runtime.catalog import find_model
+from diffpose_ros.runtime.graph_spec import GraphSpec
 from diffpose_ros.runtime.protocol import (
     Backend,
     BackendOptions,
-    ModelSpec,
-    example_feeds,
-    read_spec,
 )
 from diffpose_ros.runtime.tensorrt import backend as tensorrt_backend
 from diffpose_ros.runtime.tensorrt.backend import TensorRTBackend
@@ -70,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"check_gpu: nothing checked: {can.reason}", file=sys.stderr)
         return NO_GPU
     try:
-        spec = read_spec(find_model(args.model))
+        spec = graph_of(args.model)
         with tempfile.TemporaryDirectory(prefix="diffpose_engines_") as folder:
             report = examine(spec, args.max_people, args.frames, Path(folder))
     except DiffposeError as error:
@@ -82,16 +80,18 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if report.failures else 0
 
 
-def examine(spec: ModelSpec, max_people: int, frames: int, cache: Path) -> Report:
+def examine(spec: GraphSpec, max_people: int, frames: int, cache: Path) -> Report:
     """All checks, in a fresh cache."""
     report = Report()
     report.add("# TensorRT, measured")
     report.add()
     report.add(f"{tensorrt_backend.probe(spec).reason}; {platform.platform()}; left by")
     report.add(
-        f"`tools/check_gpu.sh`. Model `{spec.name}`, {spec.steps} steps, {spec.hypotheses} hypotheses."
+        f"`tools/check_gpu.sh`. Model `{spec.name}`, "
+        + ", ".join(f"{n} {name}" for name, n in spec.sizes.items())
+        + "."
     )
-    base = BackendOptions(max_people=max_people, hypotheses=spec.hypotheses)
+    base = BackendOptions(max_people=max_people)
     cpu = onnxruntime_backend.create(spec, base)
     engines: dict[str, Backend] = {}
     try:
@@ -108,14 +108,13 @@ def examine(spec: ModelSpec, max_people: int, frames: int, cache: Path) -> Repor
 def _options(base: BackendOptions, precision: str, cache: Path) -> BackendOptions:
     return BackendOptions(
         max_people=base.max_people,
-        hypotheses=base.hypotheses,
         precision=precision,
         cache_dir=cache,
     )
 
 
 def _builds(
-    report: Report, spec: ModelSpec, base: BackendOptions, cache: Path, engines: dict[str, Backend]
+    report: Report, spec: GraphSpec, base: BackendOptions, cache: Path, engines: dict[str, Backend]
 ) -> None:
     report.add("\n## Engines\n")
     report.add("| precision | build s | start from cache s | all buckets ready s | MB |")
@@ -133,11 +132,11 @@ def _builds(
     )
 
 
-def _start(engines: dict[str, Backend], name: str, spec: ModelSpec, options: BackendOptions) -> None:
+def _start(engines: dict[str, Backend], name: str, spec: GraphSpec, options: BackendOptions) -> None:
     engines[name] = TensorRTBackend.start(spec, options)
 
 
-def _build_once(spec: ModelSpec, options: BackendOptions) -> None:
+def _build_once(spec: GraphSpec, options: BackendOptions) -> None:
     TensorRTBackend.start(spec, options).close()
 
 
@@ -148,12 +147,12 @@ def _seconds(work: Callable[..., object], *arguments: object) -> float:
 
 
 def _parity(
-    report: Report, spec: ModelSpec, max_people: int, cpu: Backend, engines: dict[str, Backend]
+    report: Report, spec: GraphSpec, max_people: int, cpu: Backend, engines: dict[str, Backend]
 ) -> None:
     report.add("\n## Agreement (mean skeleton, mean distance of joints)\n")
     moved: dict[str, list[float]] = {"full": [], "half": [], "graph": []}
     for seed in range(SEEDS):
-        feeds = example_feeds(spec, (1, min(3, max_people), max_people)[seed % 3], seed=seed)
+        feeds = spec.example_feeds((1, min(3, max_people), max_people)[seed % 3], seed=seed)
         mean = {name: engine.run(feeds)["mean"] for name, engine in engines.items()}
         pairs = {
             "full": (mean["fp32"], cpu.run(feeds)["mean"]),
@@ -170,7 +169,7 @@ def _parity(
 
 def _latency(
     report: Report,
-    spec: ModelSpec,
+    spec: GraphSpec,
     max_people: int,
     frames: int,
     cpu: Backend,
@@ -182,7 +181,7 @@ def _latency(
     report.add("|---" * (len(names) + 1) + "|")
     backends = dict(zip(names, [*engines.values(), cpu], strict=True))
     for people in buckets_for(max_people):
-        feeds = example_feeds(spec, people)
+        feeds = spec.example_feeds(people)
         times: dict[str, list[float]] = {name: [] for name in names}
         for backend in backends.values():
             for _ in range(3):
@@ -196,17 +195,15 @@ def _latency(
         report.add(f"| {people} | " + " | ".join(cells) + " |")
 
 
-def _switch(report: Report, spec: ModelSpec, max_people: int, cache: Path) -> None:
+def _switch(report: Report, spec: GraphSpec, max_people: int, cache: Path) -> None:
     """From an empty cache: frames flow from the first moment, then the engine takes over."""
     report.add("\n## First start without an engine\n")
 
     def fallback() -> Backend:
-        return onnxruntime_backend.create(spec, BackendOptions(hypotheses=spec.hypotheses))
+        return onnxruntime_backend.create(spec, BackendOptions())
 
-    options = BackendOptions(
-        max_people=max_people, hypotheses=spec.hypotheses, cache_dir=cache, fallback=fallback
-    )
-    feeds, times = example_feeds(spec, 1), []
+    options = BackendOptions(max_people=max_people, cache_dir=cache, fallback=fallback)
+    feeds, times = spec.example_feeds(1), []
     started = time.perf_counter()
     backend = tensorrt_backend.create(spec, options)
     try:

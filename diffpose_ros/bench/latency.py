@@ -21,8 +21,8 @@ import numpy as np
 
 from diffpose_ros.core import COCO17, BackendError, Camera, ModelError, People2D
 from diffpose_ros.lifting import Lifter, LifterConfig, LiftResult
+from diffpose_ros.methods.registry import graph_of
 from diffpose_ros.runtime.load import BACKENDS, probe_backends
-from diffpose_ros.runtime.protocol import read_spec
 
 STAGES = (
     "undistort", "window", "encoder", "sampler", "graph", "root", "publish", "total", "total, 1 step",
@@ -110,7 +110,7 @@ def available_backends(model: Path, wanted: Sequence[str] = ()) -> tuple[list[st
     Raises:
         BackendError: one that was asked for by name cannot.
     """
-    probed = probe_backends(read_spec(model))
+    probed = probe_backends(graph_of(model))
     here = [n for n in BACKENDS if probed[n].available and (not wanted or n in wanted)]
     absent = {n: c.reason for n, c in probed.items() if not c.available}
     for name in wanted:

@@ -27,9 +27,9 @@ from diffpose_ros.bench.latency import Subject, interleave, paired_ratio
 from diffpose_ros.core import Camera
 from diffpose_ros.lifting import Lifter, LifterConfig
 from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder
+from diffpose_ros.methods.diffusion.contract import DiffusionSpec
 from diffpose_ros.methods.diffusion.export import OPSET
 from diffpose_ros.methods.diffusion.graformer import Denoiser
-from diffpose_ros.runtime.graph_spec import ModelSpec
 
 PAPERS_FRAMES = 243
 WINDOWS = (81, 243)
@@ -194,7 +194,7 @@ def encoder_calls(config: ContextConfig, window: int, folder: Path, people: int 
 
 
 def ratios(
-    spec: ModelSpec, rounds: int, progress: Callable[[str], None]
+    spec: DiffusionSpec, rounds: int, progress: Callable[[str], None]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """``torch_eager``, ``full_window`` (with ``_81`` and ``_243``, and for several people with
     ``_people_5`` and so on behind them) and ``papers_way``: theirs / ours. ``_first`` behind a window
@@ -208,7 +208,7 @@ def ratios(
     Returns:
         Ratios of elapsed time, and of processor time.
     """
-    from diffpose_ros.methods.diffusion.torch_backend import _network
+    from diffpose_ros.methods.diffusion.checkpoint import load_network
 
     torch.set_num_threads(1)
     camera = Camera.from_fov(1920, 1080)
@@ -216,7 +216,7 @@ def ratios(
     subjects = {
         n: Subject(n, 1, Lifter(LifterConfig(model=spec.path, backend=n)), None, camera) for n in names
     }
-    network = _network(spec)
+    network = load_network(spec.path.parent)
     papers = PapersWay(network.denoiser, spec.steps, spec.hypotheses, network.config.condition_width)
     progress("torch eager")
     out: dict[str, float] = {}

@@ -19,8 +19,9 @@ from diffpose_ros.bench.latency import STAGES, Publish
 from diffpose_ros.cli._options import BACKENDS, bounded, command, writable
 from diffpose_ros.core import InputError
 from diffpose_ros.lifting import LiftResult
-from diffpose_ros.runtime.catalog import find_model
-from diffpose_ros.runtime.protocol import ModelSpec, read_spec
+from diffpose_ros.methods.diffusion.contract import DiffusionSpec
+from diffpose_ros.methods.registry import read_spec
+from diffpose_ros.methods.streaming import StreamingSpec
 
 EXAMPLES = """
 diffpose_ros bench
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure(args: argparse.Namespace, console: Console) -> dict[str, Any]:
-    spec = read_spec(find_model(args.model))
+    spec = read_spec(args.model)
     machine = latency.machine()  # before our own load is on it
     backends, absent = latency.available_backends(spec.path, args.backend)
     not_measured = {n: why for n, why in absent.items() if not args.backend}
@@ -110,7 +111,7 @@ def _measure(args: argparse.Namespace, console: Console) -> dict[str, Any]:
         "model": spec.name,
         "hypotheses": spec.hypotheses,
         "steps": spec.steps,
-        "guidance": list(spec.guidance),
+        "guidance": list(getattr(spec, "guidance", ())),
         "window": ring.length if ring else 0,
         "backend": measured,
         "ratios": ratios,
@@ -120,19 +121,21 @@ def _measure(args: argparse.Namespace, console: Console) -> dict[str, Any]:
 
 
 def _ratios(
-    spec: ModelSpec, args: argparse.Namespace, not_measured: dict[str, str], progress: Any
+    spec: StreamingSpec, args: argparse.Namespace, not_measured: dict[str, str], progress: Any
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     none = dict.fromkeys(("torch_eager", "full_window", "papers_way"))
     why = "left out (--no-ratios)" if args.no_ratios else None
+    if why is None and not isinstance(spec, DiffusionSpec):
+        why = f"model '{spec.name}' has no denoiser, which the references are made around"
     if why is None and find_spec("torch") is None:
         why = "torch is not installed (pip install torch)"
     if why is None:
         from diffpose_ros.bench import references as latency_references
-        from diffpose_ros.methods.diffusion.torch_backend import probe
+        from diffpose_ros.methods.torch_backend import probe
 
-        able = probe(spec)
+        able = probe(spec.graph)
         why = latency_references.missing() or (None if able.available else able.reason)
-        if why is None:
+        if why is None and isinstance(spec, DiffusionSpec):
             return latency_references.ratios(spec, args.frames, progress)
     not_measured["ratios"] = str(why)
     return none, none

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 diffpose_ros build-engine starpose --max-people 10 --fp16
-diffpose_ros build-engine out/model.onnx --max-people 50 --hypotheses 5
+diffpose_ros build-engine out/model.onnx --max-people 50 --size hypotheses=5
 diffpose_ros build-engine starpose --fp16 --output starpose.plan --cache-dir /var/cache/diffpose
 """
 
@@ -33,12 +33,9 @@ def add_parser(subparsers: Any) -> None:
         "(default: %(default)s, as the lifter node's)",
     )  # fmt: skip
     parser.add_argument(
-        "--hypotheses", type=bounded(int, 1, 1000), metavar="N",
-        help="poses sampled per person; fewer can be asked for later (default: the model's)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--window", action="append", default=[], metavar="RING=SLOTS", type=_window,
-        help="length of one of the model's rings, e.g. context=81 (default: the model's)",
+        "--size", action="append", default=[], metavar="NAME=N", type=_size,
+        help="a size that runs will have, e.g. context=81 frames kept, or hypotheses=3, of which fewer "
+        "can be asked for later; may be repeated (default: the model's)",
     )  # fmt: skip
     parser.add_argument("--fp16", action="store_true", help="run the blocks in half precision (needs onnx)")
     parser.add_argument(
@@ -62,27 +59,20 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build the engine, or find it in the cache."""
-    from diffpose_ros.runtime.catalog import find_model
-    from diffpose_ros.runtime.graph_spec import read_spec
+    from diffpose_ros.methods.registry import graph_of
     from diffpose_ros.runtime.tensorrt.api import find_flavour
     from diffpose_ros.runtime.tensorrt.build import Recipe, cached_plan
     from diffpose_ros.runtime.tensorrt.cache import EngineCache
 
     console = Console(stderr=True, quiet=args.quiet)
-    spec = read_spec(find_model(args.model))
-    windows = dict(args.window)
-    if unknown := sorted(windows.keys() - spec.rings.keys()):
+    spec = graph_of(args.model)
+    sizes = dict(args.size)
+    if unknown := sorted(sizes.keys() - spec.sizes.keys()):
         raise ConfigError(
-            f"--window: expected a ring of {spec.name} "
-            f"({', '.join(spec.rings) or 'it has none'}), got '{unknown[0]}'"
+            f"--size: expected a size of {spec.name} "
+            f"({', '.join(spec.sizes) or 'it has none'}), got '{unknown[0]}'"
         )
-    recipe = Recipe(
-        spec,
-        args.max_people,
-        args.hypotheses or spec.hypotheses,
-        windows,
-        "fp16" if args.fp16 else "fp32",
-    )
+    recipe = Recipe(spec, args.max_people, sizes, "fp16" if args.fp16 else "fp32")
     gpu = _gpu()
     flavour = find_flavour(None if gpu.sm == "none" else gpu.sm, args.flavour)
     _announce(console, recipe, f"{flavour.name} {flavour.version}", gpu)
@@ -107,11 +97,11 @@ def run(args: argparse.Namespace) -> int:
     return 0 if path is not None or args.output is not None else 1
 
 
-def _window(text: str) -> tuple[str, int]:
-    ring, _, slots = text.partition("=")
-    if not ring or not slots.isdecimal() or int(slots) < 1:
-        raise argparse.ArgumentTypeError(f"expected RING=SLOTS, e.g. context=81, got '{text}'")
-    return ring, int(slots)
+def _size(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number.isdecimal() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"expected NAME=N, e.g. context=81, got '{text}'")
+    return name, int(number)
 
 
 def _gpu() -> GpuInfo:
@@ -132,8 +122,9 @@ def _gpu() -> GpuInfo:
 def _announce(console: Console, recipe: Recipe, flavour: str, gpu: GpuInfo) -> None:
     people = ", ".join(map(str, recipe.buckets))
     console.print(
-        f"{recipe.spec.name} ({recipe.spec.path}), {recipe.precision}, {recipe.spec.steps} steps, "
-        f"{recipe.hypotheses} hypotheses; profiles for {people} people; {flavour}; "
+        f"{recipe.spec.name} ({recipe.spec.path}), {recipe.precision}, "
+        f"{', '.join(f'{n} {name}' for name, n in recipe.spec.with_sizes(recipe.sizes).items())}; "
+        f"profiles for {people} people; {flavour}; "
         f"GPU: {gpu.name}",
         highlight=False,
         soft_wrap=True,

@@ -48,8 +48,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure everything, write the page."""
     from diffpose_ros.evaluation.results_page import page
-    from diffpose_ros.runtime.catalog import find_model, step_variants
-    from diffpose_ros.runtime.protocol import read_spec
+    from diffpose_ros.methods.catalog import find_model, step_variants
+    from diffpose_ros.methods.registry import read_spec
 
     console = Console()
     output = writable(args.output)
@@ -59,8 +59,7 @@ def run(args: argparse.Namespace) -> int:
         sequences = tuple(sorted(sequences, key=len)[: QUICK.sweep_sequences])
     if args.sequences is not None:
         plan = Plan(**{**vars(plan), "sweep_sequences": args.sequences})
-    path = find_model(args.starpose)
-    spec = read_spec(path)
+    spec = read_spec(args.starpose)
     plan = Plan(**{**vars(plan), "windows": _allowed(plan.windows, spec)})
     begin = time.monotonic()
     with console.status("starting") as status:
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
         study = Study(
             sequences, _maker(args.backend), diffpose=args.diffpose, starpose=args.starpose,
-            plan=plan, steps=[spec.steps, *step_variants(path)], weights=spec.guidance,
+            plan=plan, steps=[spec.steps, *step_variants(spec.path)], weights=spec.guidance,
             window=spec.rings["context"].length if "context" in spec.rings else 81, note=note,
         )  # fmt: skip
         _context(study, find_model(args.diffpose).parent)

@@ -14,6 +14,9 @@ from diffpose_ros.core.errors import ConfigError, ModelError
 
 PACKAGE = "diffpose_ros"
 
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+"""Where the weights lie that come with the package."""
+
 
 def config_path(name: str) -> Path:
     """A file of the ``config`` folder.
@@ -41,7 +44,7 @@ def weights_path(name: str = "") -> Path:
     Raises:
         ModelError: there is no such file.
     """
-    path = Path(__file__).resolve().parents[1] / "weights" / name
+    path = WEIGHTS / name
     if not path.exists():
         raise ModelError(f"no weights '{name}' come with {PACKAGE}: {path} does not exist")
     return path

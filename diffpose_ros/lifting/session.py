@@ -200,9 +200,9 @@ class Lifter:
             degraded=degraded,
         )
         where = self._turns.take(present, fit)
-        kept_none = () if self.config.keep_hypotheses else None
         if not present:
-            return LiftResult((), replace(report, stage_s={"total": timer() - start}), kept_none)
+            nothing = () if self.config.keep_hypotheses else None
+            return LiftResult((), replace(report, stage_s={"total": timer() - start}), nothing)
         row_of = np.array([self.people.row_of(t) for t in chosen.track_ids])
         now = (row_of >= where.start) & (row_of < where.stop)
         mine = np.flatnonzero(now)
@@ -246,7 +246,7 @@ class Lifter:
                 f"person {t}: the network's answer is not finite; dropped, starts anew" for t in failed
             ),
         )
-        return LiftResult(tuple(built), report, tuple(kept) if kept_none == () else None)
+        return LiftResult(tuple(built), report, None if poses.hypotheses is None else tuple(kept))
 
     def _degradations(self, index: int, fit: int, present: int) -> tuple[str, ...]:
         best, level = self._planner.levels[0].level, self._planner.levels[index].level

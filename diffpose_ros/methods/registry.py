@@ -1,12 +1,11 @@
 """The lifting methods: one table, from which names, choices, errors and tests come.
 
-A method's module is imported when one of its models is opened, and not before.
+A method's module is imported when one of its models is read, and not before.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,11 @@ from time import perf_counter
 from typing import Any
 
 from diffpose_ros.core import ModelError
+from diffpose_ros.methods.catalog import find_model
+from diffpose_ros.methods.model_file import ModelFile, read_model_file
 from diffpose_ros.methods.protocol import Method
 from diffpose_ros.methods.settings import MethodSettings
-from diffpose_ros.onnxgraph.outline import OnnxFile, read_onnx_file
-from diffpose_ros.runtime.catalog import find_model
-
-FORMAT = 1
-"""Version of the model files that this package runs."""
-
-METADATA_KEY = "diffpose_ros"
+from diffpose_ros.runtime.graph_spec import GraphSpec
 
 
 @dataclass(frozen=True)
@@ -30,72 +25,61 @@ class Entry:
     """One method.
 
     Attributes:
-        module: what opens its models: ``open_model(path, settings, *, every_level, timer)``.
+        module: what reads and opens its models, see :func:`read_spec` and :func:`open_method`.
+        torch: what makes its graph from a checkpoint, ``step_graph(folder, spec)``; needs torch.
         summary: one line for ``diffpose_ros models`` and the README.
     """
 
     module: str
+    torch: str
     summary: str
 
 
-_DIFFUSION = "diffpose_ros.methods.diffusion.method"
+_DIFFUSION = ("diffpose_ros.methods.diffusion.method", "diffpose_ros.methods.diffusion.checkpoint")
 
 METHODS = {
     "starpose": Entry(
-        _DIFFUSION,
-        "diffusion with the history of own answers and guidance by the body (StarPose)",
+        *_DIFFUSION, "DiffPose with its own past answers and guidance by the body (StarPose)"
     ),
-    "diffpose": Entry(_DIFFUSION, "diffusion around the context encoder's answer (DiffPose)"),
-}
-"""Kind, as a model file's metadata names it -> the method. The first one is the default model."""
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A model file of this package.
-
-    Attributes:
-        path: the ONNX file.
-        kind: key of :data:`METHODS`.
-        metadata: everything that it says of itself, unchecked beyond format and kind.
-        outline: its graph's inputs and outputs.
-    """
-
-    path: Path
-    kind: str
-    metadata: dict[str, Any]
-    outline: OnnxFile
+    "diffpose": Entry(*_DIFFUSION, "diffusion around what a context encoder says (DiffPose)"),
+    "baseline": Entry(
+        "diffpose_ros.methods.baseline.method", "diffpose_ros.methods.baseline.export",
+        "the context encoder alone: one pose with its own error, no diffusion, half the time",
+    ),
+}  # fmt: skip
+"""Kind, as a model file's metadata names it -> the method."""
 
 
 def read_model(model: str | Path) -> ModelFile:
-    """Find a model and read what kind it is, without starting anything.
+    """Find a model's file and read it.
 
     Raises:
         ModelError: the file is missing, not ONNX, truncated, not a model of this package, of another
             format, or of a method that this version does not have.
     """
-    path = find_model(model)
-    outline = read_onnx_file(path)
-    text = outline.metadata.get(METADATA_KEY)
-    if text is None:
-        raise ModelError(
-            f"{path}: an ONNX file, but not a lifter model: it has no '{METADATA_KEY}' metadata; "
-            "export it with `diffpose_ros export`"
-        )
+    file = read_model_file(find_model(model))
+    if file.kind not in METHODS:
+        raise ModelError(f"{file.path}: kind: expected one of {', '.join(METHODS)}, got '{file.kind}'")
+    return file
+
+
+def read_spec(model: str | Path) -> Any:
+    """What a model's file says, checked by its method, without starting any backend.
+
+    Raises:
+        ModelError: as :func:`read_model`, or its inputs and metadata are not what its method expects.
+    """
+    file = read_model(model)
     try:
-        said = json.loads(text)
-    except json.JSONDecodeError as e:
-        raise ModelError(f"{path}: its '{METADATA_KEY}' metadata is not JSON: {e}") from e
-    found = said.get("format") if isinstance(said, dict) else None
-    if found != FORMAT:
-        raise ModelError(
-            f"{path}: expected model format {FORMAT}, got {found}; export the model again with "
-            "this version of the package"
-        )
-    kind = said.get("kind")
-    if kind not in METHODS:
-        raise ModelError(f"{path}: kind: expected one of {', '.join(METHODS)}, got {kind!r}")
-    return ModelFile(path, kind, said, outline)
+        return _module(file).parse(file)
+    except (KeyError, TypeError, ValueError) as e:
+        raise ModelError(f"{file.path}: incomplete or wrong metadata: {e!r}") from e
+
+
+def graph_of(model: str | Path) -> GraphSpec:
+    """A model's graph, as backends see it; errors as :func:`read_spec`."""
+    graph: GraphSpec = read_spec(model).graph
+    return graph
 
 
 def open_method(
@@ -116,7 +100,11 @@ def open_method(
         BackendError: no backend works here.
         ConfigError: a setting does not fit the model.
     """
-    file = read_model(settings.model)
-    module = importlib.import_module(METHODS[file.kind].module)
-    method: Method = module.open_model(file, settings, every_level=every_level, timer=timer)
+    spec = read_spec(settings.model)
+    module = importlib.import_module(METHODS[spec.kind].module)
+    method: Method = module.open_model(spec, settings, every_level=every_level, timer=timer)
     return method
+
+
+def _module(file: ModelFile) -> Any:
+    return importlib.import_module(METHODS[file.kind].module)

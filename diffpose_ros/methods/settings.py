@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from diffpose_ros.core import ConfigError
 from diffpose_ros.runtime.load import BACKEND_CHOICES
-from diffpose_ros.runtime.protocol import PRECISIONS, PROVIDERS
+from diffpose_ros.runtime.protocol import PRECISIONS, PROVIDERS, BackendOptions
 
 CHOICES = {"backend": BACKEND_CHOICES, "provider": PROVIDERS, "precision": PRECISIONS}
 """What may be asked for: the settings' choices, the node's parameters' and the command line's."""
@@ -73,6 +74,17 @@ class MethodSettings:
         w = self.guidance_weights
         if w is not None and (len(w) != 4 or not all(math.isfinite(x) and 0 <= x <= 1000 for x in w)):
             raise ConfigError(f"guidance_weights: expected 4 numbers from 0 to 1000, got {w}")
+
+    def backend_options(self, sizes: Mapping[str, int]) -> BackendOptions:
+        """How to start a backend on a graph that runs with these ``sizes``."""
+        return BackendOptions(
+            max_people=self.max_people,
+            sizes=sizes,
+            threads=self.threads,
+            provider=self.provider,
+            precision=self.precision,
+            cache_dir=self.cache_dir,
+        )
 
     def _whole(self, name: str, low: int, high: int) -> None:
         value = getattr(self, name)

@@ -1,5 +1,5 @@
-"""Inference backends behind one protocol, and the model files they run.
+"""Inference backends behind one protocol; whose graphs they run is no concern of theirs.
 
-Import what you need from the modules: ``protocol`` (types), ``catalog`` (model names and paths),
-``load`` (choose and start a backend).
+Import what you need from the modules: ``graph_spec`` (what a graph is), ``protocol`` (what a backend
+is), ``load`` (choose and start one).
 """

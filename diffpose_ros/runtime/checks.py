@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from diffpose_ros.core import InputError
-from diffpose_ros.runtime.graph_spec import ModelSpec
+from diffpose_ros.runtime.graph_spec import PEOPLE, GraphSpec
 from diffpose_ros.runtime.protocol import Feeds
 
 
-def check_feeds(spec: ModelSpec, feeds: Feeds) -> int:
-    """Check names and shapes; return the number of rows.
+def check_feeds(spec: GraphSpec, feeds: Feeds) -> tuple[int, dict[str, int]]:
+    """Check names and shapes.
+
+    Returns:
+        The number of rows, and the other sizes.
 
     Raises:
         InputError: an input is missing or has another shape.
@@ -16,10 +19,12 @@ def check_feeds(spec: ModelSpec, feeds: Feeds) -> int:
     missing = [n for n in spec.inputs if n not in feeds]
     if missing:
         raise InputError(f"model '{spec.name}': expected inputs {missing}, which were not given")
-    rows, hypotheses = feeds["noise"].shape[:2]
-    windows = {ring: feeds[age].shape[1] for age, ring in spec.age_inputs.items()}
-    for name in spec.inputs:
-        want = spec.input_shape(name, rows, hypotheses, windows)
+    try:
+        sizes = spec.sizes_in(feeds)
+    except IndexError:
+        sizes = {PEOPLE: len(next(iter(feeds.values()))), **spec.sizes}  # the shapes below tell
+    rows = sizes.pop(PEOPLE)
+    for name, want in spec.shapes(rows, sizes).items():
         if feeds[name].shape != want:
             raise InputError(f"model '{spec.name}', input '{name}': expected {want}, got {feeds[name].shape}")
-    return int(rows)
+    return rows, sizes

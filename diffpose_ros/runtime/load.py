@@ -5,18 +5,11 @@ from __future__ import annotations
 import importlib
 import logging
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 
 from diffpose_ros.core import BackendError, ConfigError, ModelError
-from diffpose_ros.runtime.catalog import find_model
-from diffpose_ros.runtime.protocol import (
-    Backend,
-    BackendOptions,
-    Capabilities,
-    ModelSpec,
-    read_spec,
-)
+from diffpose_ros.runtime.graph_spec import GraphSpec
+from diffpose_ros.runtime.protocol import Backend, BackendOptions, Capabilities
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +17,7 @@ BACKENDS = {
     "tensorrt": "diffpose_ros.runtime.tensorrt.backend",
     "onnxruntime": "diffpose_ros.runtime.onnxruntime",
     "openvino": "diffpose_ros.runtime.openvino",
-    "torch": "diffpose_ros.methods.diffusion.torch_backend",
+    "torch": "diffpose_ros.methods.torch_backend",
 }
 """Known backends and the module of each, the one that ``auto`` prefers first.
 
@@ -39,12 +32,12 @@ def _module(name: str) -> ModuleType:
     return importlib.import_module(BACKENDS[name])
 
 
-def probe_backends(spec: ModelSpec | None = None) -> dict[str, Capabilities]:
+def probe_backends(spec: GraphSpec | None = None) -> dict[str, Capabilities]:
     """What each known backend can do here, in the order in which ``auto`` tries them."""
     return {name: _module(name).probe(spec) for name in BACKENDS}
 
 
-def _with_fallback(spec: ModelSpec, options: BackendOptions) -> BackendOptions:
+def _with_fallback(spec: GraphSpec, options: BackendOptions) -> BackendOptions:
     """What serves while an engine builds, or after a device failed: ONNX Runtime on the CPU."""
     if options.fallback is not None or not _module("onnxruntime").probe(spec).available:
         return options
@@ -52,21 +45,20 @@ def _with_fallback(spec: ModelSpec, options: BackendOptions) -> BackendOptions:
     return replace(options, fallback=lambda: _module("onnxruntime").create(spec, plain))
 
 
-def load_backend(model: str | Path, backend: str = "auto", options: BackendOptions | None = None) -> Backend:
-    """Start a backend on a model.
+def load_backend(spec: GraphSpec, backend: str = "auto", options: BackendOptions | None = None) -> Backend:
+    """Start a backend on a graph.
 
     Args:
-        model: name of a shipped model, or path of an ONNX file.
+        spec: the graph.
         backend: a name of :data:`BACKENDS`, or ``auto``: the first of them that works here. Why is
             logged and stands in the backend's ``reason``.
         options: see :class:`BackendOptions`.
 
     Raises:
         ConfigError: unknown backend name.
-        ModelError: the model file is missing or wrong.
+        ModelError: the backend cannot load the file.
         BackendError: the backend asked for cannot work here, or none can.
     """
-    spec = read_spec(find_model(model))
     options = _with_fallback(spec, options or BackendOptions())
     if backend != "auto":
         if backend not in BACKENDS:

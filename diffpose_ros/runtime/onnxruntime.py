@@ -10,13 +10,8 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import BackendError, ModelError
 from diffpose_ros.runtime.checks import check_feeds
-from diffpose_ros.runtime.protocol import (
-    BackendOptions,
-    Capabilities,
-    Feeds,
-    ModelSpec,
-    example_feeds,
-)
+from diffpose_ros.runtime.graph_spec import GraphSpec
+from diffpose_ros.runtime.protocol import BackendOptions, Capabilities, Feeds
 
 NAME = "onnxruntime"
 INSTALL = "pip install onnxruntime"
@@ -27,7 +22,7 @@ _PROVIDERS = {
 }
 
 
-def probe(spec: ModelSpec | None = None) -> Capabilities:
+def probe(spec: GraphSpec | None = None) -> Capabilities:
     """Whether ONNX Runtime is here, and which providers it has."""
     if find_spec("onnxruntime") is None:
         return Capabilities(NAME, False, f"onnxruntime is not installed ({INSTALL})")
@@ -37,7 +32,7 @@ def probe(spec: ModelSpec | None = None) -> Capabilities:
     return Capabilities(NAME, True, f"onnxruntime {ort.__version__} on {device}", device)
 
 
-def create(spec: ModelSpec, options: BackendOptions) -> OnnxRuntimeBackend:
+def create(spec: GraphSpec, options: BackendOptions) -> OnnxRuntimeBackend:
     """Start a session.
 
     Raises:
@@ -56,7 +51,7 @@ class OnnxRuntimeBackend:
 
     name = NAME
 
-    def __init__(self, spec: ModelSpec, options: BackendOptions) -> None:
+    def __init__(self, spec: GraphSpec, options: BackendOptions) -> None:
         try:
             import onnxruntime as ort
         except ImportError as e:
@@ -110,7 +105,7 @@ class OnnxRuntimeBackend:
 
     def warm_up(self, people: int) -> None:
         """Run once, so that kernels and the arena are ready."""
-        self.run(example_feeds(self.spec, people, self._options))
+        self.run(self.spec.example_feeds(people, self._options.sizes))
 
     def close(self) -> None:
         """Drop the session."""

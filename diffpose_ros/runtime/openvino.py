@@ -15,13 +15,8 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import BackendError, ModelError
 from diffpose_ros.runtime.checks import check_feeds
-from diffpose_ros.runtime.protocol import (
-    BackendOptions,
-    Capabilities,
-    Feeds,
-    ModelSpec,
-    example_feeds,
-)
+from diffpose_ros.runtime.graph_spec import GraphSpec
+from diffpose_ros.runtime.protocol import BackendOptions, Capabilities, Feeds
 
 NAME = "openvino"
 INSTALL = "pip install openvino"
@@ -30,11 +25,11 @@ NO_SNIPPETS = {"SNIPPETS_MODE": "DISABLE"}
 """OpenVINO 2026.4 crashes when it fuses a chain of narrow fully connected layers (128 wide and less);
 without its fusions the shipped models run as fast."""
 
-Key = tuple[int, int, tuple[tuple[str, int], ...]]
-"""Rows, hypotheses, slots of each age input."""
+Key = tuple[int, tuple[tuple[str, int], ...]]
+"""Rows, and every other size."""
 
 
-def probe(spec: ModelSpec | None = None) -> Capabilities:
+def probe(spec: GraphSpec | None = None) -> Capabilities:
     """Whether OpenVINO is here."""
     if find_spec("openvino") is None:
         return Capabilities(NAME, False, f"openvino is not installed ({INSTALL})")
@@ -43,7 +38,7 @@ def probe(spec: ModelSpec | None = None) -> Capabilities:
     return Capabilities(NAME, True, f"openvino {get_version()} on cpu")
 
 
-def create(spec: ModelSpec, options: BackendOptions) -> OpenVinoBackend:
+def create(spec: GraphSpec, options: BackendOptions) -> OpenVinoBackend:
     """Read the model.
 
     Raises:
@@ -59,7 +54,7 @@ class OpenVinoBackend:
     name = NAME
     device = "cpu"
 
-    def __init__(self, spec: ModelSpec, options: BackendOptions) -> None:
+    def __init__(self, spec: GraphSpec, options: BackendOptions) -> None:
         try:
             import openvino as ov
         except ImportError as e:
@@ -86,8 +81,8 @@ class OpenVinoBackend:
         """Run one step; see :meth:`Backend.run`. Rows that fill no bucket are padded by copying."""
         if self._core is None:
             raise BackendError("backend openvino: used after close()")
-        rows = check_feeds(self.spec, feeds)
-        key = self._key(feeds, self.rows(rows))
+        rows, sizes = check_feeds(self.spec, feeds)
+        key = self.rows(rows), tuple(sorted(sizes.items()))
         bound = dict(feeds) if key[0] == rows else self._pad(key, feeds, rows)
         request = self._request(key)
         try:
@@ -105,7 +100,7 @@ class OpenVinoBackend:
     def warm_up(self, people: int) -> None:
         """Compile and run every bucket up to the one that holds ``people``."""
         for size in sorted({self.rows(p) for p in range(1, people + 1)}):
-            self.run(example_feeds(self.spec, size, self._options))
+            self.run(self.spec.example_feeds(size, self._options.sizes))
 
     def close(self) -> None:
         """Drop the compiled models."""
@@ -113,19 +108,13 @@ class OpenVinoBackend:
         self._padded.clear()
         self._core = None
 
-    def _key(self, feeds: Feeds, rows: int) -> Key:
-        slots = tuple((n, feeds[n].shape[1]) for n in sorted(self.spec.age_inputs))
-        return rows, feeds["noise"].shape[1], slots
-
     def _request(self, key: Key) -> Any:
         if key not in self._compiled:
-            rows, hypotheses, slots = key
-            windows = {self.spec.age_inputs[n]: w for n, w in slots}
+            rows, sizes = key
             try:
                 model = self._core.read_model(str(self.spec.path))
-                model.reshape(
-                    {n: list(self.spec.input_shape(n, rows, hypotheses, windows)) for n in self.spec.inputs}
-                )
+                shapes = self.spec.shapes(rows, dict(sizes))
+                model.reshape({n: list(shape) for n, shape in shapes.items()})
                 compiled = self._compile(model)
                 self._compiled[key] = compiled.create_infer_request()
             except Exception as e:
@@ -149,16 +138,12 @@ class OpenVinoBackend:
 
     def _pad(self, key: Key, feeds: Feeds, rows: int) -> dict[str, NDArray[np.float32]]:
         if key not in self._padded:
-            self._padded[key] = {
-                n: np.zeros(
-                    feeds[n].shape if n == "guidance" else (key[0], *feeds[n].shape[1:]),
-                    dtype=np.float32,
-                )
-                for n in self.spec.inputs
-            }
+            shapes = self.spec.shapes(key[0], dict(key[1]))
+            self._padded[key] = {n: np.zeros(s, dtype=np.float32) for n, s in shapes.items()}
         padded = self._padded[key]
         for name, buffer in padded.items():
-            buffer[: len(feeds[name]) if name == "guidance" else rows] = feeds[name]
+            per_person = self.spec.inputs[name].per_person
+            buffer[: rows if per_person else len(buffer)] = feeds[name]
         return padded
 
 

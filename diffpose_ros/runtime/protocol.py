@@ -6,7 +6,7 @@ inside them:
 - ``probe(spec) -> Capabilities``: can it work here, and why (not);
 - ``create(spec, options) -> Backend``: start it.
 
-Letters for shapes: P people, R bound rows (R >= P), N hypotheses, W slots of a ring.
+Letters for shapes: P people, R bound rows (R >= P).
 """
 
 from __future__ import annotations
@@ -20,19 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import ConfigError
-from diffpose_ros.runtime.graph_spec import ModelSpec, RingSpec, StateSpec, read_spec
-
-__all__ = [
-    "Backend",
-    "BackendOptions",
-    "Capabilities",
-    "Feeds",
-    "ModelSpec",
-    "RingSpec",
-    "StateSpec",
-    "example_feeds",
-    "read_spec",
-]
+from diffpose_ros.runtime.graph_spec import GraphSpec
 
 PROVIDERS = ("cpu", "cuda", "tensorrt")
 """Execution providers of ONNX Runtime."""
@@ -40,7 +28,7 @@ PROVIDERS = ("cpu", "cuda", "tensorrt")
 PRECISIONS = ("fp32", "fp16")
 
 Feeds = Mapping[str, NDArray[np.float32]]
-"""Input name -> C-contiguous float32 array; all but ``guidance`` share the leading size R."""
+"""Input name -> C-contiguous float32 array; those with a row per person have R rows."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +54,7 @@ class BackendOptions:
 
     Attributes:
         max_people: largest number of rows in one run; profiles and buckets end there.
-        hypotheses: N the lifter will ask for most; others work too.
-        windows: ring name -> number of slots W; rings not named have their model's default length.
+        sizes: sizes of the graph that runs will have, where they differ from what it was made for.
         threads: intra-op CPU threads. More than one is slower beside another busy process.
         provider: ONNX Runtime's execution provider: ``cpu``, ``cuda`` or ``tensorrt``.
         precision: ``fp32`` or ``fp16`` (accelerators only).
@@ -79,8 +66,7 @@ class BackendOptions:
     """
 
     max_people: int = 10
-    hypotheses: int = 5
-    windows: Mapping[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
     threads: int = 1
     provider: str = "cpu"
     precision: str = "fp32"
@@ -88,34 +74,31 @@ class BackendOptions:
     fallback: Callable[[], Backend] | None = None
 
     def __post_init__(self) -> None:
-        for name, low in (("max_people", 1), ("hypotheses", 1), ("threads", 1)):
+        for name, low in (("max_people", 1), ("threads", 1)):
             if getattr(self, name) < low:
                 raise ConfigError(f"{name}: expected at least {low}, got {getattr(self, name)}")
-        if self.provider not in ("cpu", "cuda", "tensorrt"):
-            raise ConfigError(f"provider: expected cpu, cuda or tensorrt, got '{self.provider}'")
-        if self.precision not in ("fp32", "fp16"):
-            raise ConfigError(f"precision: expected fp32 or fp16, got '{self.precision}'")
-
-    def window(self, ring: RingSpec) -> int:
-        """Number of slots of ``ring``."""
-        return self.windows.get(ring.name, ring.length)
+        for name, choices in (("provider", PROVIDERS), ("precision", PRECISIONS)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"{name}: expected one of {', '.join(choices)}, got '{getattr(self, name)}'"
+                )
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """Runs one lifter model.
+    """Runs one graph.
 
     Attributes:
         name: backend name, e.g. ``onnxruntime``.
         device: ``cpu``, or the accelerator's name.
         reason: one line that says which device and version serves, and why this one.
-        spec: the model.
+        spec: the graph.
     """
 
     name: str
     device: str
     reason: str
-    spec: ModelSpec
+    spec: GraphSpec
 
     def rows(self, people: int) -> int:
         """How many rows to bind for ``people``: the bucket's size, or ``people`` itself.
@@ -132,7 +115,7 @@ class Backend(Protocol):
         caller's: the next run does not overwrite them.
 
         Args:
-            feeds: every input of ``spec.inputs``, shapes as in :class:`ModelSpec`.
+            feeds: every input of ``spec.inputs``, shapes as :meth:`GraphSpec.shapes` says.
 
         Returns:
             Every output of ``spec.outputs`` with R rows.
@@ -150,27 +133,3 @@ class Backend(Protocol):
     def close(self) -> None:
         """Free everything; calling it twice does no harm."""
         ...
-
-
-def example_feeds(
-    spec: ModelSpec, people: int, options: BackendOptions | None = None, *, seed: int = 0
-) -> dict[str, NDArray[np.float32]]:
-    """Plausible random inputs for ``people`` rows with full rings: for warm-up, tests and bench."""
-    options = options or BackendOptions(max_people=people, hypotheses=spec.hypotheses)
-    rng = np.random.default_rng(seed)
-    feeds: dict[str, NDArray[np.float32]] = {}
-    for name in spec.inputs:
-        shape = spec.input_shape(name, people, options.hypotheses, options.windows)
-        value = 0.1 * rng.standard_normal(shape)
-        if name in spec.age_inputs:
-            value = np.broadcast_to(np.arange(shape[1], 0, -1) / 30.0, shape)
-        elif name == "previous_age":
-            value = np.full(shape, 1 / 30.0)
-        elif name == "guidance":
-            value = np.asarray(spec.guidance)
-        elif name == "bone_mean":
-            value = np.full(shape, 0.25)
-        elif name in ("points", "previous_points"):
-            value[..., 2] = 0.9
-        feeds[name] = np.ascontiguousarray(value, dtype=np.float32)
-    return feeds

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from diffpose_ros.core.resources import weights_path
+from diffpose_ros.methods.registry import graph_of, read_spec
 from diffpose_ros.runtime.load import load_backend
 from diffpose_ros.runtime.protocol import BackendOptions
 
@@ -26,8 +27,8 @@ FPS = 15.0
 
 def start(graph: str, backend: str) -> Any:
     """One backend on one shipped graph."""
-    options = BackendOptions(max_people=3, windows=WINDOWS)
-    return load_backend(weights_path(f"{graph}.onnx"), backend, options)
+    options = BackendOptions(max_people=3, sizes=WINDOWS)
+    return load_backend(graph_of(weights_path(f"{graph}.onnx")), backend, options)
 
 
 def answers(backend: Any) -> dict[str, np.ndarray]:
@@ -37,7 +38,7 @@ def answers(backend: Any) -> dict[str, np.ndarray]:
         ``mean`` (F, P, 17, 3) of every frame; ``covariance`` (P, 17, 3, 3), ``hypotheses``
         (P, N, 17, 3) and, as one weighted sum per person, each new cache entry of the last frame.
     """
-    spec = backend.spec
+    spec = read_spec(backend.spec.path)
     with np.load(INPUTS, allow_pickle=False) as f:
         recorded = {name: f[name] for name in f}
     frames, people = recorded["points"].shape[:2]
@@ -52,7 +53,7 @@ def answers(backend: Any) -> dict[str, np.ndarray]:
         feeds |= {"noise": noise, "guidance": np.array(spec.guidance)}
         for ring, at in stamps.items():
             feeds[spec.rings[ring].age] = np.nan_to_num(now - at, nan=-1.0)
-        out = backend.run({n: np.ascontiguousarray(feeds[n], dtype=np.float32) for n in spec.inputs})
+        out = backend.run({n: np.ascontiguousarray(feeds[n], dtype=np.float32) for n in spec.graph.inputs})
         means.append(out["mean"])
         for ring, at in stamps.items():
             # What the history keeps of a frame comes out with the next one.

@@ -110,7 +110,7 @@ def test_the_references_run_on_a_whole_model(call, tmp_path):
     from small_network import save_model
 
     from diffpose_ros.bench import references
-    from diffpose_ros.runtime.graph_spec import read_spec
+    from diffpose_ros.methods.registry import read_spec
 
     spec = read_spec(save_model(tmp_path / "m", steps=(5, 1)))
     said = []

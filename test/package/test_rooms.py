@@ -43,7 +43,7 @@ TORCH = (
 )
 """What may import torch or ONNX as it is loaded: networks, their export, training."""
 ON_A_ROBOT = (
-    *(f"methods/diffusion/{name}" for name in ("__init__", "engine", "method", "step_inputs")),
+    *(f"methods/diffusion/{name}" for name in ("__init__", "contract", "engine", "method", "step_inputs")),
     *("onnxgraph/__init__", "onnxgraph/outline"),
 )
 """Files among them that a robot runs, without torch."""

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from diffpose_ros.runtime.graph_spec import METADATA_KEY
+from diffpose_ros.methods.model_file import METADATA_KEY
 
 CONTEXT, HISTORY = 6, 4
 

@@ -8,9 +8,10 @@ pytest.importorskip("onnx", reason="needs the Python package onnx to make a test
 from synthetic import write
 
 from diffpose_ros.core import BackendError, ConfigError, InputError, ModelError
+from diffpose_ros.methods.registry import graph_of
 from diffpose_ros.runtime import load
 from diffpose_ros.runtime.load import load_backend, probe_backends
-from diffpose_ros.runtime.protocol import Backend, BackendOptions, example_feeds, read_spec
+from diffpose_ros.runtime.protocol import Backend, BackendOptions
 
 SYNTHETIC = ("onnxruntime", "openvino")  # torch runs its own checkpoints, not any ONNX file
 
@@ -22,17 +23,17 @@ def model(tmp_path_factory):
 
 @pytest.fixture(params=SYNTHETIC)
 def backend(request, model):
-    can = probe_backends(read_spec(model))[request.param]
+    can = probe_backends(graph_of(model))[request.param]
     if not can.available:
         pytest.skip(can.reason)
-    started = load_backend(model, request.param, BackendOptions(max_people=10))
+    started = load_backend(graph_of(model), request.param, BackendOptions(max_people=10))
     yield started
     started.close()
 
 
 def feeds(backend, people, hypotheses=5, windows=None):
-    options = BackendOptions(max_people=people, hypotheses=hypotheses, windows=windows or {})
-    return example_feeds(backend.spec, people, options, seed=people)
+    sizes = {"hypotheses": hypotheses, **(windows or {})}
+    return backend.spec.example_feeds(people, sizes, seed=people)
 
 
 def reference(f):
@@ -150,7 +151,7 @@ def test_closing_twice_is_harmless_and_running_after_it_says_so(backend):
 
 
 def test_auto_picks_one_that_works_and_says_why(model):
-    backend = load_backend(model)
+    backend = load_backend(graph_of(model))
     assert backend.name in load.BACKENDS
     assert "best here" in backend.reason
     backend.close()
@@ -162,11 +163,11 @@ def test_auto_passes_over_what_does_not_start(model, monkeypatch):
     def broken(spec, options):
         raise BackendError("no luck today")
 
-    monkeypatch.setattr(load, "BACKENDS", ("onnxruntime", "openvino"))
+    monkeypatch.setattr(load, "BACKENDS", {n: load.BACKENDS[n] for n in ("onnxruntime", "openvino")})
     monkeypatch.setattr(onnxruntime_backend, "create", broken)
     if not probe_backends()["openvino"].available:
         pytest.skip("needs openvino")
-    backend = load_backend(model)
+    backend = load_backend(graph_of(model))
     assert backend.name == "openvino"
     assert "no luck today" in backend.reason
     backend.close()
@@ -176,20 +177,20 @@ def test_no_backend_at_all_lists_what_is_missing(model, monkeypatch):
     from diffpose_ros.runtime import onnxruntime as onnxruntime_backend
     from diffpose_ros.runtime.protocol import Capabilities
 
-    monkeypatch.setattr(load, "BACKENDS", ("onnxruntime",))
+    monkeypatch.setattr(load, "BACKENDS", {n: load.BACKENDS[n] for n in ("onnxruntime",)})
     monkeypatch.setattr(
         onnxruntime_backend, "probe",
         lambda spec: Capabilities("onnxruntime", False, "not installed (pip install it)"),
     )  # fmt: skip
     with pytest.raises(BackendError, match="no backend works here: onnxruntime: not installed"):
-        load_backend(model)
+        load_backend(graph_of(model))
     with pytest.raises(BackendError, match="backend onnxruntime: not installed"):
-        load_backend(model, "onnxruntime")
+        load_backend(graph_of(model), "onnxruntime")
 
 
 def test_an_unknown_backend_is_refused(model):
     with pytest.raises(ConfigError, match="unknown backend 'magic', expected auto or one of"):
-        load_backend(model, "magic")
+        load_backend(graph_of(model), "magic")
 
 
 def test_a_graph_the_runtime_cannot_load_is_a_model_error(model, tmp_path):
@@ -201,7 +202,7 @@ def test_a_graph_the_runtime_cannot_load_is_a_model_error(model, tmp_path):
     path = tmp_path / "odd.onnx"
     onnx.save(proto, path)
     with pytest.raises(ModelError, match=r"odd\.onnx: ONNX Runtime cannot load it"):
-        load_backend(path, "onnxruntime")
+        load_backend(graph_of(path), "onnxruntime")
 
 
 def test_a_provider_that_is_not_there_is_named(model):
@@ -210,15 +211,15 @@ def test_a_provider_that_is_not_there_is_named(model):
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("CUDA is here")
     with pytest.raises(BackendError, match="provider 'cuda' is not in this build"):
-        load_backend(model, "onnxruntime", BackendOptions(provider="cuda"))
+        load_backend(graph_of(model), "onnxruntime", BackendOptions(provider="cuda"))
 
 
 @pytest.mark.parametrize(
     ("change", "error"),
     [
         ({"max_people": 0}, "max_people: expected at least 1, got 0"),
-        ({"provider": "npu"}, "provider: expected cpu, cuda or tensorrt, got 'npu'"),
-        ({"precision": "int8"}, "precision: expected fp32 or fp16, got 'int8'"),
+        ({"provider": "npu"}, "provider: expected one of cpu, cuda, tensorrt, got 'npu'"),
+        ({"precision": "int8"}, "precision: expected one of fp32, fp16, got 'int8'"),
     ],
 )
 def test_options_are_checked(change, error):

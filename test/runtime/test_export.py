@@ -16,7 +16,7 @@ from diffpose_ros.methods.diffusion.export import StepGraph, example_inputs, exp
 from diffpose_ros.methods.diffusion.graformer import DenoiserConfig  # noqa: E402
 from diffpose_ros.methods.diffusion.hpim import HistoryConfig  # noqa: E402
 from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig  # noqa: E402
-from diffpose_ros.runtime.graph_spec import read_spec  # noqa: E402
+from diffpose_ros.methods.registry import read_spec  # noqa: E402
 
 
 def network(history: bool, temporal: bool = True) -> LifterNetwork:

@@ -11,8 +11,8 @@ import torch
 from small_network import WINDOW, save_model, small_network
 
 from diffpose_ros.core import BackendError, ModelError
+from diffpose_ros.methods.registry import graph_of
 from diffpose_ros.runtime.load import load_backend, probe_backends
-from diffpose_ros.runtime.protocol import BackendOptions, example_feeds, read_spec
 
 TOLERANCE_M = 1e-4
 
@@ -29,17 +29,17 @@ def start(model):
 
     def get(name):
         if name not in started:
-            can = probe_backends(read_spec(model))[name]
+            can = probe_backends(graph_of(model))[name]
             if not can.available:
                 pytest.skip(can.reason)
-            started[name] = load_backend(model, name)
+            started[name] = load_backend(graph_of(model), name)
         return started[name]
 
     return get
 
 
 def feeds(spec, people, *, guided=True, masked=False):
-    made = example_feeds(spec, people, BackendOptions(max_people=people), seed=people)
+    made = spec.example_feeds(people, seed=people)
     if not guided:
         made["guidance"][:] = 0
     if masked:
@@ -67,7 +67,7 @@ def test_answers_as_torch_does(start, name, people, guided, masked):
 
 
 def test_fewer_hypotheses_run_on_the_same_graph(start):
-    f = example_feeds(start("torch").spec, 2, BackendOptions(max_people=2, hypotheses=3))
+    f = start("torch").spec.example_feeds(2, {"hypotheses": 3})
     a, b = start("onnxruntime").run(f), start("torch").run(f)
     np.testing.assert_allclose(a["mean"], b["mean"], atol=TOLERANCE_M)
 
@@ -101,15 +101,15 @@ def test_without_its_checkpoint_torch_says_what_is_missing(model, tmp_path):
     alone = tmp_path / "model.onnx"
     alone.write_bytes(model.read_bytes())
     with pytest.raises(BackendError, match=r"model.safetensors and config.yaml not found beside"):
-        load_backend(alone, "torch")
+        load_backend(graph_of(alone), "torch")
 
 
 @pytest.mark.parametrize(
     ("file", "content", "error"),
     [
-        ("model.safetensors", b"nothing", "not a readable safetensors checkpoint"),
-        ("config.yaml", b"[1, 2]", "not a network's configuration"),
-        ("config.yaml", b"{context: {colour: red}}", "not a network's configuration"),
+        ("model.safetensors", b"nothing", "not a readable safetensors file"),
+        ("config.yaml", b"[1, 2]", "not a lifter's configuration"),
+        ("config.yaml", b"{context: {colour: red}}", "not a lifter's configuration"),
     ],
 )
 def test_a_broken_checkpoint_is_named(model, tmp_path, file, content, error):
@@ -117,7 +117,7 @@ def test_a_broken_checkpoint_is_named(model, tmp_path, file, content, error):
         (tmp_path / name).write_bytes(model.with_name(name).read_bytes())
     (tmp_path / file).write_bytes(content)
     with pytest.raises(ModelError, match=rf"{file}: {error}"):
-        load_backend(tmp_path / "model.onnx", "torch")
+        load_backend(graph_of(tmp_path / "model.onnx"), "torch")
 
 
 @pytest.mark.parametrize("mirror", [True, False])
@@ -129,4 +129,4 @@ def test_a_checkpoint_whose_caches_are_not_the_files_is_refused(tmp_path, mirror
     assert was in config.read_text()
     config.write_text(config.read_text().replace(was, wanted))
     with pytest.raises(ModelError, match=r"its inputs are not those of model.onnx; export .* again"):
-        load_backend(path, "torch")
+        load_backend(graph_of(path), "torch")

@@ -13,7 +13,8 @@ from engine_graph import HYPOTHESES, make_feeds, save_graph
 from fake_gpu import build_driver, install
 
 from diffpose_ros.core import BackendError, InputError
-from diffpose_ros.runtime.protocol import Backend, BackendOptions, read_spec
+from diffpose_ros.methods.registry import graph_of
+from diffpose_ros.runtime.protocol import Backend, BackendOptions
 from diffpose_ros.runtime.tensorrt import backend as tensorrt_backend
 from diffpose_ros.runtime.tensorrt import driver as cuda_driver
 from diffpose_ros.runtime.tensorrt.backend import TensorRTBackend
@@ -47,7 +48,7 @@ def start(model, trt, tmp_path):
 
     def start(**options):
         options = {"max_people": 5, "cache_dir": tmp_path / "cache"} | options
-        backend = TensorRTBackend.start(read_spec(model), BackendOptions(**options))
+        backend = TensorRTBackend.start(graph_of(model), BackendOptions(**options))
         started.append(backend)
         return backend
 
@@ -275,21 +276,21 @@ def test_a_cache_that_cannot_be_written_is_one_line_and_no_obstacle(start, trt, 
 
 
 def test_probe_names_the_gpu(model, trt):
-    found = tensorrt_backend.probe(read_spec(model))
+    found = tensorrt_backend.probe(graph_of(model))
     assert found.available
     assert (found.device, found.name) == ("Fake GPU", "tensorrt")
 
 
 def test_probe_without_a_driver_says_so(model, monkeypatch):
     monkeypatch.setattr(cuda_driver, "LIBRARY", "libcuda-absent.so.9")
-    found = tensorrt_backend.probe(read_spec(model))
+    found = tensorrt_backend.probe(graph_of(model))
     assert not found.available
     assert found.reason == "no NVIDIA driver here: libcuda-absent.so.9 cannot be loaded"
 
 
 def test_probe_with_a_driver_but_no_working_gpu_says_so(model, driver):
     driver.fail("cuInit", 100)
-    found = tensorrt_backend.probe(read_spec(model))
+    found = tensorrt_backend.probe(graph_of(model))
     assert not found.available
     assert found.reason.startswith("no NVIDIA GPU works here: the GPU failed: cuInit returned")
 
@@ -297,7 +298,7 @@ def test_probe_with_a_driver_but_no_working_gpu_says_so(model, driver):
 def test_probe_without_tensorrt_says_what_to_install(model, driver, monkeypatch):
     for module in ("tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(sys.modules, module, None)
-    found = tensorrt_backend.probe(read_spec(model))
+    found = tensorrt_backend.probe(graph_of(model))
     assert not found.available
     assert "pip install tensorrt" in found.reason
 
@@ -310,16 +311,16 @@ def test_a_gpu_the_driver_does_not_have_is_refused(driver):
 def test_memory_that_does_not_suffice_for_every_bucket_is_found_at_the_start(model, trt, driver):
     driver.fail("cuMemHostAlloc", 2, after=5)
     with pytest.raises(BackendError, match="CUDA_ERROR_OUT_OF_MEMORY"):
-        tensorrt_backend.create(read_spec(model), BackendOptions(max_people=10))
+        tensorrt_backend.create(graph_of(model), BackendOptions(max_people=10))
     assert driver.live == 0
 
 
 def test_with_a_fallback_it_serves_at_once_and_takes_over(model, trt, tmp_path, monkeypatch):
     """The engine is built in this process here: what a second process would do is tested apart."""
     monkeypatch.setattr("diffpose_ros.runtime.tensorrt.background_build.build_aside", lambda *a: None)
-    slow = _Slow(read_spec(model))
+    slow = _Slow(graph_of(model))
     options = BackendOptions(max_people=2, cache_dir=tmp_path, fallback=lambda: slow)
-    backend = tensorrt_backend.create(read_spec(model), options)
+    backend = tensorrt_backend.create(graph_of(model), options)
     assert backend.name in ("slow", "tensorrt")
     assert backend.wait_ready(30.0)
     backend.run(make_feeds(1))
@@ -348,4 +349,4 @@ class _Slow:
 
 
 def test_hypotheses_constant_matches_the_graph(model):
-    assert read_spec(model).hypotheses == HYPOTHESES
+    assert graph_of(model).sizes["hypotheses"] == HYPOTHESES

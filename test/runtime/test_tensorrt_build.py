@@ -18,10 +18,11 @@ from synthetic import BODY
 
 from diffpose_ros.cli.main import main
 from diffpose_ros.core import BackendError, Camera, ConfigError, ModelError, People2D
+from diffpose_ros.core.resources import WEIGHTS
 from diffpose_ros.lifting import Lifter, LifterConfig
+from diffpose_ros.methods.registry import graph_of
 from diffpose_ros.onnxgraph.half_precision import half_share, to_half_blocks
-from diffpose_ros.runtime.catalog import WEIGHTS
-from diffpose_ros.runtime.protocol import BackendOptions, read_spec
+from diffpose_ros.runtime.protocol import BackendOptions
 from diffpose_ros.runtime.tensorrt.api import Flavour, find_flavour
 from diffpose_ros.runtime.tensorrt.build import (
     GpuInfo,
@@ -52,7 +53,7 @@ WHOLE = shipped("starpose/model.onnx")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return read_spec(save_graph(tmp_path_factory.mktemp("model") / "tiny.onnx"))
+    return graph_of(save_graph(tmp_path_factory.mktemp("model") / "tiny.onnx"))
 
 
 @pytest.fixture
@@ -69,23 +70,23 @@ def fake():
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_rtx_builds_a_real_engine_without_a_gpu(model, rtx, precision):
-    recipe = Recipe(model, max_people=2, hypotheses=5, precision=precision)
+    recipe = Recipe(model, max_people=2, precision=precision)
     assert len(build_plan(recipe, rtx)) > 100_000
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("path", QUICK)
 def test_rtx_builds_a_real_engine_from_the_shipped_graph(path, rtx, precision):
-    spec = read_spec(path)
-    recipe = Recipe(spec, max_people=1, hypotheses=spec.hypotheses, precision=precision)
+    spec = graph_of(path)
+    recipe = Recipe(spec, max_people=1, precision=precision)
     assert len(build_plan(recipe, rtx)) > 100_000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", WHOLE)
 def test_rtx_builds_the_whole_unrolled_sampler(path, rtx):
-    spec = read_spec(path)
-    recipe = Recipe(spec, max_people=1, hypotheses=spec.hypotheses, precision="fp16")
+    spec = graph_of(path)
+    recipe = Recipe(spec, max_people=1, precision="fp16")
     assert len(build_plan(recipe, rtx)) > 100_000
 
 
@@ -269,44 +270,44 @@ def test_no_people_is_refused():
 )
 def test_networks_are_strongly_typed_in_the_way_of_each_version(model, version, flags):
     trt = FakeTensorRT(driver=None, version=version)
-    build_plan(Recipe(model, 1, 5), Flavour("tensorrt", trt, version))
+    build_plan(Recipe(model, 1), Flavour("tensorrt", trt, version))
     assert trt.network_flags == [flags]
 
 
 def test_a_graph_that_the_parser_refuses_is_told_with_its_node(model, fake):
     fake.trt.parse_error = "unsupported\n operator"
     with pytest.raises(BackendError, match=r"does not take tiny.onnx: unsupported operator \(node 7"):
-        build_plan(Recipe(model, 1, 5), fake)
+        build_plan(Recipe(model, 1), fake)
 
 
 def test_a_build_that_fails_is_told_with_tensorrts_reason(model, fake):
     fake.trt.build_error = "could not find any implementation"
     with pytest.raises(BackendError, match=r"cannot build tiny.onnx as fp32: could not find any"):
-        build_plan(Recipe(model, 1, 5), fake)
+        build_plan(Recipe(model, 1), fake)
 
 
 def test_a_builder_that_does_not_start_is_told(model, fake):
     fake.trt.no_start = True
     with pytest.raises(BackendError, match="cannot start its builder: CUDA initialization failure"):
-        build_plan(Recipe(model, 1, 5), fake)
+        build_plan(Recipe(model, 1), fake)
 
 
 def test_progress_is_told_and_an_interrupt_stops_the_build(model, fake):
     seen = []
-    build_plan(Recipe(model, 1, 5), fake, progress=lambda *step: seen.append(step))
+    build_plan(Recipe(model, 1), fake, progress=lambda *step: seen.append(step))
     assert seen == [("Building engine", 0, 2), ("Building engine", 1, 2), ("Building engine", 2, 2)]
 
     def stop(*step):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_plan(Recipe(model, 1, 5), fake, progress=stop)
+        build_plan(Recipe(model, 1), fake, progress=stop)
 
 
 def test_rtx_progress_ends_where_it_should(model, rtx):
     last = {}
     build_plan(
-        Recipe(model, 1, 5),
+        Recipe(model, 1),
         rtx,
         progress=lambda phase, done, total: last.update({phase: (done, total)}),
     )
@@ -316,16 +317,16 @@ def test_rtx_progress_ends_where_it_should(model, rtx):
 
 def test_the_timing_cache_is_kept_and_given_to_the_next_build(model, fake, tmp_path):
     cache = EngineCache(tmp_path)
-    cached_plan(Recipe(model, 1, 5), fake, GPU, cache)
+    cached_plan(Recipe(model, 1), fake, GPU, cache)
     assert (tmp_path / timing_file_name(fake, GPU)).read_bytes() == b"timings:+"
-    cached_plan(Recipe(model, 2, 5), fake, GPU, cache)
+    cached_plan(Recipe(model, 2), fake, GPU, cache)
     assert fake.trt.timings == [b"timings:", b"timings:+"]
 
 
 def test_a_timing_cache_that_does_not_fit_is_started_anew(model, fake, tmp_path, caplog):
     path = tmp_path / "timing"
     path.write_bytes(b"of another version")
-    build_plan(Recipe(model, 1, 5), fake, timing_cache=path)
+    build_plan(Recipe(model, 1), fake, timing_cache=path)
     assert "does not fit this TensorRT" in caplog.text
     assert path.read_bytes() == b"timings:+"
 
@@ -378,7 +379,7 @@ class TestCommand:
         from diffpose_ros.runtime.tensorrt.background_build import command
 
         cache = EngineCache(tmp_path)
-        options = BackendOptions(max_people=2, hypotheses=3, windows={"context": 5})
+        options = BackendOptions(max_people=2, sizes={"hypotheses": 3, "context": 5})
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         words = command(model, options, cache)
         subprocess.run(words, check=True, timeout=120, env=environment)
@@ -387,7 +388,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("words", "text"),
         [(["nowhere.onnx"], "no such model file"),
-         (["{model}", "--window", "future=3"], "expected a ring of tiny (context), got 'future'"),
+         (["{model}", "--size", "future=3"], "expected a size of tiny (hypotheses, context), got 'future'"),
          (["{model}", "--flavour", "tensorrt"], "tensorrt is not installed: pip install"),
          (["{junk}"], "not an ONNX file")],
         ids=["no model", "unknown ring", "no TensorRT", "not ONNX"],

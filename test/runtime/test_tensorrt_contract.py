@@ -12,9 +12,10 @@ import test_backend_contract as contract
 from fake_gpu import build_driver, install
 from synthetic import write
 
+from diffpose_ros.methods.registry import graph_of
 from diffpose_ros.runtime.fallback import FallbackBackend
 from diffpose_ros.runtime.load import load_backend
-from diffpose_ros.runtime.protocol import BackendOptions, read_spec
+from diffpose_ros.runtime.protocol import BackendOptions
 from diffpose_ros.runtime.tensorrt import backend as tensorrt_backend
 
 ANYWHERE = [
@@ -46,8 +47,8 @@ def started(model, monkeypatch, library, cache, behind_a_fallback):
     install(monkeypatch, library)
     options = BackendOptions(max_people=10, cache_dir=cache)
     if not behind_a_fallback:
-        return tensorrt_backend.create(read_spec(model), options)
-    backend = load_backend(model, "tensorrt", options)
+        return tensorrt_backend.create(graph_of(model), options)
+    backend = load_backend(graph_of(model), "tensorrt", options)
     assert backend.wait_ready(30.0)
     backend.run(contract.feeds(backend, 1))
     return backend
@@ -85,9 +86,9 @@ def test_a_device_that_fails_mid_stream_is_left_and_taken_up_again(
 ):
     """No frame is lost, every change is told once, nothing stays allocated."""
     driver = install(monkeypatch, library).driver
-    spec, options = read_spec(model), BackendOptions(max_people=2, cache_dir=tmp_path)
+    spec, options = graph_of(model), BackendOptions(max_people=2, cache_dir=tmp_path)
     backend = FallbackBackend(
-        load_backend(model, "onnxruntime"),
+        load_backend(graph_of(model), "onnxruntime"),
         lambda cancelled: tensorrt_backend.create(spec, options),
         name="tensorrt",
         first_retry_s=0.0,

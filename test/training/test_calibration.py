@@ -17,7 +17,7 @@ from diffpose_ros.core import ModelError
 from diffpose_ros.data.virtual.synthesis import SynthesisConfig
 from diffpose_ros.methods.diffusion.checkpoint import load_network
 from diffpose_ros.methods.diffusion.network import FEWER_STEPS
-from diffpose_ros.runtime.graph_spec import read_spec
+from diffpose_ros.methods.registry import read_spec
 from diffpose_ros.training.calibration import Calibration, calibrate, held_out, write_model
 from diffpose_ros.training.choose_guidance import SHAKING, SPEED, choose_guidance
 from diffpose_ros.training.config import TrainingConfig

@@ -11,16 +11,20 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
 from small_network import save_model, small_network
 
+from diffpose_ros.core import Camera
 from diffpose_ros.data.virtual.synthesis import observe_sequence
 from diffpose_ros.diffusion.noise import fixed_noise
 from diffpose_ros.geometry.mapping import coco_to_points
 from diffpose_ros.history import PeopleState, Rows
-from diffpose_ros.methods.diffusion.method import to_real_camera
 from diffpose_ros.methods.diffusion.step_inputs import StepInputs
+from diffpose_ros.methods.protocol import Observed
+from diffpose_ros.methods.registry import read_spec
+from diffpose_ros.methods.virtual_camera import look, to_real_camera
 from diffpose_ros.runtime.load import load_backend
 from diffpose_ros.training.rollout import rollout
 
 FRAME_NS = 31_250_000
+CAMERA = Camera.from_fov(1280, 720)
 
 
 def somebody(frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -43,10 +47,10 @@ def batch_of(tangents, score, clock) -> dict[str, torch.Tensor]:
 
 
 def test_a_rollout_is_what_the_exported_graph_gives_online(tmp_path) -> None:
-    backend = load_backend(save_model(tmp_path, "starpose"), "onnxruntime")
-    spec, network = backend.spec, small_network("starpose")
+    spec, network = read_spec(save_model(tmp_path, "starpose")), small_network("starpose")
+    backend = load_backend(spec.graph, "onnxruntime")
     inputs = StepInputs(
-        spec, {n: r.length for n, r in spec.rings.items()}, 1, {5: fixed_noise(5)},
+        spec, spec.windows(), 1, {5: fixed_noise(5)},
         np.asarray(spec.guidance, np.float32),
     )  # fmt: skip
     people = PeopleState(4, inputs.state(), spare=1)
@@ -57,7 +61,8 @@ def test_a_rollout_is_what_the_exported_graph_gives_online(tmp_path) -> None:
         people.bring_to_front([1], now)
         rows = Rows(people, slice(0, 1), now)
         points, confidence = coco_to_points(tangents[:, i], score[:, i])
-        view = inputs.observe(points, confidence, rows)
+        view = look(Observed(now, CAMERA, points, confidence), rows)
+        inputs.fill(view, rows)
         out = backend.run(inputs.feeds(rows, 1, 5))
         assert out["mean"][0] == pytest.approx(expected[i], abs=1e-4), f"frame {i}"
         pose = to_real_camera(out, view.rotation, keep_hypotheses=False).mean

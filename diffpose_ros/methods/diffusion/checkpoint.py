@@ -1,4 +1,4 @@
-"""Model folders: ``model.safetensors`` beside ``config.yaml``, back to a network."""
+"""Model folders: ``model.safetensors`` beside ``config.yaml``, back to a network or its step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from diffpose_ros.core import ConfigError, ModelError
+from diffpose_ros.methods.diffusion.export import StepGraph
 from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig
+from diffpose_ros.methods.model_file import ModelFile
+
+
+def step_graph(file: ModelFile) -> StepGraph:
+    """The step that a model file was exported from, from the checkpoint beside it.
+
+    Raises:
+        ModelError: as :func:`load_network`.
+    """
+    return StepGraph(load_network(file.path.parent), int(file.metadata["steps"])).eval()
 
 
 def load_network(folder: str | Path) -> LifterNetwork:

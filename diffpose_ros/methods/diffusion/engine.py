@@ -6,29 +6,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from diffpose_ros.core import ModelError
+from diffpose_ros.methods.catalog import step_variants
+from diffpose_ros.methods.diffusion.contract import HYPOTHESES, DiffusionSpec
 from diffpose_ros.methods.protocol import Level
+from diffpose_ros.methods.rehearsal import rehearse
 from diffpose_ros.methods.settings import MethodSettings
-from diffpose_ros.runtime.catalog import step_variants, with_steps
 from diffpose_ros.runtime.load import load_backend
-from diffpose_ros.runtime.protocol import (
-    Backend,
-    BackendOptions,
-    ModelSpec,
-    example_feeds,
-    read_spec,
-)
+from diffpose_ros.runtime.protocol import Backend
 
 
 class Engine:
     """Backends by number of steps.
 
     Args:
-        path: the model file.
+        spec: the model.
         settings: what the user set.
         every_level: load the variants with fewer steps, too.
 
     Attributes:
-        spec: the model.
+        spec: the model, with the number of steps that was asked for.
         windows: ring -> slots.
         backends: steps -> backend.
         levels: from the best to the cheapest.
@@ -38,38 +34,29 @@ class Engine:
         BackendError: no backend works here.
     """
 
-    def __init__(self, path: Path, settings: MethodSettings, *, every_level: bool) -> None:
-        self.spec: ModelSpec = read_spec(path)
-        if settings.steps is not None and settings.steps != self.spec.steps:
-            path = _variant(path, self.spec, settings.steps)
-            self.spec = read_spec(path)
-        self.windows = _windows(self.spec, settings.window)
-        hypotheses = settings.hypotheses or self.spec.hypotheses
-        options = BackendOptions(
-            max_people=settings.max_people,
-            hypotheses=hypotheses,
-            windows=self.windows,
-            threads=settings.threads,
-            provider=settings.provider,
-            precision=settings.precision,
-            cache_dir=settings.cache_dir,
-        )
-        files = {self.spec.steps: path}
+    def __init__(self, spec: DiffusionSpec, settings: MethodSettings, *, every_level: bool) -> None:
+        if settings.steps is not None and settings.steps != spec.steps:
+            spec = _variant(spec, settings.steps)
+        self.spec = spec
+        self.windows = spec.windows(settings.window)
+        hypotheses = settings.hypotheses or spec.hypotheses
+        sizes = {**self.windows, HYPOTHESES: hypotheses}
+        options = settings.backend_options(sizes)
+        models = {spec.steps: spec}
         if every_level:
-            fewer = step_variants(path)
-            files |= {s: file for s, file in fewer.items() if s < self.spec.steps}
+            fewer = step_variants(spec.path)
+            models |= {s: _read(file) for s, file in fewer.items() if s < spec.steps}
         self.backends: dict[int, Backend] = {}
         try:
-            for steps, file in files.items():
-                backend = load_backend(file, settings.backend, options)
-                self.backends[steps] = backend
-                if backend.spec.state != self.spec.state or backend.spec.inputs != self.spec.inputs:
-                    raise ModelError(f"{file}: its inputs differ from those of {path}")
+            for steps, model in models.items():
+                if model.state != spec.state or set(model.graph.inputs) != set(spec.graph.inputs):
+                    raise ModelError(f"{model.path}: its inputs differ from those of {spec.path}")
+                self.backends[steps] = load_backend(model.graph, settings.backend, options)
         except BaseException:
             self.close()
             raise
         least = min(settings.min_hypotheses, hypotheses)
-        self.levels = ladder(hypotheses, least, sorted(files, reverse=True))
+        self.levels = ladder(hypotheses, least, sorted(models, reverse=True))
 
     @property
     def best(self) -> Backend:
@@ -78,16 +65,8 @@ class Engine:
 
     def rehearse(self, people: int, level: Level, trials: int, timer: Callable[[], float]) -> float:
         """Run a level on made-up inputs; the least seconds of ``trials`` runs after a first one."""
-        backend = self.backends[level.steps]
-        options = BackendOptions(max_people=people, hypotheses=level.hypotheses, windows=self.windows)
-        feeds = example_feeds(backend.spec, backend.rows(people), options)
-        backend.run(feeds)
-        times = []
-        for _ in range(trials):
-            start = timer()
-            backend.run(feeds)
-            times.append(timer() - start)
-        return min(times)
+        sizes = {**self.windows, HYPOTHESES: level.hypotheses}
+        return rehearse(self.backends[level.steps], people, sizes, trials, timer)
 
     def close(self) -> None:
         """Close every backend."""
@@ -121,19 +100,18 @@ def _share(sampling: float) -> float:
     return 1 / 3 + 2 / 3 * sampling
 
 
-def _windows(spec: ModelSpec, window: int | None) -> dict[str, int]:
-    windows = {name: ring.length for name, ring in spec.rings.items()}
-    if window is not None and "context" in windows:
-        most = spec.rings["context"].max_length
-        if window > most:
-            raise ModelError(f"{spec.path}: window: expected at most {most} frames, got {window}")
-        windows["context"] = window
-    return windows
+def _read(path: Path) -> DiffusionSpec:
+    from diffpose_ros.methods.registry import read_spec  # the registry knows this module by name
+
+    spec = read_spec(path)
+    if not isinstance(spec, DiffusionSpec):
+        raise ModelError(f"{path}: kind: expected a diffusion model, got '{spec.kind}'")
+    return spec
 
 
-def _variant(path: Path, spec: ModelSpec, steps: int) -> Path:
-    found = with_steps(path, steps)
-    if found is None:
-        have = sorted({spec.steps, *step_variants(path)})
-        raise ModelError(f"{path}: expected steps to be one of {have}, got {steps}")
-    return found
+def _variant(spec: DiffusionSpec, steps: int) -> DiffusionSpec:
+    variants = step_variants(spec.path)
+    if steps not in variants:
+        have = sorted({spec.steps, *variants})
+        raise ModelError(f"{spec.path}: expected steps to be one of {have}, got {steps}")
+    return _read(variants[steps])

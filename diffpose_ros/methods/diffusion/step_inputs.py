@@ -1,40 +1,26 @@
 """A diffusion model's inputs, made from what is seen and remembered; and what it remembers.
 
-Letters for shapes: R bound rows, P people of this run, N hypotheses, W ring slots.
+Letters for shapes: R bound rows, P people of this run, N hypotheses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.geometry.bones import BONES, bone_lengths
-from diffpose_ros.geometry.mapping import NUM_POINTS
-from diffpose_ros.geometry.normalise import VIEW_SIZE, ViewState, observe
 from diffpose_ros.history import Field, Rows
-from diffpose_ros.runtime.graph_spec import ModelSpec
+from diffpose_ros.methods.diffusion.contract import INPUTS, DiffusionSpec
+from diffpose_ros.methods.streaming import JOINTS, POINTS
+from diffpose_ros.methods.streaming_inputs import StreamingInputs
+from diffpose_ros.methods.virtual_camera import View
 
-JOINTS = 17
 BONE_RING = "bones"
 HISTORY_RING = "history"
-
-
-@dataclass(frozen=True)
-class View:
-    """The virtual cameras of one frame.
-
-    Attributes:
-        state: their directions and sizes.
-        rotation: (P, 3, 3) R with ``virtual = R @ real``.
-        points: (P, 21, 3) what the network sees.
-    """
-
-    state: ViewState
-    rotation: NDArray[np.float64]
-    points: NDArray[np.float32]
+REMEMBERED = ("previous_pose", "previous_points", "previous_age", "bone_mean")
+"""Inputs made from what was answered before."""
 
 
 class StepInputs:
@@ -50,80 +36,43 @@ class StepInputs:
 
     def __init__(
         self,
-        spec: ModelSpec,
+        spec: DiffusionSpec,
         windows: Mapping[str, int],
         batch: int,
         noise: Mapping[int, NDArray[np.float32]],
         guidance: NDArray[np.float32],
     ) -> None:
-        self.spec, self.windows, self.batch = spec, dict(windows), batch
+        self.spec = spec
+        self._streaming = StreamingInputs(spec, windows, batch, {name: INPUTS[name] for name in REMEMBERED})
         self._noise = {
             n: np.array(np.broadcast_to(z, (batch, *z.shape)), dtype=np.float32, order="C")
             for n, z in noise.items()
         }
-        self._feeds: dict[str, NDArray[np.float32]] = {"guidance": guidance}
-        shapes = {
-            "points": (NUM_POINTS, 3),
-            "view": (VIEW_SIZE,),
-            "previous_pose": (JOINTS, 3),
-            "previous_points": (NUM_POINTS, 3),
-            "previous_age": (),
-            "bone_mean": (BONES,),
-        }
-        for name, shape in shapes.items():
-            self._feeds[name] = np.zeros((batch, *shape), dtype=np.float32)
-        for name, ring in spec.age_inputs.items():
-            self._feeds[name] = np.full((batch, windows[ring]), -1.0, dtype=np.float32)
+        self._guidance = guidance
         self._bone_age = np.full((batch, spec.bone_window), -1.0, dtype=np.float32)
 
     def state(self) -> dict[str, Field]:
         """The network's caches, the last frame's answer, and recent bone lengths."""
-        fields = {
-            s.input: Field(s.with_slots(self.windows[s.ring]), np.float32, s.ring, s.slot_axis)
-            for s in self.spec.state
-        }
-        return fields | {
-            "centre": Field((2,), np.float64),
-            "log_scale": Field((), np.float64),
+        return self._streaming.state() | {
             "pose": Field((JOINTS, 3), np.float64),  # mean pose, axes of the real camera
-            "points": Field((NUM_POINTS, 3), np.float32),
+            "points": Field((POINTS, 3), np.float32),
             "bones": Field((self.spec.bone_window, BONES), np.float32, BONE_RING),
         }
 
-    def observe(self, rays: NDArray[np.float64], score: NDArray[np.float64], rows: Rows) -> View:
-        """Turn one frame into inputs.
-
-        Args:
-            rays: (P, 21, 2) tangents in the real camera.
-            score: (P, 21), 0 where masked.
-            rows: what is remembered of the P people.
-        """
-        feeds, p, first = self._feeds, len(rows), rows.first
-        before = ViewState(rows["centre"], rows["log_scale"])
-        points, view, after = observe(rays, score, rows.dt_s, before, first, rows.age_s)
-        rotation = after.rotation
-        feeds["points"][:p] = points
-        feeds["view"][:p] = view
-        feeds["previous_pose"][:p] = rows["pose"] @ rotation.swapaxes(-1, -2)
-        feeds["previous_points"][:p] = rows["points"]
-        feeds["previous_age"][:p] = np.where(first, -1.0, rows.dt_s)
-        feeds["bone_mean"][:p] = self._bone_mean(rows)
-        for name, ring in self.spec.age_inputs.items():
-            rows.ages(ring, feeds[name][:p])
-        return View(after, rotation, points)
+    def fill(self, view: View, rows: Rows) -> None:
+        """Write the inputs of one frame of the P people in ``rows``."""
+        self._streaming.fill(view, rows)
+        arrays, p = self._streaming.arrays, len(rows)
+        arrays["previous_pose"][:p] = rows["pose"] @ view.rotation.swapaxes(-1, -2)
+        arrays["previous_points"][:p] = rows["points"]
+        arrays["previous_age"][:p] = np.where(rows.first, -1.0, rows.dt_s)
+        arrays["bone_mean"][:p] = self._bone_mean(rows)
 
     def feeds(self, rows: Rows, bound: int, hypotheses: int) -> dict[str, NDArray[np.float32]]:
-        """The inputs of the last :meth:`observe`, ``bound`` (R) rows of them, as views."""
-        made: dict[str, NDArray[np.float32]] = {}
-        for name in self.spec.inputs:
-            if name == "noise":
-                made[name] = self._noise[hypotheses][:bound]
-            elif name == "guidance":
-                made[name] = self._feeds[name]
-            elif name in self._feeds:
-                made[name] = self._feeds[name][:bound]
-            else:
-                made[name] = rows.bound(name, bound)
+        """What :meth:`fill` wrote, ``bound`` (R) rows of it, caches, noise and guidance, as views."""
+        made = self._streaming.feeds(rows, bound)
+        made["noise"] = self._noise[hypotheses][:bound]
+        made["guidance"] = self._guidance
         return made
 
     def keep(
@@ -140,16 +89,13 @@ class StepInputs:
 
         Args:
             rows: the P people.
-            view: what :meth:`observe` gave.
+            view: their virtual cameras.
             outputs: the graph's outputs.
             pose: (P, 17, 3) mean pose, axes of the real camera.
         """
-        for ring in self.windows:
-            entries = {s.input: outputs[s.output] for s in self.spec.state if s.ring == ring}
-            if entries:
-                rows.push(ring, entries, of_last_frame=ring == HISTORY_RING)
+        self._streaming.keep(rows, view, outputs, of_last_frame=(HISTORY_RING,))
         rows.push(BONE_RING, {"bones": bone_lengths(pose)})
-        rows.keep(centre=view.state.centre, log_scale=view.state.log_scale, pose=pose, points=view.points)
+        rows.keep(pose=pose, points=view.points)
 
     def _bone_mean(self, rows: Rows) -> NDArray[np.float32]:
         """(P, 16) mean bone lengths over the window, m; -1 where nothing is remembered."""

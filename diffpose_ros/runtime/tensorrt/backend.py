@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from diffpose_ros.core import BackendError, InputError, ModelError
 from diffpose_ros.runtime.checks import check_feeds
 from diffpose_ros.runtime.fallback import DoesNotFitError, FallbackBackend
-from diffpose_ros.runtime.protocol import Backend, BackendOptions, Capabilities, Feeds, ModelSpec
+from diffpose_ros.runtime.graph_spec import GraphSpec
+from diffpose_ros.runtime.protocol import Backend, BackendOptions, Capabilities, Feeds
 from diffpose_ros.runtime.tensorrt.api import Flavour, find_flavour, make_logger
 from diffpose_ros.runtime.tensorrt.bucket import Bucket
 from diffpose_ros.runtime.tensorrt.build import GpuInfo, Recipe, cached_plan
@@ -29,8 +30,11 @@ log = logging.getLogger(__name__)
 
 NAME = "tensorrt"
 
+Shrunk = tuple[tuple[str, int], ...]
+"""Sizes of a run that are smaller than the engine's."""
 
-def probe(spec: ModelSpec | None = None) -> Capabilities:
+
+def probe(spec: GraphSpec | None = None) -> Capabilities:
     """Whether a GPU with its driver and a TensorRT that supports it are here.
 
     Whether the model builds is found out by building it: nothing less tells.
@@ -48,7 +52,7 @@ def probe(spec: ModelSpec | None = None) -> Capabilities:
     return Capabilities(NAME, True, _describe(flavour, cuda), cuda.name)
 
 
-def create(spec: ModelSpec, options: BackendOptions) -> Backend:
+def create(spec: GraphSpec, options: BackendOptions) -> Backend:
     """Start the backend.
 
     With ``options.fallback`` it serves at once from there, gets ready in the background and
@@ -70,7 +74,7 @@ def create(spec: ModelSpec, options: BackendOptions) -> Backend:
     return FallbackBackend(options.fallback(), prepare, name=NAME)
 
 
-def _start_warm(spec: ModelSpec, options: BackendOptions) -> TensorRTBackend:
+def _start_warm(spec: GraphSpec, options: BackendOptions) -> TensorRTBackend:
     """Every bucket ready: making one takes too long to do it while frames arrive."""
     backend = TensorRTBackend.start(spec, options)
     try:
@@ -120,7 +124,7 @@ class TensorRTBackend:
         self._recipe, self._flavour, self._cuda = recipe, flavour, cuda
         self._use_graphs = use_graphs
         self._lock = threading.RLock()
-        self._buckets: dict[tuple[int, int], Bucket] = {}
+        self._buckets: dict[tuple[int, Shrunk], Bucket] = {}
         self._logger = make_logger(flavour.trt)
         try:
             self._runtime = flavour.trt.Runtime(self._logger)
@@ -134,7 +138,7 @@ class TensorRTBackend:
         self._check_tensors()
 
     @classmethod
-    def start(cls, spec: ModelSpec, options: BackendOptions, *, use_graphs: bool = True) -> TensorRTBackend:
+    def start(cls, spec: GraphSpec, options: BackendOptions, *, use_graphs: bool = True) -> TensorRTBackend:
         """Find the GPU and the engine (built where there is none), and start.
 
         Raises:
@@ -177,7 +181,7 @@ class TensorRTBackend:
             last = min(self.rows(people), self._recipe.max_people)
             for size in self._recipe.buckets:
                 if size <= last:
-                    self._bucket(size, self._recipe.hypotheses)
+                    self._bucket(size, ())
 
     def run(self, feeds: Feeds) -> dict[str, NDArray[np.float32]]:
         """Run one step; more rows than the largest bucket go in several turns.
@@ -187,13 +191,13 @@ class TensorRTBackend:
             DoesNotFitError: the engine was not built for this N or these rings' lengths.
             BackendError: the device failed.
         """
-        rows, hypotheses = self._check(feeds)
+        rows, shrunk = self._check(feeds)
         most = self._recipe.max_people
         with self._lock, self._device_errors():
             if self._closed:
                 raise BackendError("backend tensorrt: used after close")
             turns = [
-                self._bucket(self.rows(min(rows - at, most)), hypotheses).run(feeds, at, min(at + most, rows))
+                self._bucket(self.rows(min(rows - at, most)), shrunk).run(feeds, at, min(at + most, rows))
                 for at in range(0, max(rows, 1), most)
             ]
         if len(turns) == 1:
@@ -214,36 +218,36 @@ class TensorRTBackend:
             self._engine = self._runtime = None
             self._cuda.close()
 
-    def _bucket(self, size: int, hypotheses: int) -> Bucket:
-        found = self._buckets.get((size, hypotheses))
+    def _bucket(self, size: int, shrunk: Shrunk) -> Bucket:
+        found = self._buckets.get((size, shrunk))
         if found is None:
             found = Bucket(
                 self._cuda, self._flavour, self._engine, self._logger, self.spec,
+                size=size,
                 profile=self._recipe.buckets.index(size),
-                shapes=self._recipe.shapes(size, hypotheses),
+                shapes=self._recipe.shapes(size, dict(shrunk)),
                 use_graph=self._use_graphs,
             )  # fmt: skip
-            self._buckets[size, hypotheses] = found
+            self._buckets[size, shrunk] = found
         return found
 
-    def _check(self, feeds: Feeds) -> tuple[int, int]:
-        """Rows and hypotheses of a run."""
-        rows = check_feeds(self.spec, feeds)
-        hypotheses = feeds["noise"].shape[1]
-        if not 1 <= hypotheses <= self._recipe.hypotheses:
-            raise DoesNotFitError(
-                f"input 'noise': expected 1 to {self._recipe.hypotheses} hypotheses, for which "
-                f"this engine was built, got {hypotheses}"
-            )
-        for name, shape in self._recipe.shapes(rows, hypotheses).items():
-            if feeds[name].shape != shape:
+    def _check(self, feeds: Feeds) -> tuple[int, Shrunk]:
+        """Rows of a run, and the sizes that are smaller than the engine's."""
+        rows, sizes = check_feeds(self.spec, feeds)
+        shrunk = []
+        for name, built in self.spec.with_sizes(self._recipe.sizes).items():
+            size = sizes.get(name, built)
+            if name in self.spec.may_shrink and 1 <= size < built:
+                shrunk.append((name, size))
+            elif size != built:
+                least = "1 to " if name in self.spec.may_shrink else ""
                 raise DoesNotFitError(
-                    f"input '{name}': expected {shape}, for which this engine was built, "
-                    f"got {feeds[name].shape}"
+                    f"expected {least}{built} {name}, for which this engine was built, got {size}"
                 )
+        for name in self.spec.inputs:
             if feeds[name].dtype != np.float32:
                 raise InputError(f"input '{name}': expected float32, got {feeds[name].dtype}")
-        return rows, hypotheses
+        return rows, tuple(shrunk)
 
     def _check_tensors(self) -> None:
         trt, engine = self._flavour.trt, self._engine

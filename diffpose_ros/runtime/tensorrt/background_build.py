@@ -13,7 +13,8 @@ import sys
 import threading
 
 from diffpose_ros.core import BackendError
-from diffpose_ros.runtime.protocol import BackendOptions, ModelSpec
+from diffpose_ros.runtime.graph_spec import GraphSpec
+from diffpose_ros.runtime.protocol import BackendOptions
 from diffpose_ros.runtime.tensorrt.api import find_flavour
 from diffpose_ros.runtime.tensorrt.build import GpuInfo, Recipe
 from diffpose_ros.runtime.tensorrt.cache import EngineCache
@@ -27,7 +28,7 @@ _ONE_AT_A_TIME = threading.Lock()
 """A lifter with a deadline has engines for several numbers of steps; their builds take turns."""
 
 
-def build_aside(spec: ModelSpec, options: BackendOptions, cancelled: threading.Event) -> None:
+def build_aside(spec: GraphSpec, options: BackendOptions, cancelled: threading.Event) -> None:
     """Make sure that the cache holds the engine; does nothing if it cannot be written.
 
     Args:
@@ -53,13 +54,13 @@ def build_aside(spec: ModelSpec, options: BackendOptions, cancelled: threading.E
     run_aside(command(spec, options, cache), cancelled)
 
 
-def command(spec: ModelSpec, options: BackendOptions, cache: EngineCache) -> list[str]:
+def command(spec: GraphSpec, options: BackendOptions, cache: EngineCache) -> list[str]:
     """The command line that builds exactly the engine these options ask for."""
     words = [sys.executable, "-m", "diffpose_ros", "build-engine", str(spec.path)]
-    words += ["--max-people", str(options.max_people), "--hypotheses", str(options.hypotheses)]
+    words += ["--max-people", str(options.max_people)]
     words += ["--cache-dir", str(cache.directory), "--quiet"]
-    for ring, slots in sorted(options.windows.items()):
-        words += ["--window", f"{ring}={slots}"]
+    for size, number in sorted(options.sizes.items()):
+        words += ["--size", f"{size}={number}"]
     return [*words, "--fp16"] if options.precision == "fp16" else words
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import BackendError
-from diffpose_ros.runtime.protocol import Feeds, ModelSpec
+from diffpose_ros.runtime.graph_spec import GraphSpec
+from diffpose_ros.runtime.protocol import Feeds
 from diffpose_ros.runtime.tensorrt.api import Flavour
 from diffpose_ros.runtime.tensorrt.driver import Cuda, CudaError
 
@@ -90,8 +91,9 @@ class Bucket:
         flavour: Flavour,
         engine: Any,
         logger: Any,
-        spec: ModelSpec,
+        spec: GraphSpec,
         *,
+        size: int,
         profile: int,
         shapes: dict[str, tuple[int, ...]],
         use_graph: bool = True,
@@ -104,6 +106,7 @@ class Bucket:
             engine: the deserialised engine.
             logger: its logger.
             spec: the model.
+            size: rows.
             profile: index of the optimisation profile.
             shapes: input name -> shape of this bucket.
             use_graph: replay a CUDA graph rather than queue call by call.
@@ -113,9 +116,8 @@ class Bucket:
         """
         self._cuda, self._logger = cuda, logger
         self._spec, self._shapes = spec, shapes
-        self.size = shapes["points"][0]
+        self.size = size
         self._graph: int | None = None
-        self._caches = {state.input for state in spec.state}
         self._blocks: list[_Block] = []
         self._context = flavour.make_context(engine)
         if self._context is None:
@@ -144,10 +146,10 @@ class Bucket:
         """
         rows = stop - start
         for name, view in self._inputs.view.items():
-            if name == "guidance":  # the one input that has no rows
-                view[:] = feeds[name]
-            else:
+            if self._spec.inputs[name].per_person:
                 view[:rows] = feeds[name][start:stop]
+            else:
+                view[:] = feeds[name]
         kept = [np.ascontiguousarray(feeds[name][start:stop]) for name in self._states.address]
         for address, part in zip(self._states.address.values(), kept, strict=True):
             self._cuda.upload(address, part.ctypes.data, part.nbytes)
@@ -180,8 +182,8 @@ class Bucket:
         results = {n: tuple(context.get_tensor_shape(n)) for n in self._spec.outputs}
         if unknown := [n for n, shape in results.items() if min(shape, default=0) < 0]:
             raise BackendError(f"TensorRT does not know the shape of {', '.join(unknown)}")
-        small = {n: s for n, s in self._shapes.items() if n not in self._caches}
-        large = {n: s for n, s in self._shapes.items() if n in self._caches}
+        small = {n: s for n, s in self._shapes.items() if n not in self._spec.caches}
+        large = {n: s for n, s in self._shapes.items() if n in self._spec.caches}
         self._inputs = _MirroredBlock(self._cuda, small)
         self._blocks.append(self._inputs)
         self._states = _Block(self._cuda, large)

@@ -1,7 +1,7 @@
-"""ONNX lifter graph -> TensorRT engine: one static profile per bucket of people.
+"""ONNX graph -> TensorRT engine: one static profile per bucket of people.
 
-N (hypotheses) and the rings' lengths are fixed but for N, which may be smaller: a lifter short of
-time asks for fewer hypotheses.
+Other sizes are fixed, but for those that the graph says may shrink (hypotheses, say: a lifter short
+of time asks for fewer).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from diffpose_ros.core import BackendError, ConfigError
-from diffpose_ros.runtime.protocol import BackendOptions, ModelSpec
+from diffpose_ros.runtime.graph_spec import GraphSpec
+from diffpose_ros.runtime.protocol import BackendOptions
 from diffpose_ros.runtime.tensorrt.api import Flavour, make_logger
 from diffpose_ros.runtime.tensorrt.cache import EngineCache, EngineKey, write_atomically
 
@@ -62,29 +63,26 @@ class Recipe:
     Attributes:
         spec: the model.
         max_people: the largest bucket.
-        hypotheses: N.
-        windows: ring name -> slots, where they differ from the model's default.
+        sizes: of the graph, where they differ from what it was made for.
         precision: ``fp32`` or ``fp16``.
     """
 
-    spec: ModelSpec
+    spec: GraphSpec
     max_people: int
-    hypotheses: int
-    windows: Mapping[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
     precision: str = "fp32"
 
     @classmethod
-    def of(cls, spec: ModelSpec, options: BackendOptions) -> Recipe:
-        return cls(spec, options.max_people, options.hypotheses, dict(options.windows), options.precision)
+    def of(cls, spec: GraphSpec, options: BackendOptions) -> Recipe:
+        return cls(spec, options.max_people, dict(options.sizes), options.precision)
 
     @property
     def buckets(self) -> tuple[int, ...]:
         return buckets_for(self.max_people)
 
-    def shapes(self, people: int, hypotheses: int | None = None) -> dict[str, tuple[int, ...]]:
-        """Input name -> shape for ``people`` rows."""
-        n = self.hypotheses if hypotheses is None else hypotheses
-        return {i: self.spec.input_shape(i, people, n, self.windows) for i in self.spec.inputs}
+    def shapes(self, people: int, sizes: Mapping[str, int] | None = None) -> dict[str, tuple[int, ...]]:
+        """Input name -> shape for ``people`` rows; ``sizes`` gives those that are smaller in a run."""
+        return self.spec.shapes(people, {**self.sizes, **(sizes or {})})
 
     def key(self, flavour: Flavour, gpu: GpuInfo) -> EngineKey:
         """The engine's place in the cache."""
@@ -196,9 +194,10 @@ def _parse(flavour: Flavour, network: Any, logger: Any, graph: bytes, recipe: Re
 
 
 def _profile(builder: Any, recipe: Recipe, bucket: int) -> Any:
-    """People fixed at the bucket; only N may be smaller than the optimum."""
+    """People fixed at the bucket; what may shrink may be smaller than the optimum."""
     profile = builder.create_optimization_profile()
-    least, most = recipe.shapes(bucket, 1), recipe.shapes(bucket)
+    least = recipe.shapes(bucket, dict.fromkeys(recipe.spec.may_shrink, 1))
+    most = recipe.shapes(bucket)
     for name in recipe.spec.inputs:
         profile.set_shape(name, least[name], most[name], most[name])
     return profile

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffpose_ros.core import ModelError
-
-WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+from diffpose_ros.core.resources import WEIGHTS
 
 
 def model_names() -> list[str]:
@@ -32,12 +31,6 @@ def find_model(model: str | Path) -> Path:
         raise ModelError(f"{path}: no such model file")
     known = ", ".join(model_names()) or "none is installed"
     raise ModelError(f"unknown model '{model}': expected one of {known}, or a path to an .onnx file")
-
-
-def with_steps(path: Path, steps: int) -> Path | None:
-    """The variant of ``path`` with that many DDIM steps (``model_2.onnx``), if there is one."""
-    variant = path.with_name(f"{path.stem}_{steps}{path.suffix}")
-    return variant if variant.is_file() else None
 
 
 def step_variants(path: Path) -> dict[int, Path]:

@@ -11,8 +11,9 @@ from onnx import helper
 from synthetic import CONTEXT, HISTORY, metadata, write
 
 from diffpose_ros.core import ModelError
-from diffpose_ros.runtime import catalog
-from diffpose_ros.runtime.graph_spec import METADATA_KEY, read_spec
+from diffpose_ros.methods import catalog
+from diffpose_ros.methods.model_file import METADATA_KEY
+from diffpose_ros.methods.registry import METHODS, read_spec
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +23,21 @@ def model(tmp_path_factory):
 
 def test_reads_what_the_file_says(model):
     spec = read_spec(model)
-    assert (spec.kind, spec.joint_set, spec.steps, spec.hypotheses) == ("synthetic", "h36m17", 5, 5)
+    assert (spec.kind, spec.name, spec.steps, spec.hypotheses) == ("starpose", "synthetic", 5, 5)
     assert spec.guidance == (1.0, 1.0, 0.01, 0.01)
     assert {n: r.length for n, r in spec.rings.items()} == {"context": CONTEXT, "history": HISTORY}
     assert spec.age_inputs == {"age": "context", "history_age": "history"}
-    assert spec.input_shape("key_0", 3, 5) == (3, 21, 3, CONTEXT)
-    assert spec.input_shape("value_0", 3, 5, {"context": 9}) == (3, 9, 21, 3)
-    assert spec.state[2].entry == (17, 3)
+    assert spec.graph.sizes == {"hypotheses": 5, "context": CONTEXT, "history": HISTORY}
+    assert spec.graph.shapes(3)["key_0"] == (3, 21, 3, CONTEXT)
+    assert spec.graph.shapes(3, {"context": 9})["value_0"] == (3, 9, 21, 3)
+    assert spec.graph.shapes(2, {"hypotheses": 4})["noise"] == (2, 4, 17, 3)
+    assert spec.graph.shapes(2)["guidance"] == (4,)
+    assert spec.graph.caches == {"key_0", "value_0", "past_0"}
     assert (spec.score_floor, spec.bone_window) == (0.1, 3)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ModelError, match=r"gone\.onnx: cannot read the model file: No such file"):
+    with pytest.raises(ModelError, match=r"gone\.onnx: no such model file"):
         read_spec(tmp_path / "gone.onnx")
 
 
@@ -74,11 +78,14 @@ def _with(model, tmp_path, text):
         ("{", "metadata is not JSON"),
         ("[]", "expected model format 1, got None"),
         (json.dumps(metadata(format=2)), "expected model format 1, got 2"),
-        (json.dumps(metadata(joint_set="coco17")), "expected .* joint set h36m17, got 'coco17'"),
-        (json.dumps(metadata(joint_set="smpl24")), "expected joint set h36m17, got 'smpl24'"),
+        (json.dumps(metadata(joint_set="coco17")), "joint_set: expected h36m17, got 'coco17'"),
+        (json.dumps(metadata(joint_set="smpl24")), "joint_set: expected h36m17, got 'smpl24'"),
         (json.dumps(metadata(points=17)), "expected 21 input points, got 17"),
         (json.dumps(metadata(guidance=[1, 2])), "guidance: expected 4 weights, got 2"),
-        (json.dumps({"format": 1}), "incomplete or wrong metadata: KeyError"),
+        (json.dumps({"format": 1}), f"kind: expected one of {', '.join(METHODS)}, got 'None'"),
+        (json.dumps(metadata(kind="crystal")), "kind: expected one of .*, got 'crystal'"),
+        (json.dumps({"format": 1, "kind": "diffpose"}), "incomplete or wrong metadata: KeyError"),
+        (json.dumps(metadata(state=[])), "unknown .'key_0', 'value_0', 'past_0'|has no cache"),
         (json.dumps(metadata(rings={})), "cache 'key_0' names an unknown ring 'context'"),
         (
             json.dumps(metadata(rings={"context": {"length": 9, "max_length": 4, "age": "age"}})),
@@ -130,4 +137,3 @@ def test_variants_with_fewer_steps_lie_beside_the_file(tmp_path):
     for name in ("model.onnx", "model_1.onnx", "model_2.onnx", "model_old.onnx"):
         (tmp_path / name).write_bytes(b"")
     assert list(catalog.step_variants(tmp_path / "model.onnx")) == [2, 1]
-    assert catalog.with_steps(tmp_path / "model.onnx", 3) is None

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from diffpose_ros.core import BackendError, ConfigError, ModelError
+from diffpose_ros.core import BackendError, ModelError
+from diffpose_ros.methods.model_file import read_model_file
+from diffpose_ros.methods.registry import METHODS
 from diffpose_ros.runtime.checks import check_feeds
-from diffpose_ros.runtime.protocol import (
-    BackendOptions,
-    Capabilities,
-    Feeds,
-    ModelSpec,
-    example_feeds,
-)
+from diffpose_ros.runtime.graph_spec import GraphSpec
+from diffpose_ros.runtime.protocol import BackendOptions, Capabilities, Feeds
 
 NAME = "torch"
 INSTALL = "pip install torch safetensors"
 
 
-def _files(spec: ModelSpec) -> tuple[Path, Path]:
+def _files(spec: GraphSpec) -> tuple[Path, Path]:
     return spec.path.with_name("model.safetensors"), spec.path.with_name("config.yaml")
 
 
-def probe(spec: ModelSpec | None = None) -> Capabilities:
+def probe(spec: GraphSpec | None = None) -> Capabilities:
     """Whether torch is here, and the checkpoint beside the ONNX file."""
     for package in ("torch", "safetensors"):
         if find_spec(package) is None:
@@ -41,7 +38,7 @@ def probe(spec: ModelSpec | None = None) -> Capabilities:
     return Capabilities(NAME, True, f"torch {torch.__version__} on cpu")
 
 
-def create(spec: ModelSpec, options: BackendOptions) -> TorchBackend:
+def create(spec: GraphSpec, options: BackendOptions) -> TorchBackend:
     """Load the checkpoint.
 
     Raises:
@@ -57,19 +54,20 @@ class TorchBackend:
     name = NAME
     device = "cpu"
 
-    def __init__(self, spec: ModelSpec, options: BackendOptions) -> None:
+    def __init__(self, spec: GraphSpec, options: BackendOptions) -> None:
+        file = read_model_file(spec.path)
         try:
             import torch
 
-            from diffpose_ros.methods.diffusion.export import StepGraph
+            module = importlib.import_module(METHODS[file.kind].torch)
         except ImportError as e:
             raise BackendError(f"backend torch: not installed ({INSTALL})") from e
         self._torch = torch
         torch.set_num_threads(options.threads)
-        self._graph: Any = StepGraph(_network(spec), spec.steps).eval()
-        caches = {s["input"]: tuple(s["shape"]) for s in self._graph.state()}
+        self._graph: Any = module.step_graph(file)
+        caches = {s["input"]: tuple(n for n in s["shape"] if n != -1) for s in self._graph.state()}
         if set(self._graph.input_names) != set(spec.inputs) or caches != {
-            s.input: s.shape for s in spec.state
+            n: tuple(s for s in spec.inputs[n].shape if isinstance(s, int)) for n in spec.caches
         }:
             raise ModelError(
                 f"{_files(spec)[0]}: its inputs are not those of {spec.path.name}; "
@@ -96,30 +94,8 @@ class TorchBackend:
 
     def warm_up(self, people: int) -> None:
         """Run once."""
-        self.run(example_feeds(self.spec, people, self._options))
+        self.run(self.spec.example_feeds(people, self._options.sizes))
 
     def close(self) -> None:
         """Drop the network."""
         self._graph = None
-
-
-def _network(spec: ModelSpec) -> Any:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig
-
-    weights, config = _files(spec)
-    try:
-        data = yaml.safe_load(config.read_text(encoding="utf-8"))
-        network = LifterNetwork(LifterNetworkConfig.from_mapping(data.get("network", data)))
-    except (OSError, yaml.YAMLError, ConfigError, AttributeError) as e:
-        raise ModelError(f"{config}: not a network's configuration: {e}") from e
-    try:
-        network.load_state_dict(load_file(weights))
-    except (OSError, SafetensorError) as e:
-        raise ModelError(f"{weights}: not a readable safetensors checkpoint: {e}") from e
-    except RuntimeError as e:
-        line = str(e).strip().splitlines()
-        raise ModelError(f"{weights}: made for another network: {line[-1].strip()}") from e
-    return network.eval()

@@ -1,0 +1,76 @@
+"""The contract of a diffusion model's file (docs/architecture.md): its inputs, in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from diffpose_ros.methods.model_file import ModelFile
+from diffpose_ros.methods.streaming import (
+    INPUTS as COMMON,
+)
+from diffpose_ros.methods.streaming import (
+    JOINTS,
+    POINTS,
+    StreamingSpec,
+    constant,
+    parse_streaming,
+    scored,
+)
+from diffpose_ros.runtime.graph_spec import PEOPLE, GraphInput
+
+HYPOTHESES = "hypotheses"
+ENERGIES = 4
+
+INPUTS = {
+    **COMMON,
+    "noise": GraphInput((PEOPLE, HYPOTHESES, JOINTS, 3)),
+    "previous_pose": GraphInput((PEOPLE, JOINTS, 3)),
+    "previous_points": GraphInput((PEOPLE, POINTS, 3), example=scored),
+    "previous_age": GraphInput((PEOPLE,), example=constant(1 / 30)),
+    "bone_mean": GraphInput((PEOPLE, 16), example=constant(0.25)),
+    "guidance": GraphInput((ENERGIES,)),
+}
+"""Everything that such a graph may read, but for the rings' ages and caches."""
+
+REQUIRED = ("points", "view", "noise")
+OUTPUTS = ("mean", "covariance", "hypotheses")
+
+
+@dataclass(frozen=True)
+class DiffusionSpec(StreamingSpec):
+    """A diffusion model's file, validated.
+
+    Attributes:
+        guidance: default weights of the four STPG energies.
+        bone_window: frames that ``bone_mean`` averages.
+    """
+
+    guidance: tuple[float, ...] = (0.0,) * ENERGIES
+    bone_window: int = 27
+
+
+def parse(file: ModelFile) -> DiffusionSpec:
+    """Read and check the file; see :func:`diffpose_ros.methods.registry.read_spec`."""
+    said = file.metadata
+    guidance = tuple(float(x) for x in said.get("guidance", (0,) * ENERGIES))
+    if len(guidance) != ENERGIES:
+        raise ValueError(f"guidance: expected {ENERGIES} weights, got {len(guidance)}")
+    hypotheses = int(said["hypotheses"])
+    weights = replace(INPUTS["guidance"], example=lambda rng, shape: np.asarray(guidance))
+    common = parse_streaming(
+        file,
+        {**INPUTS, "guidance": weights},
+        required=REQUIRED,
+        outputs=OUTPUTS,
+        sizes={HYPOTHESES: hypotheses},
+        may_shrink=frozenset({HYPOTHESES}),
+    )
+    return DiffusionSpec(
+        **common,
+        steps=int(said["steps"]),
+        hypotheses=hypotheses,
+        guidance=guidance,
+        bone_window=int(said.get("bone_window", 27)),
+    )
