@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import COCO17, BackendError, ConfigError, People2D
+from diffpose_ros.core import COCO17, BackendError, ConfigError, ModelError, People2D
 from diffpose_ros.frontend.detectors._ranges import check_ranges
 from diffpose_ros.frontend.detectors._suppress import suppress_doubles
 from diffpose_ros.frontend.detectors.letterbox import Letterbox
-from diffpose_ros.frontend.detectors.movenet_runtime import Network, check_runtime, open_network
 from diffpose_ros.frontend.detectors.protocol import check_image
+from diffpose_ros.frontend.networks import Network, Port, check_runtime, describe, open_network
 
 _JOINTS = len(COCO17)
+_ROW = 3 * _JOINTS + 5
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class MoveNetConfig:
             "threads": (1, 64),
         }
         check_ranges("movenet", self, ranges)
-        check_runtime(self.runtime)
+        check_runtime(self.runtime, "movenet")
         if self.input_size % 32:
             raise ConfigError(f"movenet input_size: expected a multiple of 32, got {self.input_size}")
 
@@ -90,7 +91,9 @@ class MoveNet:
     def __init__(self, config: MoveNetConfig | None = None) -> None:
         self.config = config or MoveNetConfig()
         path = Path(self.config.model).expanduser() if self.config.model else bundled_model()
-        self._network: Network | None = open_network(path, self.config.runtime, self.config.threads)
+        self._network: Network | None = open_network(
+            path, self.config.runtime, self.config.threads, owner="movenet", check=check_ports
+        )
         self.reason = self._network.reason
 
     def detect(self, rgb: NDArray[np.uint8]) -> People2D:
@@ -105,12 +108,30 @@ class MoveNet:
             raise BackendError("movenet: the detector was closed; make a new one")
         box = Letterbox.fit(rgb.shape[1], rgb.shape[0], self.config.input_size)
         tensor = box.apply(rgb)[None].astype(np.int32)
-        rows = self._network.run(tensor)
+        (rows,) = self._network.run(tensor)
         return decode(rows, box, (rgb.shape[1], rgb.shape[0]), self.config)
 
     def close(self) -> None:
         """Let go of the network."""
         self._network = None
+
+
+def check_ports(path: Path, ins: list[Port], outs: list[Port]) -> None:
+    """Raise ModelError unless inputs and outputs are those of MoveNet MultiPose."""
+    shape_in = ins[0][2]
+    shape_out = outs[0][2] if len(outs) == 1 else []
+    right = (
+        len(shape_in) == 4
+        and shape_in[3] == 3
+        and ins[0][1] == "int32"
+        and len(shape_out) == 3
+        and shape_out[2] == _ROW
+    )
+    if not right:
+        raise ModelError(
+            f"movenet: {path} is another network: expected int32 (1, H, W, 3) in and "
+            f"float (1, 6, {_ROW}) out, got {describe([*ins, *outs])}"
+        )
 
 
 def decode(

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import BackendError
-from diffpose_ros.frontend.detectors import MoveNet, MoveNetConfig, movenet_runtime
+from diffpose_ros.frontend import networks
+from diffpose_ros.frontend.detectors import MoveNet, MoveNetConfig
 from diffpose_ros.frontend.detectors.movenet import bundled_model
-from diffpose_ros.frontend.detectors.movenet_runtime import SHAPES_KEPT, OpenVinoNetwork, choose
+from diffpose_ros.frontend.networks import OpenVinoNetwork, choose
 
 PICTURE = Path(__file__).with_name("people.jpg")
 
@@ -30,8 +31,8 @@ def machine(monkeypatch):
     """Pretends that OpenVINO is installed, on a CPU of these capabilities."""
 
     def pretend(*capabilities: str, installed: bool = True) -> None:
-        monkeypatch.setattr(movenet_runtime, "find_spec", lambda name: "here" if installed else None)
-        monkeypatch.setattr(movenet_runtime, "cpu_capabilities", lambda: list(capabilities))
+        monkeypatch.setattr(networks, "find_spec", lambda name: "here" if installed else None)
+        monkeypatch.setattr(networks, "cpu_capabilities", lambda: list(capabilities))
 
     return pretend
 
@@ -47,7 +48,7 @@ def machine(monkeypatch):
 )
 def test_both_runtimes_see_the_same_people(picture, machine, capability, median, p90):
     pytest.importorskip("openvino", reason="openvino is not installed")
-    if capability == "BF16" and "BF16" not in movenet_runtime.cpu_capabilities():
+    if capability == "BF16" and "BF16" not in networks.cpu_capabilities():
         pytest.skip("this CPU has no bfloat16")
     machine("FP32", capability)
     a = MoveNet(MoveNetConfig(runtime="onnxruntime")).detect(picture)
@@ -92,7 +93,7 @@ def test_auto_is_onnxruntime_where_openvino_does_not_start(machine, monkeypatch)
         raise RuntimeError("Exception from src/core.cpp:84:\nno CPU plugin\n\n")
 
     machine("BF16")
-    monkeypatch.setattr(movenet_runtime, "cpu_capabilities", fail)
+    monkeypatch.setattr(networks, "cpu_capabilities", fail)
     assert choose() == ("onnxruntime", "openvino does not start: no CPU plugin")
 
 
@@ -116,9 +117,10 @@ def test_a_runtime_that_is_not_installed_is_named(monkeypatch, package):
 
 
 @needs_weights
-def test_shapes_that_change_are_compiled_once_and_the_newest_are_kept():
+def test_shapes_that_change_are_compiled_once_and_the_newest_are_kept(monkeypatch):
     pytest.importorskip("openvino", reason="openvino is not installed")
-    network = OpenVinoNetwork(bundled_model(), 1, "as asked")
+    monkeypatch.setattr(networks, "SHAPES_KEPT", 4)
+    network = OpenVinoNetwork(bundled_model(), 1, "as asked", owner="movenet")
     compiled = []
     core = network._core
 
@@ -132,7 +134,7 @@ def test_shapes_that_change_are_compiled_once_and_the_newest_are_kept():
     others = [(128, 192), (192, 128)]
 
     def run(height, width):
-        return network.run(np.zeros((1, height, width, 3), np.int32))
+        return network.run(np.zeros((1, height, width, 3), np.int32))[0]
 
     first = run(*small)
     kept = first.copy()
@@ -142,7 +144,7 @@ def test_shapes_that_change_are_compiled_once_and_the_newest_are_kept():
     assert compiled == [small, tall, wide]
     for shape in others:
         run(*shape)
-    assert len(network._requests) == SHAPES_KEPT
+    assert len(network._requests) == 4
     run(*tall)
     assert compiled == [small, tall, wide, *others]
     run(*small)  # the one unused for longest was dropped

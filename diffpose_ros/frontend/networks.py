@@ -1,43 +1,51 @@
-"""What runs MoveNet's network: ONNX Runtime, or OpenVINO where the CPU computes in bfloat16.
+"""What runs a front end's network: ONNX Runtime, or OpenVINO where the CPU computes in bfloat16.
 
-Both read the same ONNX file and give the same rows. With 32-bit floats they are equally fast;
-in bfloat16, which only OpenVINO offers on a CPU, the network takes half the time.
+Both read the same ONNX file and give the same numbers. With 32-bit floats they are equally fast;
+in bfloat16, which only OpenVINO offers on a CPU, a network takes half the time.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import COCO17, BackendError, ConfigError, ModelError
+from diffpose_ros.core import BackendError, ConfigError, ModelError
 
 RUNTIMES = ("auto", "onnxruntime", "openvino")
 """Values of the setting ``runtime``."""
 
-ROW = 3 * len(COCO17) + 5
-SHAPES_KEPT = 4
-"""Input shapes whose compiled network OpenVINO keeps; a camera has one."""
+SHAPES_KEPT = 8
+"""Input shapes whose compiled network OpenVINO keeps; a camera needs one per number of people."""
 
 Port = tuple[str, str, list[Any]]
 """Name, type and shape of an input or output; what is not fixed in the shape is no number."""
 
+Check = Callable[[Path, list[Port], list[Port]], None]
+"""Raises ModelError unless a file's inputs and outputs are those of the network expected."""
+
 
 class Network(Protocol):
-    """A network that was read and checked.
+    """A network that was read and checked; it has one input.
 
     Attributes:
         reason: what runs it, and why that.
+        inputs: its input.
+        outputs: its outputs, in the order of :meth:`run`.
+        metadata: what its author wrote into the file.
     """
 
     reason: str
+    inputs: list[Port]
+    outputs: list[Port]
+    metadata: Mapping[str, str]
 
-    def run(self, tensor: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Rows (1, 6, 56) for a padded image (1, H, W, 3).
+    def run(self, tensor: NDArray[Any]) -> list[NDArray[Any]]:
+        """All outputs for an input.
 
         Raises:
             BackendError: the network failed.
@@ -45,30 +53,34 @@ class Network(Protocol):
         ...
 
 
-def open_network(path: Path, runtime: str, threads: int) -> Network:
-    """Read the network.
+def open_network(
+    path: Path, runtime: str, threads: int, *, owner: str, check: Check | None = None
+) -> Network:
+    """Read a network.
 
     Args:
         path: ONNX file.
         runtime: one of :data:`RUNTIMES`; ``auto`` takes OpenVINO where it is installed and the CPU
             computes in bfloat16, ONNX Runtime otherwise.
         threads: threads of one run.
+        owner: whose network it is, for the texts of errors.
+        check: looks at its inputs and outputs.
 
     Raises:
         ConfigError: no such runtime.
         BackendError: the runtime is not installed.
         ModelError: the file is missing, is not ONNX, or is another network.
     """
-    check_runtime(runtime)
+    check_runtime(runtime, owner)
     name, why = choose() if runtime == "auto" else (runtime, "as asked")
     maker: Any = OnnxRuntimeNetwork if name == "onnxruntime" else OpenVinoNetwork
-    return maker(path, threads, why)
+    return maker(path, threads, why, owner=owner, check=check)
 
 
-def check_runtime(runtime: Any) -> None:
+def check_runtime(runtime: Any, owner: str) -> None:
     """Raise ConfigError unless this is one of :data:`RUNTIMES`."""
     if runtime not in RUNTIMES:
-        raise ConfigError(f"movenet runtime: expected one of {', '.join(RUNTIMES)}, got {runtime!r}")
+        raise ConfigError(f"{owner} runtime: expected one of {', '.join(RUNTIMES)}, got {runtime!r}")
 
 
 def choose() -> tuple[str, str]:
@@ -94,12 +106,15 @@ def cpu_capabilities() -> list[str]:
 class OnnxRuntimeNetwork:
     """See :class:`Network`."""
 
-    def __init__(self, path: Path, threads: int, why: str) -> None:
+    def __init__(
+        self, path: Path, threads: int, why: str, *, owner: str, check: Check | None = None
+    ) -> None:
+        self._owner = owner
         try:
             import onnxruntime as ort
         except ImportError as error:
-            raise _not_installed("onnxruntime") from error
-        _check_file(path)
+            raise _not_installed(owner, "onnxruntime") from error
+        _check_file(owner, path)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -108,23 +123,24 @@ class OnnxRuntimeNetwork:
         try:
             session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise _incomplete(path, _first_line(error)) from error
+            raise _incomplete(owner, path, _first_line(error)) from error
         ins, outs = (
             [(p.name, p.type.removeprefix("tensor(").removesuffix(")"), list(p.shape)) for p in ports]
             for ports in (session.get_inputs(), session.get_outputs())
         )
-        check_ports(path, ins, outs)
+        _check_ports(owner, path, ins, outs, check)
+        self.inputs, self.outputs = ins, outs
+        self.metadata: Mapping[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         self._session: Any = session
         self._input = ins[0][0]
         self.reason = f"onnxruntime {ort.__version__}: {why}"
 
-    def run(self, tensor: NDArray[np.int32]) -> NDArray[np.float32]:
+    def run(self, tensor: NDArray[Any]) -> list[NDArray[Any]]:
         """See :meth:`Network.run`."""
         try:
-            (rows,) = self._session.run(None, {self._input: tensor})
+            return list(self._session.run(None, {self._input: tensor}))
         except Exception as error:
-            raise BackendError(f"movenet: inference failed: {_first_line(error)}") from error
-        return rows
+            raise BackendError(f"{self._owner}: inference failed: {_first_line(error)}") from error
 
 
 class OpenVinoNetwork:
@@ -134,18 +150,23 @@ class OpenVinoNetwork:
     comes, when it first comes.
     """
 
-    def __init__(self, path: Path, threads: int, why: str) -> None:
+    def __init__(
+        self, path: Path, threads: int, why: str, *, owner: str, check: Check | None = None
+    ) -> None:
+        self._owner = owner
         try:
             import openvino as ov
         except ImportError as error:
-            raise _not_installed("openvino") from error
-        _check_file(path)
+            raise _not_installed(owner, "openvino") from error
+        _check_file(owner, path)
         self._core: Any = ov.Core()
         try:
             self._model: Any = self._core.read_model(str(path))
         except Exception as error:
-            raise _incomplete(path, _last_line(error)) from error
-        check_ports(path, _ov_ports(self._model.inputs), _ov_ports(self._model.outputs))
+            raise _incomplete(owner, path, _last_line(error)) from error
+        self.inputs, self.outputs = _ov_ports(self._model.inputs), _ov_ports(self._model.outputs)
+        _check_ports(owner, path, self.inputs, self.outputs, check)
+        self.metadata: Mapping[str, str] = _ov_metadata(self._model)
         precision = "bf16" if "BF16" in cpu_capabilities() else "f32"
         self._options = {
             "INFERENCE_NUM_THREADS": threads,
@@ -155,15 +176,15 @@ class OpenVinoNetwork:
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self.reason = f"openvino {ov.get_version().split('-')[0]} in {precision}: {why}"
 
-    def run(self, tensor: NDArray[np.int32]) -> NDArray[np.float32]:
+    def run(self, tensor: NDArray[Any]) -> list[NDArray[Any]]:
         """See :meth:`Network.run`."""
         try:
             request = self._request(tensor.shape)
             request.infer([tensor])
             # the next run writes into the same memory
-            return request.get_output_tensor(0).data.copy()
+            return [request.get_output_tensor(i).data.copy() for i in range(len(self.outputs))]
         except Exception as error:
-            raise BackendError(f"movenet: inference failed: {_last_line(error)}") from error
+            raise BackendError(f"{self._owner}: inference failed: {_last_line(error)}") from error
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         if shape not in self._requests:
@@ -177,27 +198,33 @@ class OpenVinoNetwork:
         return self._requests[shape]
 
 
-def check_ports(path: Path, ins: list[Port], outs: list[Port]) -> None:
-    """Raise ModelError unless inputs and outputs are those of MoveNet MultiPose."""
-    shape_in = ins[0][2] if len(ins) == 1 else []
-    shape_out = outs[0][2] if len(outs) == 1 else []
-    right = (
-        len(shape_in) == 4
-        and shape_in[3] == 3
-        and ins[0][1] == "int32"
-        and len(shape_out) == 3
-        and shape_out[2] == ROW
-    )
-    if not right:
-        got = ", ".join(f"{name} {kind} {shape}" for name, kind, shape in [*ins, *outs])
+def _check_ports(
+    owner: str, path: Path, ins: list[Port], outs: list[Port], check: Check | None
+) -> None:
+    if len(ins) != 1 or not outs:
         raise ModelError(
-            f"movenet: {path} is another network: expected int32 (1, H, W, 3) in and "
-            f"float (1, 6, {ROW}) out, got {got}"
+            f"{owner}: {path} is another network: expected one input, got {len(ins)} inputs "
+            f"and {len(outs)} outputs"
         )
+    if check is not None:
+        check(path, ins, outs)
+
+
+def describe(ports: list[Port]) -> str:
+    """Inputs or outputs in one line, for the texts of errors."""
+    return ", ".join(f"{name} {kind} {shape}" for name, kind, shape in ports)
+
+
+def _ov_metadata(model: Any) -> dict[str, str]:
+    try:
+        info = model.get_rt_info()["framework"]
+        return {str(name): str(info[name].value) for name in info}
+    except Exception:  # a file without metadata
+        return {}
 
 
 def _ov_ports(ports: Any) -> list[Port]:
-    kinds = {"i32": "int32", "f32": "float"}
+    kinds = {"i32": "int32", "f32": "float", "f16": "float16", "u8": "uint8", "i64": "int64"}
     found: list[Port] = []
     for port in ports:
         kind, shape = port.get_element_type().get_type_name(), port.get_partial_shape()
@@ -206,17 +233,17 @@ def _ov_ports(ports: Any) -> list[Port]:
     return found
 
 
-def _check_file(path: Path) -> None:
+def _check_file(owner: str, path: Path) -> None:
     if not path.is_file():
-        raise ModelError(f"movenet: no model file at {path}")
+        raise ModelError(f"{owner}: no model file at {path}")
 
 
-def _incomplete(path: Path, why: str) -> ModelError:
-    return ModelError(f"movenet: {path} is not a complete ONNX model ({why})")
+def _incomplete(owner: str, path: Path, why: str) -> ModelError:
+    return ModelError(f"{owner}: {path} is not a complete ONNX model ({why})")
 
 
-def _not_installed(package: str) -> BackendError:
-    return BackendError(f"movenet needs {package}, which is not installed: pip install {package}")
+def _not_installed(owner: str, package: str) -> BackendError:
+    return BackendError(f"{owner} needs {package}, which is not installed: pip install {package}")
 
 
 def _first_line(error: Exception) -> str:
