@@ -65,9 +65,11 @@ class People2D:
         track_id: (P,) identities, -1 where not tracked.
         age_s: (P,) seconds since the track was first seen.
         state: (P,) :class:`TrackState` numbers.
+        covariance: (P, J, 2, 2) pixels^2 of each keypoint's error, ``None`` where unknown.
 
     Raises:
-        InputError: shapes disagree, numbers are not finite, scores leave [0, 1].
+        InputError: shapes disagree, numbers are not finite, scores leave [0, 1], a covariance is
+            not symmetric or has a negative eigenvalue.
     """
 
     xy: NDArray[np.float64]
@@ -77,6 +79,7 @@ class People2D:
     track_id: NDArray[np.int64] | None = None
     age_s: NDArray[np.float64] | None = None
     state: NDArray[np.int64] | None = None
+    covariance: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         j = len(joint_set(self.joint_set))
@@ -95,6 +98,16 @@ class People2D:
         self._set("track_id", np.full(p, -1) if self.track_id is None else self.track_id, p)
         self._set("age_s", np.zeros(p) if self.age_s is None else self.age_s, p, np.float64)
         self._set("state", np.zeros(p) if self.state is None else self.state, p)
+        if self.covariance is not None:
+            cov = _check.array("keypoint covariance", self.covariance, (p, j, 2, 2))
+            _check.finite("keypoint covariance", cov)
+            xx, yy, xy, yx = cov[..., 0, 0], cov[..., 1, 1], cov[..., 0, 1], cov[..., 1, 0]
+            slack = 1e-6 * (xx + yy) + 1e-12
+            if (np.abs(xy - yx) > slack).any():
+                raise InputError("keypoint covariance: expected symmetric matrices")
+            if ((np.minimum(xx, yy) < 0) | (xx * yy - xy * yx < -(slack**2))).any():
+                raise InputError("keypoint covariance: expected no negative eigenvalue")
+            object.__setattr__(self, "covariance", cov)
 
     def _set(self, name: str, value: object, p: int, dtype: type = np.int64) -> None:
         object.__setattr__(self, name, _check.array(name, value, (p,), dtype))  # type: ignore[arg-type]
@@ -119,6 +132,7 @@ class People2D:
             track_id=self.track_id[i],  # type: ignore[index]
             age_s=self.age_s[i],  # type: ignore[index]
             state=self.state[i],  # type: ignore[index]
+            covariance=None if self.covariance is None else self.covariance[i],
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core.oks import extent
+from diffpose_ros.tracking.exchanges import Exchanges
 
 VELOCITY_TIME_S = 0.15
 """Low-pass of the body's velocity: shorter follows turns, longer survives a jittering detector."""
@@ -36,6 +37,8 @@ class Track:
         hits: frames seen in a row before the person was confirmed.
         track_id: identity, -1 until confirmed.
         velocity: (2,) of the body, pixels/s.
+        key: tells tracks apart, unconfirmed ones too; never used twice by a tracker.
+        exchanges: finds exchanged sides.
     """
 
     xy: NDArray[np.float64]
@@ -46,12 +49,16 @@ class Track:
     hits: int = 1
     track_id: int = -1
     velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    key: int = -1
+    exchanges: Exchanges = field(default_factory=Exchanges)
 
     @classmethod
-    def start(cls, xy: NDArray[np.float64], visible: NDArray[np.bool_], stamp_ns: int) -> Track:
+    def start(
+        cls, xy: NDArray[np.float64], visible: NDArray[np.bool_], stamp_ns: int, key: int = -1
+    ) -> Track:
         """A person just seen for the first time."""
         size = float(extent(xy[None], visible[None])[0])
-        return cls(xy.copy(), visible.copy(), size, stamp_ns, stamp_ns)
+        return cls(xy.copy(), visible.copy(), size, stamp_ns, stamp_ns, key=key)
 
     def unseen_s(self, stamp_ns: int) -> float:
         """Seconds since the last sight."""

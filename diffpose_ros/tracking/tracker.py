@@ -11,14 +11,18 @@ score falls before it vanishes), then unconfirmed tracks with what confident det
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from diffpose_ros.core import People2D, TrackState, joint_set
-from diffpose_ros.core.oks import oks_matrix
+from diffpose_ros.core.oks import extent, oks_matrix
 from diffpose_ros.tracking._track import Track
 from diffpose_ros.tracking.config import TrackerConfig
+from diffpose_ros.tracking.exchanges import find_exchanged, side_order
+from diffpose_ros.tracking.expected import Expected
 
 _SPREAD = 2.0
 """COCO's sigmas say how annotators differ; motion between frames needs about twice that."""
@@ -29,18 +33,26 @@ _SPREAD_GROWTH_PER_S = 3.0
 _FAINT_MAX_UNSEEN_S = 0.5
 """Faint detections continue only people who were there a moment ago."""
 
+_DOUBTFUL_SHARE = 0.25
+"""A keypoint whose standard deviation exceeds this share of the body's size places nobody."""
+
 
 class Tracker:
     """Gives people identities that last.
 
     Identities count up from 0 and are never used twice in the life of a tracker, not even across
     :meth:`reset`.
+
+    Attributes:
+        exchanges_undone: left/right exchanges found and undone since it was made.
     """
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self.config = config or TrackerConfig()
         self._tracks: list[Track] = []
         self._next_id = 0
+        self._next_key = 0
+        self.exchanges_undone = 0
         self._stamp_ns: int | None = None
         self._joint_set: str | None = None
 
@@ -64,8 +76,9 @@ class Tracker:
 
         Returns:
             The confirmed people seen in this frame, by rising identity, keypoints and scores as
-            they came in. The state is NEW in the first frame a person is published in, TRACKED
-            after. With ``include_occluded``, unseen people follow as OCCLUDED.
+            they came in, but for exchanged sides, which are put right. The state is NEW in the
+            first frame a person is published in, TRACKED after. With ``include_occluded``, unseen
+            people follow as OCCLUDED.
         """
         if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
             self.reset()
@@ -80,12 +93,14 @@ class Tracker:
         self._tracks = [t for t in self._tracks if t.track_id >= 0 or id(t) in taken]
         visible = self._visible(people)
         fresh: set[int] = set()
+        people, visible = self._put_sides_right(people, visible, matched, stamp_ns)
         for row, track in matched.items():
             track.update(people.xy[row], visible[row], stamp_ns)
             track.hits += track.track_id < 0
         for row in self._rows(people, high=True):
             if row not in matched and visible[row].sum() >= 3:
-                matched[row] = Track.start(people.xy[row], visible[row], stamp_ns)
+                matched[row] = Track.start(people.xy[row], visible[row], stamp_ns, self._next_key)
+                self._next_key += 1
                 self._tracks.append(matched[row])
         for _, track in sorted(matched.items()):
             if track.track_id < 0 and track.hits >= self.config.min_hits:
@@ -94,12 +109,55 @@ class Tracker:
                 fresh.add(track.track_id)
         return self._publish(people, matched, fresh, stamp_ns)
 
+    def expected(self, stamp_ns: int) -> Expected:
+        """Where everyone who is remembered is expected at a time, unconfirmed people too."""
+        tracks = [] if self._joint_set is None else self._tracks
+        joints = len(joint_set(self._joint_set or "coco17"))
+        return Expected(
+            key=np.array([t.key for t in tracks], dtype=np.int64),
+            track_id=np.array([t.track_id for t in tracks], dtype=np.int64),
+            xy=np.array([t.predict(stamp_ns) for t in tracks]).reshape(-1, joints, 2),
+            visible=np.array([t.visible for t in tracks], dtype=bool).reshape(-1, joints),
+            size=np.array([t.size for t in tracks], dtype=np.float64),
+            unseen_s=np.array([t.unseen_s(stamp_ns) for t in tracks], dtype=np.float64),
+        )
+
+    def _put_sides_right(
+        self, people: People2D, visible: NDArray[np.bool_], matched: dict[int, Track], stamp_ns: int
+    ) -> tuple[People2D, NDArray[np.bool_]]:
+        if not matched:
+            return people, visible
+        tracks = list(matched.values())
+        at = list(matched)
+        exchanged = find_exchanged(
+            np.stack([t.predict(stamp_ns) for t in tracks]), np.stack([t.visible for t in tracks]),
+            people.xy[at], visible[at], np.array([t.size for t in tracks]), people.joint_set,
+        )  # fmt: skip
+        undo = [t.exchanges.to_undo(groups, stamp_ns) for t, groups in zip(tracks, exchanged, strict=True)]
+        if not any(undo):
+            return people, visible
+        order = np.tile(np.arange(visible.shape[1]), (len(people), 1))
+        for row, groups in zip(at, undo, strict=True):
+            order[row] = side_order(groups, people.joint_set)
+        self.exchanges_undone += sum(bool(groups) for groups in undo)
+        rows = np.arange(len(people))[:, None]
+        covariance = None if people.covariance is None else people.covariance[rows, order]
+        righted = replace(
+            people, xy=people.xy[rows, order], score=people.score[rows, order], covariance=covariance
+        )
+        return righted, visible[rows, order]
+
     def _forget(self, stamp_ns: int) -> None:
         limit = self.config.max_occlusion_s
         self._tracks = [t for t in self._tracks if t.unseen_s(stamp_ns) <= limit or t.track_id < 0]
 
     def _visible(self, people: People2D) -> NDArray[np.bool_]:
-        return people.score > max(self.config.keypoint_score, 1e-9)
+        visible = people.score > max(self.config.keypoint_score, 1e-9)
+        if people.covariance is None:
+            return visible
+        limit = _DOUBTFUL_SHARE * extent(people.xy, visible)
+        variance = np.trace(people.covariance, axis1=-2, axis2=-1) / 2
+        return visible & (variance <= limit[:, None] ** 2)
 
     def _rows(self, people: People2D, *, high: bool) -> list[int]:
         score, c = people.person_score, self.config
@@ -161,7 +219,11 @@ class Tracker:
         place = np.array([t.predict(stamp_ns) for t in hidden]).reshape(-1, joints, 2)
         state = [TrackState.NEW if t.track_id in fresh else TrackState.TRACKED for t, _ in seen]
         assert people.person_score is not None
+        covariance = None
+        if people.covariance is not None and not hidden:
+            covariance = people.covariance[rows].reshape(-1, joints, 2, 2)
         return People2D(
+            covariance=covariance,
             xy=np.concatenate([people.xy[rows].reshape(-1, joints, 2), place]),
             score=np.concatenate([people.score[rows].reshape(-1, joints), blank]),
             joint_set=people.joint_set,

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import COCO17, BackendError, ConfigError, ModelError, People2D
-from diffpose_ros.frontend.detectors._ranges import check_ranges
-from diffpose_ros.frontend.detectors._suppress import suppress_doubles
+from diffpose_ros.frontend._ranges import check_ranges
+from diffpose_ros.frontend._suppress import suppress_doubles
 from diffpose_ros.frontend.detectors.letterbox import Letterbox
 from diffpose_ros.frontend.detectors.protocol import check_image
 from diffpose_ros.frontend.networks import Network, Port, check_runtime, describe, open_network
+from diffpose_ros.frontend.pyramid import Pyramid
 
 _JOINTS = len(COCO17)
 _ROW = 3 * _JOINTS + 5
@@ -104,12 +105,29 @@ class MoveNet:
             BackendError: the network failed, or the detector was closed.
         """
         check_image(rgb)
+        box = Letterbox.fit(rgb.shape[1], rgb.shape[0], self.config.input_size)
+        return self._people(box.apply(rgb), box, (rgb.shape[1], rgb.shape[0]))
+
+    def find(self, pyramid: Pyramid, *, input_size: int | None = None) -> People2D:
+        """The same for an image whose halvings are there: four times as fast to shrink.
+
+        Args:
+            pyramid: of the image.
+            input_size: instead of the configuration's.
+
+        Raises:
+            BackendError: the network failed, or the detector was closed.
+        """
+        height, width = pyramid.shape
+        box = Letterbox.fit(width, height, input_size or self.config.input_size)
+        image = pyramid.cut(np.full(2, -0.5), (box.scale_x, box.scale_y), (box.width, box.height))
+        return self._people(image, box, (width, height))
+
+    def _people(self, image: NDArray[np.uint8], box: Letterbox, size: tuple[int, int]) -> People2D:
         if self._network is None:
             raise BackendError("movenet: the detector was closed; make a new one")
-        box = Letterbox.fit(rgb.shape[1], rgb.shape[0], self.config.input_size)
-        tensor = box.apply(rgb)[None].astype(np.int32)
-        (rows,) = self._network.run(tensor)
-        return decode(rows, box, (rgb.shape[1], rgb.shape[0]), self.config)
+        (rows,) = self._network.run(image[None].astype(np.int32))
+        return decode(rows, box, size, self.config)
 
     def close(self) -> None:
         """Let go of the network."""

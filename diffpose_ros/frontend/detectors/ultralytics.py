@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import COCO17, BackendError, ConfigError, InputError, ModelError, People2D
-from diffpose_ros.frontend.detectors._ranges import check_ranges
+from diffpose_ros.frontend._ranges import check_ranges
 from diffpose_ros.frontend.detectors.protocol import check_image
 
 _EXPORTED = (".onnx", ".engine", ".torchscript", ".tflite", ".mlpackage")

@@ -1,0 +1,130 @@
+"""Bodies to be looked at in a frame: where they are expected, and how sure one is of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffpose_ros.core import People2D
+from diffpose_ros.core.oks import extent, oks_matrix
+from diffpose_ros.frontend.tracked.sightings import unknown
+from diffpose_ros.tracking.expected import Expected
+
+SAME_BODY = 0.5
+"""OKS from which two rows of one frame are one body."""
+
+MIN_KEYPOINTS = 3
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """P bodies, J joints.
+
+    Attributes:
+        xy: (P, J, 2) where the keypoints are expected, pixels.
+        visible: (P, J) of which joints something is expected.
+        unseen_s: (P,) seconds since the last sight.
+        new: (P,) they were found by a search and are not followed yet.
+    """
+
+    xy: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+    unseen_s: NDArray[np.float64]
+    new: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.new)
+
+    @classmethod
+    def of_tracks(cls, tracks: Expected) -> Candidates:
+        """Those who are followed."""
+        return cls(tracks.xy, tracks.visible, tracks.unseen_s, np.zeros(len(tracks), dtype=bool))
+
+    @classmethod
+    def of_people(cls, people: People2D, keypoint_score: float) -> Candidates:
+        """Those who were found, best first."""
+        visible = people.score >= max(keypoint_score, 1e-9)
+        enough = np.flatnonzero(visible.sum(axis=1) >= MIN_KEYPOINTS)
+        n = len(enough)
+        return cls(people.xy[enough], visible[enough], np.full(n, 0.1), np.ones(n, dtype=bool))
+
+    def and_(self, others: Candidates) -> Candidates:
+        """These, then others."""
+        return Candidates(
+            np.concatenate([self.xy, others.xy]), np.concatenate([self.visible, others.visible]),
+            np.concatenate([self.unseen_s, others.unseen_s]), np.concatenate([self.new, others.new]),
+        )  # fmt: skip
+
+    def take(self, rows: NDArray[np.int64] | list[int]) -> Candidates:
+        """Those of these rows."""
+        i = np.asarray(rows, dtype=np.int64)
+        return Candidates(self.xy[i], self.visible[i], self.unseen_s[i], self.new[i])
+
+    def best(self, most: int) -> Candidates:
+        """The first ones, the followed before the new, and the longest unseen last."""
+        if len(self) <= most:
+            return self
+        return self.take(np.argsort(self.new + 1e-3 * self.unseen_s, kind="stable")[:most])
+
+    def not_among(self, people: People2D, keypoint_score: float) -> Candidates:
+        """Those who are none of these people of the same frame."""
+        as_people = People2D(
+            xy=np.where(self.visible[..., None], self.xy, 0.0), score=self.visible.astype(np.float64)
+        )
+        visible = people.score >= max(keypoint_score, 1e-9)
+        n = len(people)
+        there = Expected(
+            np.arange(n), np.full(n, -1), people.xy, visible, extent(people.xy, visible), np.zeros(n)
+        )
+        return self.take(unknown(as_people, there, 0.5))
+
+    def agreement(self, people: People2D) -> NDArray[np.float64]:
+        """(P,) OKS of each row of people with the candidate of the same row."""
+        visible = people.score > 0
+        size = np.maximum(extent(self.xy, self.visible), extent(people.xy, visible))
+        same = oks_matrix(self.xy, self.visible, people.xy, visible, size[:, None], spread=2.0)
+        return np.diagonal(same).copy()
+
+
+def joined(a: People2D, b: People2D) -> People2D:
+    """The people of both, which have covariances unless they are nobody."""
+    if not len(b):
+        return a
+    if not len(a):
+        return b
+    assert a.covariance is not None
+    assert b.covariance is not None
+    assert a.person_score is not None
+    assert b.person_score is not None
+    return People2D(
+        xy=np.concatenate([a.xy, b.xy]), score=np.concatenate([a.score, b.score]),
+        person_score=np.concatenate([a.person_score, b.person_score]),
+        covariance=np.concatenate([a.covariance, b.covariance]),
+    )  # fmt: skip
+
+
+def drop_doubles(
+    people: People2D, trusted: int, prefer: NDArray[np.float64] | None = None
+) -> People2D:
+    """People without those of score 0, and of those who lie on each other only one.
+
+    Args:
+        people: of one frame.
+        trusted: so many rows at the beginning stay whatever happens.
+        prefer: (P,) the one with more of this stays; otherwise the earlier row.
+    """
+    assert people.person_score is not None
+    visible = people.score > 0
+    size = extent(people.xy, visible)
+    same = oks_matrix(people.xy, visible, people.xy, visible, np.maximum(size[:, None], size[None]))
+    rest = np.arange(trusted, len(people))
+    if prefer is not None:
+        rest = rest[np.argsort(-prefer[rest], kind="stable")]
+    kept: list[int] = list(range(trusted))
+    for i in rest:
+        enough = people.person_score[i] > 0 and visible[i].sum() >= MIN_KEYPOINTS
+        if enough and not any(same[i, k] >= SAME_BODY for k in kept):
+            kept.append(int(i))
+    return people.take(sorted(kept))
