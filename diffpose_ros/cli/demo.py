@@ -61,6 +61,7 @@ def add_parser(subparsers: Any) -> None:
     group.add_argument("--model", metavar="NAME|PATH", help="the lifter's model")
     group.add_argument("--backend", choices=_options.BACKENDS, help="what runs the network")
     group.add_argument("--detector", metavar="NAME", help="2D detector")
+    group.add_argument("--front-end", metavar="NAME", help="auto, tracked or whole_image")
     group.add_argument(
         "--detector-size", type=bounded(int, 128, 1280), metavar="PX",
         help="longer side of what the detector sees",
@@ -122,7 +123,9 @@ def _parameters(args: argparse.Namespace, video: str, camera: str | Path | None)
     if args.fov is not None:
         source["diagonal_fov_deg"] = args.fov
     given = {
-        "keypoints": {"detector": args.detector, "input_size": args.detector_size},
+        "keypoints": {
+            "detector": args.detector, "front_end": args.front_end, "input_size": args.detector_size,
+        },
         "lifter": {"model": args.model, "backend": args.backend},
     }
     chosen = {

@@ -25,8 +25,9 @@ diffpose_ros lift walk.mp4 --fov 65 --output walk.npz --overlay walk_3d.mp4
 diffpose_ros lift frames/ --fps 25 --camera camera.yaml --output walk.npz --detector-size 512
 """
 
+FRONT_ENDS = ("auto", "tracked", "whole_image")
 RUNTIMES = ("auto", "onnxruntime", "openvino")
-"""Those of ``diffpose_ros.frontend.detectors``, which is imported only when the command runs."""
+"""Those of ``diffpose_ros.frontend``, which is imported only when the command runs."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -62,6 +63,11 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
         help="2D detector: movenet or ultralytics (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
+        "--front-end", choices=FRONT_ENDS, default="auto",
+        help="tracked follows people by crops (movenet); whole_image puts every image through the "
+        "detector (default: auto, tracked where the detector can)",
+    )  # fmt: skip
+    group.add_argument(
         "--detector-size", type=bounded(int, 128, 1280), metavar="PX",
         help="longer side of what the detector sees, a multiple of 32 (default: 384 for movenet)",
     )  # fmt: skip
@@ -82,8 +88,7 @@ def detector_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Lift every frame, write the arrays and the overlay."""
-    from diffpose_ros.frontend import WholeImage
-    from diffpose_ros.frontend.detectors import make_detector
+    from diffpose_ros.frontend import make_front_end
 
     console = Console()
     output = writable(args.output)
@@ -93,8 +98,8 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(open_source(args.video, fps=args.fps))
         camera = camera_for(args.camera, args.fov, source, console)
-        detector = make_detector(args.detector, **detector_options(args))
-        front_end, lifter = WholeImage(detector), make_lifter(args)
+        front_end = make_front_end(args.detector, front_end=args.front_end, **detector_options(args))
+        lifter = make_lifter(args)
         table = PoseTable()
         overlay = writer = None
         if overlay_path is not None:

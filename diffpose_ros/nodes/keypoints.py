@@ -8,8 +8,8 @@ from typing import Any
 from sensor_msgs.msg import CompressedImage, Image
 
 from diffpose_ros.core import ConfigError, People2D
-from diffpose_ros.frontend import FrontEnd, WholeImage
-from diffpose_ros.frontend.detectors import RUNTIMES, Detector, make_detector
+from diffpose_ros.frontend import FRONT_ENDS, FrontEnd, FrontEndReport, make_front_end
+from diffpose_ros.frontend.detectors import DETECTORS, RUNTIMES, Detector
 from diffpose_ros.media.drawing import draw_people
 from diffpose_ros.msg import Person2DArray
 from diffpose_ros.nodes.runner import run_node
@@ -21,7 +21,10 @@ from diffpose_ros.ros.worker import NewestWorker
 from diffpose_ros.tracking import Tracker, TrackerConfig
 
 SPECS = (
-    Spec("detector", str, "2D detector.", choices=("movenet", "ultralytics"), fixed=True),
+    Spec("detector", str, "2D detector.", choices=DETECTORS, fixed=True),
+    Spec("front_end", str, "tracked: people are followed by crops (movenet); whole_image: every image "
+         "whole through the detector; auto: tracked where the detector can.",
+         choices=FRONT_ENDS, fixed=True),
     Spec("model", str, "Weight file of the detector; empty: the detector's own default.",
          fixed=True),
     Spec("device", str, "Device of the ultralytics detector, e.g. cuda:0; empty: it chooses.",
@@ -99,7 +102,7 @@ class KeypointsNode(PipelineNode):
     def __init__(
         self,
         *,
-        make_detector: Callable[..., Detector] = make_detector,
+        make_detector: Callable[..., Detector] | None = None,
         make_tracker: Callable[[TrackerConfig], Any] = Tracker,
         **node_kwargs: Any,
     ) -> None:
@@ -161,10 +164,13 @@ class KeypointsNode(PipelineNode):
     def _load(self) -> FrontEnd:
         self._stale = False
         values = self.parameters.values
-        detector = self._make_detector(values["detector"], **detector_options(values))
-        self.monitor.value("detector", f"{detector.name} at {values['input_size']} px")
-        self.monitor.value("detector choice", detector.reason)
-        return WholeImage(detector, self._tracker)
+        front_end = make_front_end(
+            values["detector"], front_end=values["front_end"], tracker=self._tracker, in_step=False,
+            make_detector=self._make_detector, **detector_options(values),
+        )  # fmt: skip
+        self.monitor.value("detector", f"{front_end.name} at {values['input_size']} px")
+        self.monitor.value("detector choice", front_end.reason)
+        return front_end
 
     def _image_came(self, message: Any) -> None:
         self.monitor.count("images")
@@ -197,7 +203,14 @@ class KeypointsNode(PipelineNode):
             front_end.reset()
         self._size = (width, height)
         people = front_end.see(rgb, stamp_ns)
+        self._show(front_end.report)
         self._publish(message.header, rgb, people, front_end.name)
+
+    def _show(self, report: FrontEndReport) -> None:
+        for name, value in report.values.items():
+            self.monitor.value(name, value)
+        for name, count in report.counts.items():
+            self.monitor.value(name, str(count))
 
     def _in_order(self, stamp_ns: int, front_end: FrontEnd) -> bool:
         verdict = self._gate(stamp_ns)

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-import diffpose_ros.frontend.detectors
+import diffpose_ros.frontend
 from diffpose_ros.cli import lift
 from diffpose_ros.core import H36M17, Camera, InputError, People2D, Skeleton
+from diffpose_ros.frontend import WholeImage
 from diffpose_ros.media.camera_yaml import write_camera
 from diffpose_ros.media.video import open_source
 
@@ -79,9 +80,9 @@ def actors(monkeypatch):
 
     def make(name, **options):
         asked.update(options, name=name)
-        return eyes
+        return WholeImage(eyes)
 
-    monkeypatch.setattr(diffpose_ros.frontend.detectors, "make_detector", make)
+    monkeypatch.setattr(diffpose_ros.frontend, "make_front_end", make)
     monkeypatch.setattr(lift, "make_lifter", lambda args: lifter)
     return SimpleNamespace(eyes=eyes, lifter=lifter, asked=asked)
 
@@ -161,14 +162,18 @@ def test_an_interrupt_keeps_what_is_done(call, video, camera, actors, tmp_path, 
 def test_detectors_get_the_size_under_their_own_name(call, video, camera, actors, tmp_path):
     words = [video, "--camera", camera, "--output", tmp_path / "w.npz", "--detector-size", 512]
     assert call("lift", *words).code == 0
-    assert actors.asked == {"name": "movenet", "input_size": 512}
+    assert actors.asked == {"name": "movenet", "front_end": "auto", "input_size": 512}
     actors.asked.clear()
     assert call("lift", *words, "--detector-runtime", "openvino").code == 0
-    assert actors.asked == {"name": "movenet", "input_size": 512, "runtime": "openvino"}
+    assert actors.asked == {
+        "name": "movenet", "front_end": "auto", "input_size": 512, "runtime": "openvino",
+    }  # fmt: skip
     assert call("lift", *words, "--detector-runtime", "tvm").code == 2
     actors.asked.clear()
     assert call("lift", *words, "--detector", "ultralytics", "--detector-model", "x.pt").code == 0
-    assert actors.asked == {"name": "ultralytics", "imgsz": 512, "model": "x.pt"}
+    assert actors.asked == {
+        "name": "ultralytics", "front_end": "auto", "imgsz": 512, "model": "x.pt",
+    }  # fmt: skip
 
 
 def test_a_camera_of_another_size_is_refused(call, video, actors, tmp_path):

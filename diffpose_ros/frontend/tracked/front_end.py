@@ -35,6 +35,9 @@ from diffpose_ros.tracking import Tracker
 FOLLOW_S = 0.3
 """Whoever has not been seen for this long is no longer looked at; only discovery brings them back."""
 
+FOLLOW_SLOWLY_S = 1.0
+"""Where frames are further apart than that, whoever was seen in the last one is looked at."""
+
 OVERLAP = 0.25
 """Bodies whose boxes share this much of the smaller one go to the whole image."""
 
@@ -85,6 +88,7 @@ class Tracked:
         self._size: tuple[int, ...] | None = None
         self._stamp_ns: int | None = None
         self._merged = self._closed = False
+        self._follow_s = FOLLOW_S
 
     @property
     def report(self) -> FrontEndReport:
@@ -99,6 +103,8 @@ class Tracked:
         start = time.perf_counter()
         if self._size not in (None, rgb.shape) or stamp_ns < (self._stamp_ns or stamp_ns):
             self.reset()
+        gap_s = (stamp_ns - (self._stamp_ns or stamp_ns)) * 1e-9
+        self._follow_s = max(FOLLOW_S, min(gap_s * 1.01, FOLLOW_SLOWLY_S))
         self._size, self._stamp_ns = rgb.shape, stamp_ns
         pyramid = Pyramid(rgb)
         candidates = self._candidates(pyramid, stamp_ns)
@@ -141,7 +147,7 @@ class Tracked:
         if self.config.in_step and self._pace.due(stamp_ns):
             self._search(pyramid, stamp_ns)
         expected = self.tracker.expected(stamp_ns)
-        expected = expected.take(expected.unseen_s <= FOLLOW_S)
+        expected = expected.take(expected.unseen_s <= self._follow_s)
         sighting = self._discovery.poll()
         followed = Candidates.of_tracks(expected)
         if sighting is None:
