@@ -187,10 +187,7 @@ def install(names: Sequence[str]) -> bool:
 
 def repair_exports() -> None:
     """Point the CMake files of the ROS wheels at this Python, not at the wheels' build machine."""
-    code = (
-        "import numpy, sysconfig; "
-        "print(sysconfig.get_paths()['include']); print(numpy.get_include())"
-    )
+    code = "import numpy, sysconfig; print(sysconfig.get_paths()['include']); print(numpy.get_include())"
     output = subprocess.check_output([PYTHON, "-c", code], text=True)
     python_include, numpy_include = output.split("\n")[:2]
     for file in (VENV / "share").glob("*/cmake/*Export.cmake"):
@@ -280,11 +277,12 @@ def write_entry_points() -> None:
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
     }
     lines = [f'export {name}="{value}"' for name, value in env.items()]
+    # A Python of this environment leaves this mark to its children, whose library path is set anew
+    # here: without the mark they look for the ROS libraries themselves.
+    lines.append("unset _ROS_WHEELS_BOOTSTRAP_COMPLETE")
     (VENV / "env.sh").write_text("# Source this: . .venv/env.sh\n" + "\n".join(lines) + "\n")
     command = VENV / "bin" / "diffpose_ros"
-    command.write_text(
-        f'#!/bin/sh\n. "{VENV}/env.sh"\nexec "{PYTHON}" -m diffpose_ros.cli.main "$@"\n'
-    )
+    command.write_text(f'#!/bin/sh\n. "{VENV}/env.sh"\nexec "{PYTHON}" -m diffpose_ros.cli.main "$@"\n')
     command.chmod(0o755)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from diffpose_ros.bench.latency import STAGES
 from diffpose_ros.core import InputError
+from diffpose_ros.core.files import whole, write_text
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 LABELS = {
@@ -85,10 +86,7 @@ def write_docs(data: Mapping[str, Any], path: Path) -> None:
     _, end, tail = rest.partition(END)
     if not (begin and end):
         raise InputError(f"{path}: expected the lines '{BEGIN}' and '{END}' to write between")
-    try:
-        path.write_text(f"{head}{BEGIN}\n{markdown(data)}{END}{tail}", encoding="utf-8")
-    except OSError as e:
-        raise InputError(f"{path}: cannot be written ({e.strerror})") from None
+    write_text(path, f"{head}{BEGIN}\n{markdown(data)}{END}{tail}")
 
 
 def plot(data: Mapping[str, Any], path: Path) -> None:
@@ -122,6 +120,7 @@ def plot(data: Mapping[str, Any], path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as e:
+        with whole(path) as part:
+            figure.savefig(part, dpi=120)
+    except ValueError as e:
         raise InputError(f"{path}: cannot write the plot ({e})") from None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +21,22 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from diffpose_ros.core.files import claim
+
 if TYPE_CHECKING:
     from diffpose_ros.lifting import Lifter
 
 BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt", "torch")
+
+
+class Screen(Console):
+    """Where a command tells how it goes. When its reader leaves (``| true``), the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
 
 
 def command(subparsers: Any, name: str, text: str, examples: str) -> argparse.ArgumentParser:
@@ -43,9 +58,9 @@ def bounded(kind: Callable[[str], Any], low: float, high: float = math.inf) -> C
     def parse(text: str) -> Any:
         try:
             value = kind(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             value = None
-        if value is None or not low <= value <= high:
+        if value is None or not math.isfinite(value) or not low <= value <= high:
             word = "a whole number" if kind is int else "a number"
             raise argparse.ArgumentTypeError(f"expected {word}, {span}, got '{text}'")
         return value
@@ -112,19 +127,31 @@ def progress(console: Console) -> Progress:
     )
 
 
-def writable(path: str | Path) -> Path:
-    """``path`` after its folder was made.
+def add_overwrite_option(parser: argparse.ArgumentParser) -> None:
+    """``--overwrite``, for commands that write what is asked for."""
+    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist already")
+
+
+def detector_size(text: str) -> int:
+    """An argparse type: what detectors take as the longer side of their input."""
+    value: int = bounded(int, 128, 1280)(text)
+    if value % 32:
+        raise argparse.ArgumentTypeError(f"expected a multiple of 32, 128 to 1280, got '{text}'")
+    return value
+
+
+def outputs(
+    args: argparse.Namespace, *options: str, sources: Sequence[str | Path | None] = ()
+) -> dict[str, Path]:
+    """The outputs that were asked for, checked before the work; see :func:`core.files.claim`.
+
+    Args:
+        args: with an attribute for each of ``options``, and ``overwrite``.
+        options: such as ``"--json"``.
+        sources: what the command reads.
 
     Raises:
-        InputError: the folder cannot be made, or the path is a folder.
+        InputError: one of them cannot be written, exists, or is read.
     """
-    from diffpose_ros.core import InputError
-
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot make its folder ({error.strerror})") from None
-    if path.is_dir():
-        raise InputError(f"{path}: expected a file name to write to, got a folder")
-    return path
+    given = {option: getattr(args, option[2:].replace("-", "_")) for option in options}
+    return claim(given, sources=sources, overwrite=args.overwrite)

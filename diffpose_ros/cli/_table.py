@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from diffpose_ros.core import H36M17, InputError, People2D, Skeleton
+from diffpose_ros.core import H36M17, People2D, Skeleton
+from diffpose_ros.core.files import whole
 
 
 class PoseTable:
@@ -42,6 +43,7 @@ class PoseTable:
     def add(self, stamp_ns: int, people: People2D, skeletons: Sequence[Skeleton]) -> None:
         """Append one frame; each skeleton meets its keypoints by the track id."""
         row = {int(t): i for i, t in enumerate(people.track_id)}  # type: ignore[arg-type]
+        skeletons = [s for s in skeletons if s.track_id in row]
         for s in skeletons:
             i = row[s.track_id]
             self._frame.append(self.frames)
@@ -68,12 +70,10 @@ class PoseTable:
         }
 
     def save(self, path: Path) -> None:
-        """Write the arrays as a compressed ``.npz``.
+        """Write the arrays as a compressed ``.npz``, whole or not at all.
 
         Raises:
             InputError: the file cannot be written.
         """
-        try:
-            np.savez_compressed(path, **self.arrays())  # type: ignore[arg-type]
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+        with whole(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, **self.arrays())  # type: ignore[arg-type]

@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from diffpose_ros.cli._options import bounded, command, writable
-from diffpose_ros.core import ConfigError, InputError
+from diffpose_ros.cli._options import Screen, add_overwrite_option, bounded, command, outputs
+from diffpose_ros.core import ConfigError
+from diffpose_ros.core.files import probe, write_text
 
 EXAMPLES = """
 diffpose_ros ablate config/ablation/data.yaml --data cmu_mocap_30hz.npz --benchmark lifting_val.npz
@@ -33,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="TABLE.md", help="(default: ablation.md in --folder)")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="a picture of the table")
+    add_overwrite_option(parser)
     parser.add_argument(
         "--only", action="append", metavar="VARIANT", help="train this one, write no table (repeatable)"
     )
@@ -46,11 +46,14 @@ def run(args: argparse.Namespace) -> int:
 
     if args.only and (args.output or args.plot):
         raise ConfigError("--only trains variants and writes no table: leave out --output and --plot")
-    console = Console()
+    console = Screen()
     plan = load_plan(args.config)
     folder = args.folder / args.config.stem
-    picture = None if args.plot is None else writable(args.plot)
-    output = None if args.only else writable(args.output or folder / "ablation.md")
+    given = outputs(args, "--output", "--plot", sources=[args.config, args.benchmark, args.data])
+    picture, output = given.get("--plot"), given.get("--output")
+    if output is None and not args.only:
+        output = folder / "ablation.md"  # the run's own: a run that goes on replaces it
+        probe(output)
     variants = plan.variants
     if args.only:
         names = [v.name for v in variants]
@@ -73,10 +76,7 @@ def run(args: argparse.Namespace) -> int:
             f"P-MPJPE {outcome.scores.p_mpjpe_mm:.1f} mm ({outcome.seconds:.0f} s of training)"
         )
     if output is not None:
-        try:
-            output.write_text(page(plan, outcomes), encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{output}: cannot be written ({error.strerror})") from None
+        write_text(output, page(plan, outcomes))
         console.print(str(output))
     if picture is not None:
         plot(plan, outcomes, picture)

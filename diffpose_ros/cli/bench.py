@@ -16,8 +16,16 @@ from rich.table import Table
 from diffpose_ros.bench import latency
 from diffpose_ros.bench import report as latency_report
 from diffpose_ros.bench.latency import STAGES, Publish
-from diffpose_ros.cli._options import BACKENDS, bounded, command, writable
+from diffpose_ros.cli._options import (
+    BACKENDS,
+    Screen,
+    add_overwrite_option,
+    bounded,
+    command,
+    outputs,
+)
 from diffpose_ros.core import InputError
+from diffpose_ros.core.files import write_text
 from diffpose_ros.lifting import LiftResult
 from diffpose_ros.methods.diffusion.contract import DiffusionSpec
 from diffpose_ros.methods.registry import read_spec
@@ -56,6 +64,7 @@ def add_parser(subparsers: Any) -> None:
         help="leave out the comparisons, of which the papers' way takes seconds a frame",
     )  # fmt: skip
     parser.add_argument("--json", metavar="OUT", help="write the numbers here, too")
+    add_overwrite_option(parser)
     parser.add_argument("--plot", metavar="OUT.png", help="draw latency over people")
     parser.add_argument(
         "--write-docs", nargs="?", const=DOCS, metavar="FILE.md",
@@ -68,9 +77,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, write."""
-    console = Console()
-    out = None if args.json is None else writable(args.json)
-    picture = None if args.plot is None else writable(args.plot)
+    console = Screen()
+    given = outputs(args, "--json", "--plot", sources=[args.source, args.model])
+    out, picture = given.get("--json"), given.get("--plot")
     data = _load(args.source) if args.source else _measure(args, console)
     for name, backend in data["backend"].items():
         console.print(_table(name, backend))
@@ -81,10 +90,7 @@ def run(args: argparse.Namespace) -> int:
     for name, why in data["not_measured"].items():
         console.print(f"not measured: {name}: {why}")
     if out is not None:
-        try:
-            out.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{out}: cannot be written ({error.strerror})") from None
+        write_text(out, json.dumps(data, indent=2) + "\n")
     if picture is not None:
         latency_report.plot(data, picture)
     if args.write_docs is not None:

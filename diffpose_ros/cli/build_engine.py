@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from diffpose_ros.cli._options import bounded, command, writable
-from diffpose_ros.core import BackendError, ConfigError, InputError
+from diffpose_ros.cli._options import Screen, add_overwrite_option, bounded, command, outputs
+from diffpose_ros.core import BackendError, ConfigError
+from diffpose_ros.core.files import write_bytes
 
 if TYPE_CHECKING:
     from diffpose_ros.runtime.tensorrt.build import GpuInfo, Recipe
@@ -46,6 +47,7 @@ def add_parser(subparsers: Any) -> None:
         "--output", type=Path, metavar="FILE",
         help="also write the bare engine here, for trtexec and other tools",
     )  # fmt: skip
+    add_overwrite_option(parser)
     parser.add_argument(
         "--cache-dir", type=Path, metavar="DIR",
         help="where engines are kept (default: $XDG_CACHE_HOME/diffpose_ros)",
@@ -64,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
     from diffpose_ros.runtime.tensorrt.build import Recipe, cached_plan
     from diffpose_ros.runtime.tensorrt.cache import EngineCache
 
-    console = Console(stderr=True, quiet=args.quiet)
+    console = Screen(stderr=True, quiet=args.quiet)
+    outputs(args, "--output", sources=[args.model])
     spec = graph_of(args.model)
     sizes = dict(args.size)
     if unknown := sorted(sizes.keys() - spec.sizes.keys()):
@@ -137,12 +140,7 @@ def _announce(console: Console, recipe: Recipe, flavour: str, gpu: GpuInfo) -> N
 
 
 def _write(path: Path, plan: bytes) -> None:
-    from diffpose_ros.runtime.tensorrt.cache import write_atomically
-
-    try:
-        write_atomically(writable(path), plan)
-    except OSError as error:
-        raise InputError(f"{path}: cannot write the engine ({error.strerror})") from None
+    write_bytes(path, plan)
 
 
 class _Bars:

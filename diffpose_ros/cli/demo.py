@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from diffpose_ros.cli import _options
-from diffpose_ros.cli._options import bounded, command
+from diffpose_ros.cli._options import Screen, add_overwrite_option, bounded, command, detector_size
+from diffpose_ros.cli._signals import Stopped
 from diffpose_ros.core import InputError
+from diffpose_ros.core.files import claim, partial_name, same_file, unused
 from diffpose_ros.demo import clip
+from diffpose_ros.media.places import is_live
 from diffpose_ros.media.video import VideoSource, open_source
 
 if TYPE_CHECKING:
-    from diffpose_ros.demo.recording import Recording, Results
+    from diffpose_ros.demo.recording import Recording, Results, Summary
 
 EXAMPLES = """
 diffpose_ros demo
@@ -27,6 +30,9 @@ diffpose_ros demo walk.mp4 --camera camera.yaml --output results/walk
 diffpose_ros demo walk.mp4 --speed 0.5 --detector-size 512 --model diffpose
 """
 
+DEFAULT_OUTPUT = "out/demo"
+NOBODY = 3
+"""Exit code: all went well and nobody was found."""
 STALL_S = 20.0
 SETTLE_S = 1.0
 KEPT_UP = 0.8
@@ -48,9 +54,10 @@ def add_parser(subparsers: Any) -> None:
         help="diagonal field of view to guess a camera from, without --camera",
     )  # fmt: skip
     parser.add_argument(
-        "--output", default="out/demo", metavar="OUT",
-        help="writes OUT.mp4 and the bag OUT/ (default: %(default)s)",
+        "--output", default=DEFAULT_OUTPUT, metavar="OUT",
+        help="writes OUT.mp4 and the bag OUT/ (default: %(default)s, its own files there are replaced)",
     )  # fmt: skip
+    add_overwrite_option(parser)
     parser.add_argument(
         "--speed", type=bounded(float, 0.05, 10), default=1.0, metavar="X",
         help="play this much faster or slower (default: the video's own rate)",
@@ -63,8 +70,8 @@ def add_parser(subparsers: Any) -> None:
     group.add_argument("--detector", metavar="NAME", help="2D detector")
     group.add_argument("--front-end", metavar="NAME", help="auto, tracked or whole_image")
     group.add_argument(
-        "--detector-size", type=bounded(int, 128, 1280), metavar="PX",
-        help="longer side of what the detector sees",
+        "--detector-size", type=detector_size, metavar="PX",
+        help="longer side of what the detector sees, a multiple of 32",
     )  # fmt: skip
 
 
@@ -72,48 +79,88 @@ def run(args: argparse.Namespace) -> int:
     """Play, record, then write the video, the bag and the table."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")
-    from diffpose_ros.demo import graph
-    from diffpose_ros.demo.recording import read
-    from diffpose_ros.media.bag import check_replaceable, typestore
-
-    console = Console()
-    _options.writable(f"{args.output}.mp4")
-    if not args.no_bag:
-        check_replaceable(Path(args.output))
+    screen = Screen()
+    targets = _targets(args)
     video, camera = args.video, args.camera
-    if video is not None and video.isdigit() and not Path(video).exists():
+    if video is not None and is_live(video):
         raise InputError(
-            "demo plays files and folders; for a webcam: "
+            "demo plays files and folders; for a webcam or a stream: "
             f"ros2 launch diffpose_ros lift.launch.py video:={video}"
         )
+    from diffpose_ros.demo import graph
+    from diffpose_ros.demo.recording import read
+    from diffpose_ros.media.bag import typestore
+
     if video is None:
-        console.print(f"clip: {clip.CREDIT}", highlight=False)
+        screen.print(f"clip: {clip.CREDIT}", highlight=False)
         video = clip.demo_clip()
         camera = camera or (None if args.fov else clip.camera_file(video))
     with open_source(video) as source:
         parameters = _parameters(args, str(video), camera)
-        recording = _play(graph, parameters, source, args.speed, console)
+        recording, stop = _play(graph, parameters, source, args.speed, screen)
         if not recording.image_stamps:
-            raise InputError(f"{video}: not one image came out of it")
+            raise stop or InputError(f"{video}: not one image came out of it")
         results, summary = read(recording, graph.KEYPOINTS, graph.SKELETONS, typestore().deserialize_cdr)
-        written = _write(args, source, recording, results, console)
+        if stop is not None:
+            targets = {kind: _partial(path) for kind, path in targets.items()}
+        written = _write(args, source, recording, results, targets, screen)
+    if stop is not None:
+        stop.kept = f"; what was played until then is in {' and '.join(map(str, written))}" if written else ""
+        raise stop
+    _tell(source, summary, written, screen)
+    if not summary.skeletons:
+        print(
+            f"diffpose_ros demo: nobody found in {video}: are people whole, upright and at least a tenth of "
+            "the image high? Small people need --detector-size 640",
+            file=sys.stderr,
+        )
+        return NOBODY
+    return 0
+
+
+def _targets(args: argparse.Namespace) -> dict[str, Path]:
+    """What is to be written, by kind; checked before the nodes start.
+
+    Raises:
+        InputError: it cannot be written, or would replace what it must not.
+    """
+    from diffpose_ros.media.bag import check_replaceable
+
+    folder = Path(os.path.normpath(args.output))
+    if folder.name in ("", ".", "..") or len(os.fsencode(folder.name)) > 230:
+        raise InputError(f"--output {args.output}: expected a name to write NAME.mp4 and the bag NAME/ to")
+    overwrite = args.overwrite or args.output == DEFAULT_OUTPUT
+    targets = {}
+    if not args.no_overlay:
+        targets["video"] = folder.with_name(f"{folder.name}.mp4")
+        claim({"--output": targets["video"]}, sources=[args.video, args.camera], overwrite=overwrite)
+    if not args.no_bag:
+        targets["bag"] = folder
+        if args.video is not None and same_file(folder, Path(args.video)):
+            raise InputError(f"--output {folder}: is the folder that is read; name another")
+        check_replaceable(folder, overwrite=overwrite)
+    return targets
+
+
+def _partial(path: Path) -> Path:
+    return partial_name(path) if path.suffix == ".mp4" else unused(path.with_name(f"{path.name}.partial"))
+
+
+def _tell(source: VideoSource, summary: Summary, written: list[Path], screen: Screen) -> None:
     title = f"{Path(source.name).name}: {source.width}x{source.height}"
     table = Table(title=title, show_header=False)
     table.add_column("")
     table.add_column("", justify="right")
     for row in summary.rows():
         table.add_row(*row)
-    console.print(table)
+    screen.print(table)
     if summary.frames_lifted < KEPT_UP * summary.frames_in:
-        console.print(
+        screen.print(
             "this machine did not keep up with the video; `--detector-size 256` costs less, "
             "`diffpose_ros lift` takes its time and lifts every frame"
         )
     for path in written:
-        console.print(f"wrote {path}", highlight=False)
-    if not summary.skeletons:
-        raise InputError(f"{video}: nobody was lifted; are there people in it, seen whole?")
-    return 0
+        screen.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _parameters(args: argparse.Namespace, video: str, camera: str | Path | None) -> dict[str, dict[str, Any]]:
@@ -124,7 +171,9 @@ def _parameters(args: argparse.Namespace, video: str, camera: str | Path | None)
         source["diagonal_fov_deg"] = args.fov
     given = {
         "keypoints": {
-            "detector": args.detector, "front_end": args.front_end, "input_size": args.detector_size,
+            "detector": args.detector,
+            "front_end": args.front_end,
+            "input_size": args.detector_size,
         },
         "lifter": {"model": args.model, "backend": args.backend},
     }
@@ -137,12 +186,13 @@ def _parameters(args: argparse.Namespace, video: str, camera: str | Path | None)
 
 def _play(
     graph: Any, parameters: dict[str, dict[str, Any]], source: VideoSource, speed: float,
-    console: Console,
-) -> Recording:  # fmt: skip
-    """Run the graph until the video ends and its last results are in; Ctrl-C ends it early."""
-    with console.status("starting the nodes"):
+    screen: Screen,
+) -> tuple[Recording, Stopped | None]:  # fmt: skip
+    """Run the graph until the video ends and its last results are in; a signal ends it early."""
+    stop: Stopped | None = None
+    with screen.status("starting the nodes"):
         running = graph.Demonstration(parameters)
-    with running, _options.progress(console) as bar:
+    with running, _options.progress(screen) as bar:
         task = bar.add_task("playing", total=source.frames, rate="")
         start = last_news = time.monotonic()
         seen = (0, 0)
@@ -156,15 +206,16 @@ def _play(
                     raise InputError(f"{source.name}: no new image for {STALL_S:g} s")
                 rate = seen[1] / max(now - start, 1e-3)
                 bar.update(task, completed=seen[0], rate=f"lifted {seen[1]}, {rate:.1f}/s")
-        except KeyboardInterrupt:
-            console.print("stopped early; writing what there is")
+        except Stopped as error:
+            stop = error
+            screen.print("stopped early; writing what there is")
         recording: Recording = running.recording
-    return recording
+    return recording, stop
 
 
 def _write(
     args: argparse.Namespace, source: VideoSource, recording: Recording, results: Results,
-    console: Console,
+    targets: dict[str, Path], screen: Screen,
 ) -> list[Path]:  # fmt: skip
     from diffpose_ros.demo import graph
     from diffpose_ros.demo.recording import write_bag, write_video
@@ -173,15 +224,13 @@ def _write(
     written = []
     model = args.model or "starpose"
     overlay = Overlay(source.width, source.height, title=f"diffpose_ros   {Path(model).stem}")
-    with _options.progress(console) as bar:
-        if not args.no_overlay:
-            path = Path(f"{args.output}.mp4")
+    with _options.progress(screen) as bar:
+        if (path := targets.get("video")) is not None:
             task = bar.add_task(f"writing {path}", total=len(recording.image_stamps), rate="")
             frames = _paired(source, recording.image_stamps, args.speed)
             write_video(path, frames, results, overlay, source.fps * args.speed, lambda: bar.advance(task))
             written.append(path)
-        if not args.no_bag:
-            path = Path(args.output)
+        if (path := targets.get("bag")) is not None:
             job = bar.add_task(f"writing {path}/", total=len(recording.image_stamps), rate="")
             frames = _paired(source, recording.image_stamps, args.speed)
             write_bag(path, recording, frames, graph.IMAGES, graph.FRAME_ID, lambda: bar.advance(job))

@@ -12,14 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from diffpose_ros.cli._options import (
+    Screen,
     add_lifter_options,
+    add_overwrite_option,
     bounded,
     command,
     make_lifter,
+    outputs,
     progress,
-    writable,
 )
-from diffpose_ros.core import InputError
+from diffpose_ros.core.files import write_text
 from diffpose_ros.data import benchmark
 from diffpose_ros.evaluation import protocol, report
 
@@ -53,6 +55,7 @@ def add_parser(subparsers: Any) -> None:
     parser = command(subparsers, "evaluate", "errors of a model on a benchmark file", EXAMPLES)
     parser.add_argument("--data", required=True, metavar="FILE.npz", help="the benchmark file")
     parser.add_argument("--json", metavar="OUT", help="write the numbers here, too")
+    add_overwrite_option(parser)
     parser.add_argument("--per-action", action="store_true", help="a row for each action, too")
     parser.add_argument(
         "--frame-rate", type=bounded(float, 0.1), metavar="HZ",
@@ -64,8 +67,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print the table, write the JSON."""
-    console = Console()
-    out = None if args.json is None else writable(args.json)
+    console = Screen()
+    out = outputs(args, "--json", sources=[args.data, args.model]).get("--json")
     sequences = list(benchmark.load(args.data))[: args.sequences]
     if args.frame_rate is not None:
         sequences = [s.thinned(args.frame_rate) for s in sequences]
@@ -85,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             content["frame_rate_hz"] = args.frame_rate
         if per_action:
             content["per_action"] = {k: v.as_dict() for k, v in per_action.items()}
-        _write(out, content)
+        write_text(out, json.dumps(content, indent=2) + "\n")
     return 0
 
 
@@ -143,13 +146,6 @@ def _number(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
     return f"{100 * value:.1f}" if unit == "%" else f"{value:.1f}"
-
-
-def _write(path: Any, content: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 assert set(COLUMNS) <= {f.name for f in fields(report.Scores)}, "a column without a score"

@@ -6,9 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from diffpose_ros.cli._options import bounded, command
+from diffpose_ros.cli._options import Screen, add_overwrite_option, bounded, command
+from diffpose_ros.core.files import claim
 
 EXAMPLES = """
 diffpose_ros export out/training/starpose/model
@@ -24,6 +23,7 @@ def add_parser(subparsers: Any) -> None:
         help="folder with model.safetensors and config.yaml, as `train` leaves it",
     )  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="DIR", help="where the graphs go (default: FOLDER)")
+    add_overwrite_option(parser)
     parser.add_argument("--name", help="the model's name (default: its architecture)")
     parser.add_argument(
         "--steps", type=bounded(int, 1, 1000), nargs="+", metavar="S",
@@ -37,12 +37,13 @@ def run(args: argparse.Namespace) -> int:
     from diffpose_ros.methods.diffusion.checkpoint import load_network
     from diffpose_ros.methods.diffusion.export import check_parity, export_onnx
 
-    console = Console()
+    console = Screen()
     network = load_network(args.folder)
     folder = args.output or args.folder
     steps = args.steps or [network.config.steps, 2, 1]
-    for i, s in enumerate(steps):
-        path = folder / ("model.onnx" if i == 0 else f"model_{s}.onnx")
+    paths = [folder / ("model.onnx" if i == 0 else f"model_{s}.onnx") for i, s in enumerate(steps)]
+    claim({f"--steps {s}": path for s, path in zip(steps, paths, strict=True)}, overwrite=args.overwrite)
+    for path, s in zip(paths, steps, strict=True):
         export_onnx(network, path, name=args.name or network.config.kind, steps=s)
         worst = check_parity(network, path, steps=s)
         console.print(

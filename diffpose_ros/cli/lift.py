@@ -4,36 +4,55 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from diffpose_ros.cli import _options
-from diffpose_ros.cli._options import add_lifter_options, bounded, command, make_lifter, writable
+from diffpose_ros.cli._lifting import Job, Overlaid, Pace
+from diffpose_ros.cli._options import (
+    Screen,
+    add_lifter_options,
+    add_overwrite_option,
+    bounded,
+    command,
+    detector_size,
+    make_lifter,
+)
+from diffpose_ros.cli._signals import shield
 from diffpose_ros.cli._table import PoseTable
-from diffpose_ros.core import Camera, InputError
+from diffpose_ros.core import Camera, DiffposeError, InputError
+from diffpose_ros.core.files import partial_name
 from diffpose_ros.media.camera_yaml import read_camera
-from diffpose_ros.media.overlay import Overlay
-from diffpose_ros.media.video import VideoSource, VideoWriter, open_source
+from diffpose_ros.media.places import is_live
+from diffpose_ros.media.video import VideoSource, open_source
 
 EXAMPLES = """
 diffpose_ros lift walk.mp4 --camera camera.yaml --output walk.npz
 diffpose_ros lift walk.mp4 --fov 65 --output walk.npz --overlay walk_3d.mp4
 diffpose_ros lift frames/ --fps 25 --camera camera.yaml --output walk.npz --detector-size 512
+diffpose_ros lift photo.jpg --output photo.npz
+diffpose_ros lift family_photos/ --pictures --output photos.npz
+diffpose_ros lift rtsp://192.168.0.10/stream --frames 900 --output walk.npz
 """
 
 FRONT_ENDS = ("auto", "tracked", "whole_image")
 RUNTIMES = ("auto", "onnxruntime", "openvino")
-"""Those of ``diffpose_ros.frontend``, which is imported only when the command runs."""
+"""Those of ``diffpose_ros.frontend.detectors``, which is imported only when the command runs."""
+NOBODY = 3
+"""Exit code: all went well and nobody was found."""
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
     parser = command(subparsers, "lift", "a video to 3D skeletons, without ROS", EXAMPLES)
-    parser.add_argument("video", metavar="VIDEO", help="a video file or a folder of images")
+    parser.add_argument(
+        "video", metavar="VIDEO",
+        help="a video file, a picture, a folder of images, a webcam (0, /dev/video0) or rtsp://...",
+    )  # fmt: skip
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--camera", metavar="CAMERA.yaml", help="calibration, a ROS camera_info YAML file")
     camera.add_argument(
@@ -46,11 +65,16 @@ def add_parser(subparsers: Any) -> None:
         help="where the skeletons go: a row per person per frame",
     )  # fmt: skip
     parser.add_argument("--overlay", metavar="OUT.mp4", help="a video of the result, too")
+    add_overwrite_option(parser)
     parser.add_argument(
         "--fps", type=bounded(float, 0.1, 1000), metavar="HZ",
-        help="frames per second (default: what the file says; 30 for a folder)",
+        help="frames per second, instead of the file's own times (default for a folder: 30)",
     )  # fmt: skip
     parser.add_argument("--frames", type=bounded(int, 1), metavar="N", help="stop after N frames")
+    parser.add_argument(
+        "--pictures", action="store_true",
+        help="the images of a folder are pictures of their own, not frames of one video",
+    )  # fmt: skip
     add_detector_options(parser)
     add_lifter_options(parser)
 
@@ -68,7 +92,7 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
         "detector (default: auto, tracked where the detector can)",
     )  # fmt: skip
     group.add_argument(
-        "--detector-size", type=bounded(int, 128, 1280), metavar="PX",
+        "--detector-size", type=detector_size, metavar="PX",
         help="longer side of what the detector sees, a multiple of 32 (default: 384 for movenet)",
     )  # fmt: skip
     group.add_argument("--detector-model", metavar="PATH", help="its weights (default: the detector's own)")
@@ -86,56 +110,146 @@ def detector_options(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def front_end_of(args: argparse.Namespace, min_hits: int | None) -> Any:
+    """Image in, people out: the one place that chooses how.
+
+    Args:
+        args: with the options of :func:`add_detector_options`.
+        min_hits: frames in a row before a person counts; ``None`` for the tracker's own number.
+    """
+    from diffpose_ros import frontend
+    from diffpose_ros.tracking import Tracker, TrackerConfig
+
+    options = detector_options(args)
+    if min_hits is not None:
+        options["tracker"] = Tracker(TrackerConfig(min_hits=min_hits))
+    return frontend.make_front_end(args.detector, front_end=args.front_end, **options)
+
+
 def run(args: argparse.Namespace) -> int:
     """Lift every frame, write the arrays and the overlay."""
-    from diffpose_ros.frontend import make_front_end
+    screen = Screen()
+    if not args.output.endswith(".npz"):
+        raise InputError(f"{args.output}: expected a name ending in .npz")
+    if args.overlay is not None and not args.overlay.lower().endswith(".mp4"):
+        raise InputError(f"{args.overlay}: expected a name ending in .mp4")
+    read = [None if is_live(args.video) else args.video, args.camera, args.model, args.detector_model]
+    written = _options.outputs(args, "--output", "--overlay", sources=read)
+    with open_source(args.video, fps=args.fps) as source:
+        camera = None if source.pictures else camera_for(args.camera, args.fov, source, screen)
+        if source.pictures and args.camera is not None:
+            raise InputError(f"{source.name}: its images differ in size; leave out --camera, it is for one")
+        pace = Pace.of(source, args.frames, pictures=args.pictures)
+        while True:
+            result = _lift(args, source, camera, pace, written, screen)
+            if not _once_more(result, source, pace):
+                break
+            # People were seen, but none in several frames in a row: a folder of different people.
+            screen.print("nobody stays from frame to frame; lifting each image as a picture of its own")
+            pace = Pace(single=True)
+    return _report(args, result, written, screen)
 
-    console = Console()
-    output = writable(args.output)
-    if output.suffix != ".npz":
-        raise InputError(f"{output}: expected a name ending in .npz")
-    overlay_path = None if args.overlay is None else writable(args.overlay)
+
+def _lift(
+    args: argparse.Namespace, source: VideoSource, camera: Camera | None, pace: Pace,
+    written: dict[str, Path], screen: Screen,
+) -> Job:  # fmt: skip
+    """One pass over the source; what was lifted before an error is saved under another name."""
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(open_source(args.video, fps=args.fps))
-        camera = camera_for(args.camera, args.fov, source, console)
-        front_end = make_front_end(args.detector, front_end=args.front_end, **detector_options(args))
-        lifter = make_lifter(args)
-        table = PoseTable()
-        overlay = writer = None
-        if overlay_path is not None:
-            overlay = Overlay(camera.width, camera.height, title=f"diffpose_ros   {Path(args.model).stem}")
-            writer = stack.enter_context(VideoWriter(overlay_path, source.fps, overlay.size))
-        start = time.perf_counter()
+        front_end = front_end_of(args, pace.min_hits)
+        overlaid = None
+        if "--overlay" in written:
+            overlaid = stack.enter_context(Overlaid(written["--overlay"], source, args.model))
+        job = Job(front_end, make_lifter(args), camera, pace, fov=args.fov, overlaid=overlaid)
         try:
-            for image, stamp_ns in _shown(source, args.frames, console):
-                people = front_end.see(image, stamp_ns)
-                result = lifter.lift(people, camera, stamp_ns)
-                table.add(stamp_ns, people, result.skeletons)
-                if overlay is not None and writer is not None:
-                    writer.write(overlay.compose(image, people, result.skeletons, stamp_ns / 1e9))
-        except KeyboardInterrupt:
-            console.print("stopped early; writing what there is")
-        seconds = time.perf_counter() - start
-    if table.frames == 0:
-        raise InputError(f"{args.video}: not one image could be read from it")
-    table.save(output)
-    rate = table.frames / seconds
-    console.print(
-        f"{table.frames} frames, {len(table)} skeletons of {table.people} people, {rate:.1f} "
-        f"frames/s -> {output}" + (f", {overlay_path}" if overlay_path else ""),
-        highlight=False,
+            for image, stamp_ns in _shown(source, args.frames, screen):
+                job.step(image, stamp_ns)
+            if job.table.frames == 0:
+                raise InputError(f"{args.video}: not one image could be read from it")
+            if not _once_more(job, source, pace):
+                with shield():
+                    job.settled = True
+                    save(job.table, written["--output"])
+                    if overlaid is not None:
+                        overlaid.finish()
+        except BaseException as error:
+            _keep(error, job, written)
+            raise
+    return job
+
+
+def _once_more(job: Job, source: VideoSource, pace: Pace) -> bool:
+    """Whether a folder shows people of whom none stays: pictures, and no video."""
+    return source.stills and not pace.single and not len(job.table) and job.overlooked > 0
+
+
+def save(table: PoseTable, path: Path) -> None:
+    """Write the arrays; where the disk is full, into the folder for temporary files.
+
+    Raises:
+        InputError: they are not where they should be; the message says where they are.
+    """
+    try:
+        table.save(path)
+    except InputError as error:
+        spare = partial_name(Path(tempfile.gettempdir()) / path.name)
+        try:
+            table.save(spare)
+        except InputError:
+            raise error from None
+        raise InputError(f"{error}; what was lifted is in {spare}") from None
+
+
+def _keep(error: BaseException, job: Job, written: dict[str, Path]) -> None:
+    """Save what was lifted before ``error`` and say so in it."""
+    table = job.table
+    if table.frames == 0 or job.settled:
+        return
+    path = partial_name(written["--output"])
+    try:
+        save(table, path)
+        text = f"; the skeletons of the {table.frames} frames before are kept in {path}"
+    except InputError as worse:
+        text = f"; {worse}"
+    if job.overlaid is not None and (overlay := job.overlaid.keep()) is not None:
+        text += f" and {overlay}"
+    if isinstance(error, KeyboardInterrupt):
+        error.kept = text  # type: ignore[attr-defined]
+    elif isinstance(error, DiffposeError):
+        error.args = (f"{error}{text}",)
+    else:
+        raise InputError(f"unexpected {type(error).__name__}: {error}{text} (--debug shows where)") from error
+
+
+def _report(args: argparse.Namespace, job: Job, written: dict[str, Path], screen: Screen) -> int:
+    table = job.table
+    screen.print(
+        f"{table.frames} frames, {len(table)} skeletons of {table.people} people, "
+        f"{table.frames / max(job.seconds, 1e-9):.1f} frames/s -> {', '.join(map(str, written.values()))}",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    if job.overlaid is not None and job.overlaid.error is not None:
+        raise InputError(f"{job.overlaid.error}; the skeletons are complete in {written['--output']}")
+    if len(table):
+        return 0
+    seen = "somebody was seen, but never surely" if job.overlooked else "the detector saw nobody"
+    larger = f"--detector-size {min(1280, 2 * (args.detector_size or 384))}"
+    print(
+        f"diffpose_ros lift: nobody found in {args.video}: {seen}; are people whole, upright and at least "
+        f"a tenth of the image high? Small people need {larger}; --overlay shows what was seen",
+        file=sys.stderr,
     )
-    return 0
+    return NOBODY
 
 
-def camera_for(path: str | None, fov: float, source: VideoSource, console: Console) -> Camera:
+def camera_for(path: str | None, fov: float, source: VideoSource, screen: Screen) -> Camera:
     """The calibrated camera, or a guess that is said to be one.
 
     Raises:
         InputError: the calibration is for images of another size.
     """
     if path is None:
-        console.print(
+        screen.print(
             f"[yellow]no --camera: guessing one of {fov:g} degrees diagonal; distances and sizes "
             "are as good as this guess[/yellow]"
         )
@@ -149,11 +263,11 @@ def camera_for(path: str | None, fov: float, source: VideoSource, console: Conso
     return camera
 
 
-def _shown(source: VideoSource, limit: int | None, console: Console) -> Iterator[tuple[Any, int]]:
+def _shown(source: VideoSource, limit: int | None, screen: Screen) -> Iterator[tuple[Any, int]]:
     """The frames of ``source``, up to ``limit``, under a progress bar."""
     total = source.frames if limit is None else min(limit, source.frames or limit)
     start = time.perf_counter()
-    with _options.progress(console) as bar:
+    with _options.progress(screen) as bar:
         task = bar.add_task("lifting", total=total, rate="")
         for i, pair in enumerate(source):
             if limit is not None and i >= limit:

@@ -2,19 +2,23 @@
 
 A command is a module of this package with ``add_parser(subparsers)`` and ``run(args) -> int``. It
 is imported only when it is called, so that what one command needs (torch, rclpy) is asked of
-nobody else. Exit codes: 0 done, 1 failed, 2 called wrongly, 130 interrupted.
+nobody else. The exit codes are those of :data:`EXIT_CODES`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 from diffpose_ros import __version__
+from diffpose_ros.cli import _signals
 from diffpose_ros.core import DiffposeError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -31,6 +35,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Command -> (module of this package, one line of help)."""
 
+EXIT_CODES = """exit codes:
+  0    done
+  1    failed; one line on stderr says why
+  2    called wrongly
+  3    done, and nobody was found (lift, demo)
+  129  ended by SIGHUP (the terminal closed); what was done is kept
+  130  interrupted (Ctrl-C); what was done is kept
+  143  ended by SIGTERM; what was done is kept"""
+
 EXTRAS = {
     "torch": "pip install 'diffpose_ros[training]'",
     "safetensors": "pip install 'diffpose_ros[training]'",
@@ -40,6 +53,7 @@ EXTRAS = {
     "rosbags": "pip install rosbags",
     "rich": "pip install rich",
     "cv2": "pip install opencv-python-headless",
+    "PIL": "pip install pillow",
     "onnxruntime": "pip install onnxruntime",
     "tensorrt": "pip install tensorrt",
     "openvino": "pip install openvino",
@@ -60,9 +74,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [w for w in words if w != "--debug"]
     command = next((w for w in words if not w.startswith("-")), None)
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s"
-    )
+    _printable()
+    _log_notes(debug)
+    with _signals.stoppable():
+        code = _run(words, command, debug)
+    return _flushed(code)
+
+
+def _run(words: list[str], command: str | None, debug: bool) -> int:
     try:
         parser = build_parser(command)
         args = parser.parse_args(words)
@@ -70,19 +89,30 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help()
             return 2
         return int(importlib.import_module(_module(args.command)).run(args))
-    except KeyboardInterrupt:
-        return _fail("interrupted", command, debug, code=130)
+    except KeyboardInterrupt as stop:
+        return _fail(_signals.describe(stop), command, debug, code=_signals.exit_code(stop))
     except ModuleNotFoundError as error:
         return _fail(_missing(error, command), command, debug)
     except BrokenPipeError:
-        return _quiet_pipe()
+        _drop_stdout()
+        return 0
     except DiffposeError as error:
         return _fail(str(error), command, debug)
+    except MemoryError:
+        return _fail("not enough memory for this input", command, debug)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as error:
         text = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
         return _fail(text, command, debug)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a call in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        line = " ".join(message.split())
+        self.exit(2, f"{self.prog}: error: {line} (`{self.prog} --help` shows the options)\n")
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -91,10 +121,11 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     Raises:
         ModuleNotFoundError: something that ``command`` needs is not installed.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="diffpose_ros",
         description="3D human skeletons from a camera, frame by frame.",
-        epilog="`diffpose_ros COMMAND --help` shows a command's options and examples.",
+        epilog="`diffpose_ros COMMAND --help` shows a command's options and examples.\n\n" + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--debug", action="store_true", help="log more and show the traceback of an error")
@@ -127,13 +158,52 @@ def _fail(text: str, command: str | None, debug: bool, code: int = 1) -> int:
     return code
 
 
-def _quiet_pipe() -> int:
-    """The reader of our output left (``| head``); closing here keeps Python from complaining."""
+def _printable() -> None:
+    """Make any name printable, and a closed stdout (``>&-``) no error."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+class _Notes(logging.Handler):
+    """Warnings are notes of a command that goes on: on stdout, so that stderr has errors alone."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(Exception):
+            print(self.format(record), file=sys.stderr if self.level == logging.DEBUG else sys.stdout)
+
+
+def _log_notes(debug: bool) -> None:
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if isinstance(h, _Notes)]:
+        root.removeHandler(handler)
+    notes = _Notes(logging.DEBUG if debug else logging.WARNING)
+    notes.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    root.addHandler(notes)
+    root.setLevel(notes.level)
+
+
+def _flushed(code: int) -> int:
+    """Bring out what is still buffered; that nobody reads it any more (``| head``) is no error."""
     try:
-        sys.stdout.close()
+        sys.stdout.flush()
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]
-    return 0
+        _drop_stdout()
+    except (OSError, ValueError) as error:
+        _drop_stdout()
+        return code or _fail(f"stdout: {error}", None, False)
+    return code
+
+
+def _drop_stdout() -> None:
+    """Send what may still come to nowhere: Python would complain of it at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 import diffpose_ros
-from diffpose_ros.cli._options import command
+from diffpose_ros.cli._options import Screen, command
 
 EXAMPLES = """
 diffpose_ros models
@@ -41,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"models": models, "backends": backends}, indent=2))
         return 0
-    console = Console()
+    console = Screen()
     table = Table(title="models")
     for column in ("name", "steps", "MB", "file"):
         table.add_column(column, justify="right" if column == "MB" else "left")

@@ -9,10 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from diffpose_ros.cli._options import bounded, command, writable
-from diffpose_ros.core import InputError, ModelError
+from diffpose_ros.cli._options import Screen, add_overwrite_option, bounded, command, outputs
+from diffpose_ros.core import ModelError
+from diffpose_ros.core.files import write_text
 from diffpose_ros.data import benchmark
 from diffpose_ros.evaluation.results import CONTEXT, QUICK, Plan, Study
 
@@ -23,14 +22,18 @@ diffpose_ros results --data lifting_val.npz --sequences 36     # sweeps on every
 """
 
 
+DEFAULT_PAGE = "docs/results.md"
+
+
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
     parser = command(subparsers, "results", "tables and plots of the shipped models", EXAMPLES)
     parser.add_argument("--data", required=True, metavar="FILE.npz", help="the benchmark file")
     parser.add_argument(
-        "--output", default="docs/results.md", metavar="PAGE.md",
-        help="the page; plots go to images/ beside it (default: %(default)s)",
+        "--output", default=DEFAULT_PAGE, metavar="PAGE.md",
+        help="the page; plots go to images/ beside it (default: %(default)s, replaced as it is)",
     )  # fmt: skip
+    add_overwrite_option(parser)
     parser.add_argument(
         "--quick", action="store_true", help="a few sequences and settings: does everything run?"
     )
@@ -51,8 +54,9 @@ def run(args: argparse.Namespace) -> int:
     from diffpose_ros.methods.catalog import find_model, step_variants
     from diffpose_ros.methods.registry import read_spec
 
-    console = Console()
-    output = writable(args.output)
+    console = Screen()
+    args.overwrite |= args.output == DEFAULT_PAGE
+    output = outputs(args, "--output", sources=[args.data])["--output"]
     sequences = benchmark.load(args.data)
     plan = QUICK if args.quick else Plan()
     if args.quick:
@@ -80,10 +84,7 @@ def run(args: argparse.Namespace) -> int:
         study.guidance()
         study.drift()
         plots = _plots(study, output)
-    try:
-        output.write_text(page(study.results, plots), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})") from None
+    write_text(output, page(study.results, plots))
     for text in study.results.notes:
         console.print(f"not measured: {text}")
     console.print(f"{output}, {len(plots)} plots, {time.monotonic() - begin:.0f} s")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from diffpose_ros.cli._options import bounded, command
+from diffpose_ros.cli._options import Screen, bounded, command
 
 if TYPE_CHECKING:
     from diffpose_ros.training.build import Job
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from diffpose_ros.training.build import build
     from diffpose_ros.training.config import load
 
-    console = Console()
+    console = Screen()
     config = _override(load(args.config), args)
     job = build(config)
     if job.trainer.step:

@@ -225,6 +225,8 @@ def _named(path: str | Path, verb: str = "written") -> Iterator[None]:
     """Turn what the system refuses into one line that names ``path``."""
     try:
         yield
+    except FileExistsError:
+        raise InputError(f"{path}: cannot be {verb} (a file lies where a folder is needed)") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be {verb} ({reason(error)})") from None
     except ValueError as error:  # a NUL in the name

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import Camera, InputError
+from diffpose_ros.core.files import whole
 from diffpose_ros.data.formats import archive
 from diffpose_ros.data.sequence import Sequence, from_clip
 
@@ -65,11 +66,8 @@ def to_benchmark(path: str | Path, sequences: Iterable[Sequence], *, rate_hz: fl
         arrays["valid"] = np.concatenate(
             [np.ones(len(s), bool) if s.valid is None else s.valid for s in kept]
         )
-    try:
-        with Path(path).open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    with whole(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     return int(arrays["offsets"][-1])
 
 

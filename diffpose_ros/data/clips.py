@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError, _check
+from diffpose_ros.core.files import whole
 from diffpose_ros.data.face import coco_from_h36m
 from diffpose_ros.data.formats import archive
 from diffpose_ros.data.resampling import resample
@@ -161,17 +162,18 @@ def save_clips(path: str | Path, clips: Sequence[Clip]) -> None:
         InputError: there are no clips, or their frame rates differ.
     """
     body, coco, offsets = stack(clips)
-    np.savez_compressed(
-        path,
-        names=np.array([c.name for c in clips]),
-        subject=np.array([c.subject for c in clips]),
-        action=np.array([c.action for c in clips]),
-        offsets=offsets,
-        h36m17=body,
-        coco17=coco,
-        fps=np.float32(clips[0].fps),
-        up_axis=np.array("y"),
-    )
+    with whole(path) as part, part.open("wb") as file:
+        np.savez_compressed(
+            file,
+            names=np.array([c.name for c in clips]),
+            subject=np.array([c.subject for c in clips]),
+            action=np.array([c.action for c in clips]),
+            offsets=offsets,
+            h36m17=body,
+            coco17=coco,
+            fps=np.float32(clips[0].fps),
+            up_axis=np.array("y"),
+        )
 
 
 def stack(

@@ -147,13 +147,18 @@ def write_video(
     fps: float,
     advance: Callable[[], None],
 ) -> None:
-    """The overlay beside the 3D view, one picture for each image that was published."""
+    """The overlay beside the 3D view, one picture for each image that was published.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     start = None
     with VideoWriter(path, fps, overlay.size) as writer:
         for image, stamp_ns in frames:
             start = stamp_ns if start is None else start
             people, skeletons = results.at(stamp_ns)
-            writer.write(overlay.compose(image, people, skeletons, (stamp_ns - start) / NS))
+            picture = overlay.compose(image, people, skeletons, (stamp_ns - start) / NS)
+            writer.write(picture, stamp_ns - start)
             advance()
 
 

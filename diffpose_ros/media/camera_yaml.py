@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from diffpose_ros.core import Camera, InputError
+from diffpose_ros.core.files import write_text
 
 _ALIASES = {"fisheye": "equidistant", "": "none"}
 
@@ -76,10 +77,7 @@ def write_camera(path: str | Path, camera: Camera, *, name: str = "camera") -> N
         "rectification_matrix": _entry(np.eye(3)),
         "projection_matrix": _entry(projection),
     }
-    try:
-        Path(path).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    write_text(path, yaml.safe_dump(content, sort_keys=False))
 
 
 def _size(path: Path, content: dict[str, Any], name: str) -> int:

@@ -177,6 +177,3 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         log_of_cv.setLogLevel(before)
-
-
-

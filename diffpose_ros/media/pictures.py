@@ -73,6 +73,8 @@ class Pictures(VideoSource):
         InputError: not one of the files is an image.
     """
 
+    stills = True
+
     def __init__(self, name: str, paths: list[Path], fps: float) -> None:
         headers: dict[Path, Header | InputError] = {path: _header_or_error(path) for path in paths}
         known = {path: head for path, head in headers.items() if isinstance(head, Header)}
@@ -276,4 +278,3 @@ def _tiff_depth(image: PIL.Image.Image) -> int:
 def _is_animated(path: Path) -> bool:
     with path.open("rb") as file:
         return b"acTL" in file.read(1 << 10)
-

@@ -32,10 +32,12 @@ class VideoSource:
         width: pixels, of the image as it is shown: turned upright, with square pixels.
         height: pixels.
         frames: how many there should be; ``None`` where nobody knows.
+        stills: the images are files of their own, in a folder or alone.
         pictures: the images are of different sizes, so they are no frames of one video; ``width``
             and ``height`` are the first one's.
     """
 
+    stills = False
     pictures = False
 
     def __init__(self, name: str, fps: float, size: tuple[int, int], frames: int | None) -> None:

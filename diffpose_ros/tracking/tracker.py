@@ -56,6 +56,11 @@ class Tracker:
         self._stamp_ns: int | None = None
         self._joint_set: str | None = None
 
+    @property
+    def candidates(self) -> int:
+        """People seen in the last frame who have not been seen often enough to be published."""
+        return sum(track.track_id < 0 for track in self._tracks)
+
     def reset(self) -> None:
         """Forget everyone; the next people get new identities."""
         self._tracks.clear()

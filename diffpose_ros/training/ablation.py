@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from diffpose_ros.core import ConfigError, InputError
+from diffpose_ros.core.files import whole, write_text
 from diffpose_ros.data import benchmark
 from diffpose_ros.evaluation import report
 from diffpose_ros.evaluation.context_only import run_encoder
@@ -132,11 +133,12 @@ def run_variant(
         report.score(answer(sequences)),
         report.score(answer([s.thinned(SLOW_HZ) for s in sequences])),
     )  # fmt: skip
-    done.write_text(
+    write_text(
+        done,
         json.dumps(
             {"steps": steps, "seconds": seconds, "scores": outcome.scores.as_dict(),
              "slow": outcome.slow.as_dict()},
-        )
+        ),
     )  # fmt: skip
     return outcome
 
@@ -212,8 +214,9 @@ def plot(plan: Plan, outcomes: Sequence[Outcome], path: Path) -> None:
     panels[0].invert_yaxis()
     figure.suptitle(plan.title)
     try:
-        figure.savefig(path, dpi=110)
-    except (OSError, ValueError) as error:
+        with whole(path) as part:
+            figure.savefig(part, dpi=110)
+    except ValueError as error:
         raise InputError(f"{path}: cannot write the plot ({error})") from None
 
 

@@ -10,6 +10,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from diffpose_ros.core.files import whole, write_text
 from diffpose_ros.data.virtual.camera import CameraConfig
 from diffpose_ros.data.virtual.detector_noise import NoiseConfig
 from diffpose_ros.data.virtual.synthesis import MotionLibrary, SynthesisConfig, make_batch
@@ -148,14 +149,15 @@ def write_model(network: LifterNetwork, folder: Path, *, name: str, card: str) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "model.safetensors"
-    save_file({k: _stored(v) for k, v in network.state_dict().items()}, weights)
-    weights.chmod(0o644)
+    with whole(weights) as part:
+        save_file({k: _stored(v) for k, v in network.state_dict().items()}, part)
+        part.chmod(0o644)
     config = folder / "config.yaml"
     data = network.config.to_mapping()
     data["guidance"] = list(data["guidance"])
-    config.write_text(yaml.safe_dump(data, sort_keys=False))
+    write_text(config, yaml.safe_dump(data, sort_keys=False))
     text = folder / "MODEL_CARD.md"
-    text.write_text(card)
+    write_text(text, card)
     files = [weights, config, text, export_onnx(network, folder / "model.onnx", name=name)]
     for steps in FEWER_STEPS:
         files.append(export_onnx(network, folder / f"model_{steps}.onnx", name=name, steps=steps))

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from diffpose_ros.core import ModelError
+from diffpose_ros.core.files import whole
 from diffpose_ros.data.virtual.synthesis import Batch, MotionLibrary, SynthesisConfig, make_batch
 from diffpose_ros.training.config import OptimiserConfig
 
@@ -165,9 +166,8 @@ class Trainer:
         weights.update(self.average)
         for name, content in (("resume", state), ("model", weights)):
             path = self.output / f"{name}.safetensors"
-            part = path.with_suffix(".part")
-            save_file({k: v.cpu().contiguous() for k, v in content.items()}, part)
-            part.replace(path)
+            with whole(path) as part:
+                save_file({k: v.cpu().contiguous() for k, v in content.items()}, part)
 
     def run(self, stop_after_s: float | None = None) -> Iterator[Progress]:
         """Train to the last step, yielding progress; stops early, saved, after ``stop_after_s``."""

@@ -132,8 +132,9 @@ def test_lost_stamps_do_not_shift_the_pictures(video):
 def test_a_video_with_nobody_in_it_is_said_to_be_one(call, video, stage, tmp_path):
     stage.people = []
     outcome = call("demo", video, "--output", tmp_path / "o")
-    assert outcome.code == 1
-    assert "nobody was lifted" in outcome.err
+    assert outcome.code == 3
+    assert "nobody found in" in outcome.err
+    assert outcome.err.count("\n") == 1
     assert (tmp_path / "o.mp4").exists()
 
 
@@ -175,3 +176,67 @@ def test_without_ros_it_says_what_to_do(call, video, monkeypatch, tmp_path):
     assert outcome.code == 1
     assert "needs the Python package 'rclpy'" in outcome.err
     assert "make setup" in outcome.err
+
+
+def test_what_lies_at_the_output_needs_overwrite(call, video, stage, tmp_path):
+    out = tmp_path / "o"
+    assert call("demo", video, "--output", out).code == 0
+    outcome = call("demo", video, "--output", out)
+    assert outcome.code == 1
+    assert "o.mp4: exists already" in outcome.err
+    assert call("demo", video, "--output", out, "--overwrite").code == 0
+
+
+def test_its_own_default_folder_is_replaced(call, video, stage, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call("demo", video).code == 0
+    assert call("demo", video).code == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["demo", "demo.mp4"]
+
+
+def test_the_bag_of_somebody_else_is_never_replaced(call, video, stage, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    theirs = tmp_path / "out" / "demo"
+    theirs.mkdir(parents=True)
+    (theirs / "demo.mcap").write_bytes(b"a week of driving")
+    (theirs / "metadata.yaml").write_text("rosbag2_bagfile_information:\n  version: 9\n")
+    for words in ([], ["--overwrite"]):
+        outcome = call("demo", video, *words)
+        assert outcome.code == 1
+        assert "is not a bag of diffpose_ros's" in outcome.err
+    assert (theirs / "demo.mcap").read_bytes() == b"a week of driving"
+
+
+def test_a_slash_at_the_end_of_the_output_hides_no_file(call, video, stage, tmp_path):
+    assert call("demo", video, "--output", f"{tmp_path}/dm/zz/").code == 0
+    assert sorted(p.name for p in (tmp_path / "dm").iterdir()) == ["zz", "zz.mp4"]
+
+
+@pytest.mark.parametrize("output", ["/", "..", ".", "x" * 300], ids=["root", "up", "here", "long"])
+def test_an_output_without_a_name_is_refused(call, video, stage, output):
+    outcome = call("demo", video, "--output", output)
+    assert outcome.code == 1
+    assert "expected a name" in outcome.err
+
+
+def test_the_video_that_is_played_is_no_output(call, stage, tmp_path, video):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(video.read_bytes())
+    outcome = call("demo", film, "--output", tmp_path / "film", "--overwrite")
+    assert outcome.code == 1
+    assert "is the file that is read" in outcome.err
+    assert film.read_bytes() == video.read_bytes()
+
+
+def test_a_signal_keeps_what_was_played(call, video, stage, tmp_path, monkeypatch):
+    import os
+    import signal
+
+    monkeypatch.setattr(demo, "SETTLE_S", 1000.0)
+    monkeypatch.setattr(demo.time, "sleep", lambda s: os.kill(os.getpid(), signal.SIGTERM))
+    outcome = call("demo", video, "--output", tmp_path / "o")
+    assert outcome.code == 143
+    assert "o.partial.mp4" in outcome.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["o.partial", "o.partial.mp4", "walk.avi"]
+    with Reader(tmp_path / "o.partial") as reader:
+        assert reader.message_count > 0

@@ -1,90 +1,14 @@
 """``lift``: every frame becomes rows of the table; cameras and files are checked first."""
 
-from types import SimpleNamespace
-
-import cv2
 import numpy as np
 import pytest
 
-import diffpose_ros.frontend
 from diffpose_ros.cli import lift
-from diffpose_ros.core import H36M17, Camera, InputError, People2D, Skeleton
-from diffpose_ros.frontend import WholeImage
+from diffpose_ros.core import H36M17, Camera, InputError, People2D
 from diffpose_ros.media.camera_yaml import write_camera
 from diffpose_ros.media.video import open_source
 
 FRAMES = 5
-
-
-@pytest.fixture
-def video(tmp_path):
-    path = tmp_path / "walk.avi"
-    out = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (640, 480))
-    for _ in range(FRAMES):
-        out.write(np.full((480, 640, 3), 120, np.uint8))
-    out.release()
-    return path
-
-
-@pytest.fixture
-def camera(tmp_path):
-    matrix = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
-    write_camera(tmp_path / "camera.yaml", Camera(matrix=matrix, width=640, height=480))
-    return tmp_path / "camera.yaml"
-
-
-class Eyes:
-    """Sees two people apart from each other; nobody in the first frame."""
-
-    name, joint_set, reason = "eyes", "coco17", "nothing"
-
-    def __init__(self):
-        self.images = []
-
-    def detect(self, rgb):
-        self.images.append(rgb)
-        if len(self.images) == 1:
-            return People2D.empty()
-        k = np.arange(17)
-        body = np.stack([10.0 * (k % 4), 8.0 * k], axis=-1)
-        return People2D(
-            xy=np.stack([body + np.array([100, 100]), body + np.array([400, 150])]),
-            score=np.ones((2, 17)),
-        )
-
-
-class Lifter:
-    """Puts person i at i metres to the right; remembers cameras and stamps."""
-
-    def __init__(self):
-        self.cameras, self.stamps = [], []
-
-    def lift(self, people, camera, stamp_ns):
-        self.cameras.append(camera)
-        self.stamps.append(stamp_ns)
-        skeletons = [
-            Skeleton(
-                xyz=np.tile([float(t), 0, 4], (17, 1)), covariance=np.zeros((17, 3, 3)),
-                score=np.ones(17), root=np.array([float(t), 0, 4]), root_is_metric=False,
-                track_id=int(t),
-            )
-            for t in people.track_id
-        ]  # fmt: skip
-        return SimpleNamespace(skeletons=skeletons)
-
-
-@pytest.fixture
-def actors(monkeypatch):
-    eyes, lifter = Eyes(), Lifter()
-    asked = {}
-
-    def make(name, **options):
-        asked.update(options, name=name)
-        return WholeImage(eyes)
-
-    monkeypatch.setattr(diffpose_ros.frontend, "make_front_end", make)
-    monkeypatch.setattr(lift, "make_lifter", lambda args: lifter)
-    return SimpleNamespace(eyes=eyes, lifter=lifter, asked=asked)
 
 
 def test_the_arrays_are_as_documented(call, video, camera, actors, tmp_path):
@@ -153,14 +77,16 @@ def test_an_interrupt_keeps_what_is_done(call, video, camera, actors, tmp_path, 
 
     monkeypatch.setattr(actors.eyes, "detect", until_ctrl_c)
     outcome = call("lift", video, "--camera", camera, "--output", tmp_path / "w.npz")
-    assert outcome.code == 0
-    assert "stopped early" in outcome.out
-    with np.load(tmp_path / "w.npz") as data:
+    assert outcome.code == 130
+    assert "3 frames before are kept in" in outcome.err
+    assert not (tmp_path / "w.npz").exists()
+    with np.load(tmp_path / "w.partial.npz") as data:
         assert len(data["stamps"]) == 3
 
 
 def test_detectors_get_the_size_under_their_own_name(call, video, camera, actors, tmp_path):
-    words = [video, "--camera", camera, "--output", tmp_path / "w.npz", "--detector-size", 512]
+    words = [video, "--camera", camera, "--output", tmp_path / "w.npz", "--overwrite"]
+    words += ["--detector-size", 512]
     assert call("lift", *words).code == 0
     assert actors.asked == {"name": "movenet", "front_end": "auto", "input_size": 512}
     actors.asked.clear()
@@ -225,5 +151,6 @@ def test_nobody_at_all_still_makes_a_table(tmp_path):
 def test_an_unwritable_table_is_named(tmp_path):
     table = lift.PoseTable()
     table.add(0, People2D.empty(), [])
+    (tmp_path / "none").write_text("a file")
     with pytest.raises(InputError, match=r"none.o\.npz: cannot be written"):
         table.save(tmp_path / "none" / "o.npz")

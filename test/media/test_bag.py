@@ -1,5 +1,6 @@
 """Bags: what was written comes out again, through readers that know nothing of the writer."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -119,7 +120,7 @@ def test_an_old_bag_is_replaced(bag):
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("dear")
-    with pytest.raises(InputError, match="exists and is not a bag"):
+    with pytest.raises(InputError, match="exists and is not a bag of"):
         BagWriter(tmp_path, TOPICS)
     assert (tmp_path / "thesis.txt").exists()
 
@@ -134,3 +135,65 @@ def test_every_message_of_the_package_is_known():
     names = {p.stem for p in message_folder().glob("*.msg")}
     assert {"Skeleton3DArray", "Person2DArray"} <= names
     assert all(f"diffpose_ros/msg/{n}" in known for n in names), json.dumps(sorted(names))
+
+
+def test_a_bag_that_ends_with_an_error_stays_under_another_name(bag, tmp_path):
+    before = (bag / "demo.mcap").read_bytes()
+
+    def fail():
+        with BagWriter(bag, TOPICS) as writer:
+            message = skeletons(writer.store.types, 10**18)
+            writer.write_message("/diffpose/skeletons", 10**18, message)
+            raise RuntimeError("power")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (bag / "demo.mcap").read_bytes() == before
+    with Reader(bag.with_name("demo.partial")) as reader:
+        assert reader.message_count == 1
+    assert sorted(p.name for p in bag.parent.iterdir()) == ["demo", "demo.partial"]
+
+
+def test_a_killed_bag_opens_up_to_its_last_chunk(tmp_path):
+    """``kill -9`` in the middle: what a reader of streams gets out of the file."""
+    import subprocess
+    import sys
+
+    mcap = pytest.importorskip("mcap.stream_reader", reason="needs the mcap package")
+    code = f"""
+import os, signal
+from diffpose_ros.media.bag import BagWriter
+writer = BagWriter({str(tmp_path / "run")!r}, {{"/x": "sensor_msgs/msg/CompressedImage"}})
+for i in range(30):
+    writer.write("/x", i, bytes(200_000))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=120, check=False)
+    assert done.returncode == -9
+    (file,) = tmp_path.glob("**/*.mcap")
+    found = []
+    with file.open("rb") as stream, contextlib.suppress(Exception):
+        for record in mcap.StreamReader(stream).records:
+            if type(record).__name__ == "Message":
+                found.append(record.log_time)
+    assert found == list(range(len(found)))
+    assert len(found) >= 24
+
+
+def test_a_full_disk_is_named(tmp_path):
+    import resource
+    import signal
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    with BagWriter(tmp_path / "b", {"/x": "sensor_msgs/msg/CompressedImage"}) as writer:
+        writer.write("/x", 0, b"before")
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+            with pytest.raises(InputError, match="b: cannot be written"):
+                writer.write("/x", 1, bytes(2_000_000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handler)
+        writer.discard()
+    assert list(tmp_path.iterdir()) == []

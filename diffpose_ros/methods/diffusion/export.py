@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from diffpose_ros.core import ModelError
+from diffpose_ros.core.files import whole
 from diffpose_ros.diffusion.schedules import ddim_steps
 from diffpose_ros.methods.diffusion.network import LifterNetwork
 from diffpose_ros.onnxgraph.fp16_weights import compact
@@ -134,8 +135,6 @@ def export_onnx(network: LifterNetwork, path: Path, *, name: str, steps: int | N
     Raises:
         ModelError: the written file does not check.
     """
-    import onnx
-
     network = network.eval()
     graph = StepGraph(network, steps or network.config.steps).eval()
     inputs = example_inputs(graph, 2)
@@ -152,8 +151,17 @@ def export_onnx(network: LifterNetwork, path: Path, *, name: str, steps: int | N
     for key in ("mean", "covariance"):
         axes[key] = {0: "people"}
     axes["hypotheses"] = {0: "people", 1: "hypotheses"}
-    part = path.with_suffix(".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as part:
+        _export(graph, part, inputs, axes, name, path)
+    return path
+
+
+def _export(
+    graph: Any, part: Path, inputs: dict[str, Any], axes: dict[str, dict[int, str]], name: str, path: Path
+) -> None:
+    """Write the graph to ``part``; messages name ``path``."""
+    import onnx
+
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -169,8 +177,6 @@ def export_onnx(network: LifterNetwork, path: Path, *, name: str, steps: int | N
     except onnx.checker.ValidationError as error:
         raise ModelError(f"{path}: the exported graph does not check: {error}") from error
     onnx.save(compact(model), str(part))
-    part.replace(path)
-    return path
 
 
 def check_parity(network: LifterNetwork, path: Path, *, steps: int, people: int = 3) -> float:
