@@ -30,7 +30,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     link is followed: what it points to is replaced, the link stays.
 
     Args:
-        path: the name to write. Its folder is made.
+        path: the name to write, in a folder that exists.
 
     Raises:
         InputError: it cannot be written (no permission, no room, a folder or a device of that name).
@@ -38,7 +38,6 @@ def whole(path: str | Path) -> Iterator[Path]:
     """
     target = _target(Path(path))
     with _named(path):
-        target.parent.mkdir(parents=True, exist_ok=True)
         part = _beside(target)
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
         part.touch(exist_ok=False)

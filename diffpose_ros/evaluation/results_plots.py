@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from diffpose_ros.core import InputError
 from diffpose_ros.core.files import whole
 from diffpose_ros.evaluation.report import Scores
 from diffpose_ros.evaluation.results import Results
@@ -87,6 +88,10 @@ def _save(folder: Path, name: str, paint: Callable[[Any], None]) -> Path:
         if axis.has_data():
             axis.legend(fontsize=7)
     path = folder / f"results_{name}.png"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
     with whole(path) as part:
         figure.savefig(part, dpi=80)
     return path

@@ -15,7 +15,7 @@ def listing(folder):
 
 
 def test_a_file_appears_whole(tmp_path):
-    path = tmp_path / "deep" / "a.txt"
+    path = files.claim({"--output": tmp_path / "deep" / "a.txt"})["--output"]
     with files.whole(path) as part:
         part.write_text("new")
         assert not path.exists()

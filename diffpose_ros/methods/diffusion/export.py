@@ -151,6 +151,7 @@ def export_onnx(network: LifterNetwork, path: Path, *, name: str, steps: int | N
     for key in ("mean", "covariance"):
         axes[key] = {0: "people"}
     axes["hypotheses"] = {0: "people", 1: "hypotheses"}
+    path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part:
         _export(graph, part, inputs, axes, name, path)
     return path
