@@ -9,11 +9,12 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 ISOLATED = ROS_DOMAIN_ID=$$((RANDOM % 100 + 1)) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-train demo bench test lint clean
+.PHONY: help setup setup-dev setup-train demo bench test soak lint clean
 
 help:
 	@echo "make demo         people in a video -> 3D skeletons on ROS topics, a bag and out/demo.mp4"
 	@echo "make test         all tests"
+	@echo "make soak         a thousand life-cycle rounds of each node, Ctrl-C at hundreds of times"
 	@echo "make bench        how long each stage takes, per frame"
 	@echo "make lint         ruff and mypy"
 	@echo "make setup        .venv with ROS 2, the dependencies and the built package"
@@ -37,6 +38,9 @@ bench: setup-train
 
 test: setup-dev
 	@$(RUN) $(ISOLATED) $(ONE_THREAD) pytest $(ARGS)
+
+soak: setup-dev
+	@$(RUN) $(ISOLATED) $(ONE_THREAD) pytest -m soak $(ARGS)
 
 lint: setup-dev
 	@$(RUN) ruff check .

@@ -2,20 +2,24 @@
 
     ros2 launch diffpose_ros lift.launch.py image:=/cam/image_raw camera_info:=/cam/camera_info
     ros2 launch diffpose_ros lift.launch.py video:=people.mp4 rviz:=true
+    ros2 launch diffpose_ros lift.launch.py image:=/cam/image_raw single_process:=true respawn:=true
 
 Node parameters have their defaults in the package's config folder alone. An argument that is left
 empty overrides nothing; ``params_file`` overrides the config, other arguments override both.
 """
 
+import os
 from pathlib import Path
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
-from launch.conditions import IfCondition
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution, TextSubstitution
-from launch_ros.actions import LifecycleNode
+from launch.substitutions import LaunchConfiguration, TextSubstitution
+from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
+
+from diffpose_ros.ros import launching
 
 BOOLS = ["true", "false"]
 ARGUMENTS = [
@@ -77,10 +81,22 @@ ARGUMENTS = [
         description="Start video_source on this video file, image folder or webcam number.",
     ),
     DeclareLaunchArgument(
+        "single_process",
+        default_value="false",
+        choices=BOOLS,
+        description="Run all nodes in one process; images stay in it and are not compressed.",
+    ),
+    DeclareLaunchArgument(
+        "respawn",
+        default_value="false",
+        choices=BOOLS,
+        description="Start a node again, two seconds after it died.",
+    ),
+    DeclareLaunchArgument(
         "rviz",
         default_value="false",
         choices=BOOLS,
-        description="Start RViz with image, overlay and skeletons (needs rviz2).",
+        description="Start RViz with image, overlay and skeletons; without rviz2 a line says so.",
     ),
     DeclareLaunchArgument(
         "use_sim_time",
@@ -99,79 +115,121 @@ ARGUMENTS = [
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, then the nodes."""
-    here = Path(__file__).parent
-
-    def include(name: str, condition) -> IncludeLaunchDescription:
-        source = PythonLaunchDescriptionSource(str(here / name))
-        video = {"video": LaunchConfiguration("video")}.items()
-        return IncludeLaunchDescription(source, condition=condition, launch_arguments=video)
-
-    return LaunchDescription(
-        [
-            *ARGUMENTS,
-            OpaqueFunction(function=pipeline),
-            include(
-                "video_source.launch.py",
-                IfCondition(NotEqualsSubstitution(LaunchConfiguration("video"), "")),
-            ),
-            include("rviz.launch.py", IfCondition(LaunchConfiguration("rviz"))),
-        ]
-    )
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=pipeline)])
 
 
-def pipeline(context: LaunchContext) -> list[LifecycleNode]:
-    """The three nodes, with the parameters that were asked for."""
+def pipeline(context: LaunchContext) -> list:
+    """The nodes, with the parameters that were asked for.
+
+    Raises:
+        ConfigError: an argument is wrong; nothing has started.
+    """
     get = context.launch_configurations.__getitem__
-    if get("video") and not get("compressed"):
-        # Between processes most raw images of this size are lost on their way; JPEGs arrive.
+    launching.parameter_file(get("params_file"))
+    alone = get("single_process") == "true"
+    if get("video") and not get("compressed") and not alone:
+        # JPEGs arrive whole with every middleware and its settings
         context.launch_configurations["compressed"] = "both"
     transports = {"true": "compressed", "both": "compressed", "false": "raw"}
-    keypoints = {
-        "detector": (get("detector"), str),
-        "model": (get("detector_model"), str),
-        "transport": (transports.get(get("compressed"), ""), str),
+    clock = {"use_sim_time": (get("use_sim_time"), bool)}
+    given = {
+        "keypoints": {
+            "detector": (get("detector"), str),
+            "model": (get("detector_model"), str),
+            "transport": (transports.get(get("compressed"), ""), str),
+            **clock,
+        },
+        "lifter": {
+            "model": (get("model"), str),
+            "backend": (get("backend"), str),
+            "person_height": (launching.number("person_height", get("person_height"), 0.0, 2.8), float),
+            **clock,
+        },
+        "markers": clock,
     }
-    lifter = {
-        "model": (get("model"), str),
-        "backend": (get("backend"), str),
-        "person_height": (get("person_height"), float),
-    }
-    return [
-        node(context, "keypoints", keypoints),
-        node(context, "lifter", lifter),
-        node(context, "markers", {}),
-    ]
+    if alone:
+        if get("video"):
+            more = context.launch_configurations.get  # arguments of video_source.launch.py
+            video = {
+                "source": (get("video"), str),
+                "camera_file": (more("camera_file", ""), str),
+                "loop": (more("loop", ""), bool),
+            }
+            given = {"video_source": video, **given}
+        return [one_process(context, given), *rviz(context)]
+    nodes = [node(context, name, parameters) for name, parameters in given.items()]
+    if get("video"):
+        nodes.append(include("video_source.launch.py", video=LaunchConfiguration("video")))
+    return [*nodes, *rviz(context)]
 
 
-def node(
-    context: LaunchContext, name: str, overrides: dict[str, tuple[str, type]]
-) -> LifecycleNode:
+def node(context: LaunchContext, name: str, given: dict[str, tuple[str, type]]) -> Node:
     """One node; it configures and activates itself (parameter ``autostart``).
 
     Args:
         context: for the values of the arguments.
         name: of the node; its executable is ``<name>_node``.
-        overrides: parameter -> (value, type); an empty value overrides nothing.
+        given: parameter -> (value, type); an empty value overrides nothing.
     """
-    get = context.launch_configurations.__getitem__
-    given = {**overrides, "use_sim_time": (get("use_sim_time"), bool)}
-    values = {
-        k: ParameterValue(TextSubstitution(text=v), value_type=t)
-        for k, (v, t) in given.items()
-        if v
-    }
-    files = [ParameterFile(get("params_file"))] if get("params_file") else []
-    return LifecycleNode(
-        package="diffpose_ros",
+    values = {k: ParameterValue(TextSubstitution(text=v), value_type=t) for k, (v, t) in given.items() if v}
+    files = launching.parameter_file(context.launch_configurations["params_file"])
+    return Node(
         executable=f"{name}_node",
         name=name,
-        namespace=get("namespace"),
-        parameters=[*files, *([values] if values else [])],
-        remappings=[
+        parameters=[*map(ParameterFile, files), *([values] if values else [])],
+        **common(context),
+    )
+
+
+def one_process(context: LaunchContext, given: dict[str, dict[str, tuple[str, type]]]) -> Node:
+    """All nodes in one process.
+
+    Args:
+        context: for the values of the arguments.
+        given: node -> parameter -> (value, type), in the order of the data's flow.
+    """
+    files = launching.parameter_file(context.launch_configurations["params_file"])
+    own = launching.node_parameters_file(context.launch_configurations["namespace"], given)
+    return Node(
+        executable="pipeline",
+        arguments=list(given),
+        parameters=[*map(ParameterFile, (*files, own))],
+        **common(context),
+    )
+
+
+def common(context: LaunchContext) -> dict:
+    """What every process of ours is started with."""
+    get = context.launch_configurations.__getitem__
+    return {
+        "package": "diffpose_ros",
+        "namespace": get("namespace"),
+        "remappings": [
             ("image_raw", get("image")),
             ("image_raw/compressed", f"{get('image')}/compressed"),
             ("camera_info", get("camera_info")),
         ],
-        ros_arguments=["--log-level", get("log_level")],
-        output="screen",
-    )
+        "ros_arguments": ["--log-level", get("log_level")],
+        "additional_env": launching.transport_environment(os.environ),
+        "respawn": get("respawn") == "true",
+        "respawn_delay": 2.0,
+        "output": "screen",
+    }
+
+
+def rviz(context: LaunchContext) -> list:
+    """RViz when asked for; without it the nodes run all the same."""
+    if context.launch_configurations["rviz"] != "true":
+        return []
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError:
+        text = "rviz:=true, but rviz2 is not installed (package ros-<distro>-rviz2): going on without it"
+        return [LogInfo(msg=text)]
+    return [include("rviz.launch.py")]
+
+
+def include(name: str, **arguments: LaunchConfiguration) -> IncludeLaunchDescription:
+    """Another launch file of this folder; it sees this one's arguments."""
+    source = PythonLaunchDescriptionSource(str(Path(__file__).parent / name))
+    return IncludeLaunchDescription(source, launch_arguments=arguments.items())

@@ -22,9 +22,7 @@ def generate_launch_description() -> LaunchDescription:
                 "namespace", default_value="diffpose", description="Namespace of the nodes."
             ),
             DeclareLaunchArgument("image", default_value="image_raw", description="Image topic."),
-            DeclareLaunchArgument(
-                "rviz_config", default_value=str(CONFIG), description="RViz config file."
-            ),
+            DeclareLaunchArgument("rviz_config", default_value=str(CONFIG), description="RViz config file."),
             DeclareLaunchArgument(
                 "fixed_frame",
                 default_value="camera_optical_frame",

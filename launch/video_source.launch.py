@@ -3,11 +3,15 @@
 ros2 launch diffpose_ros video_source.launch.py video:=people.mp4
 """
 
+import os
+
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import TextSubstitution
-from launch_ros.actions import LifecycleNode
+from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
+
+from diffpose_ros.ros import launching
 
 BOOLS = ["", "true", "false"]
 ARGUMENTS = [
@@ -40,8 +44,12 @@ ARGUMENTS = [
         description="ROS parameter file; empty: the package's own defaults.",
     ),
     DeclareLaunchArgument(
-        "log_level", default_value="info", description="Least severity that is logged."
+        "respawn",
+        default_value="false",
+        choices=BOOLS[1:],
+        description="Start a node again, two seconds after it died.",
     ),
+    DeclareLaunchArgument("log_level", default_value="info", description="Least severity that is logged."),
 ]
 
 
@@ -50,7 +58,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=video_source)])
 
 
-def video_source(context: LaunchContext) -> list[LifecycleNode]:
+def video_source(context: LaunchContext) -> list[Node]:
     """The node, with the parameters that were asked for.
 
     It never takes time from /clock: it is a camera, and in a simulation there is another one.
@@ -63,24 +71,23 @@ def video_source(context: LaunchContext) -> list[LifecycleNode]:
         "compressed": ({"both": "true"}.get(get("compressed"), get("compressed")), bool),
         "raw": ({"true": "false", "false": "true", "both": "true"}.get(get("compressed"), ""), bool),
     }
-    values = {
-        k: ParameterValue(TextSubstitution(text=v), value_type=t)
-        for k, (v, t) in given.items()
-        if v
-    }
-    files = [ParameterFile(get("params_file"))] if get("params_file") else []
-    node = LifecycleNode(
+    values = {k: ParameterValue(TextSubstitution(text=v), value_type=t) for k, (v, t) in given.items() if v}
+    files = launching.parameter_file(get("params_file"))
+    node = Node(
         package="diffpose_ros",
         executable="video_source_node",
         name="video_source",
         namespace=get("namespace"),
-        parameters=[*files, values],
+        parameters=[*map(ParameterFile, files), values],
         remappings=[
             ("image_raw", get("image")),
             ("image_raw/compressed", f"{get('image')}/compressed"),
             ("camera_info", get("camera_info")),
         ],
         ros_arguments=["--log-level", get("log_level")],
+        additional_env=launching.transport_environment(os.environ),
+        respawn=get("respawn") == "true",
+        respawn_delay=2.0,
         output="screen",
     )
     return [node]

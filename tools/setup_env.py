@@ -266,7 +266,7 @@ def write_entry_points() -> None:
     site = next((ROS / "lib").glob("python3*/site-packages"))
     env = {
         "VIRTUAL_ENV": f"{VENV}",
-        "PATH": f"{VENV / 'bin'}:$PATH",
+        "PATH": f"{VENV / 'bin'}:{ROS / 'lib' / 'diffpose_ros'}:$PATH",
         "PYTHONPATH": f"{site}",
         "LD_LIBRARY_PATH": f"{ROS / 'lib'}:{VENV / 'lib'}",
         "AMENT_PREFIX_PATH": f"{ROS}:{VENV}",

@@ -12,7 +12,7 @@ from diffpose_ros.frontend import FRONT_ENDS, FrontEnd, FrontEndReport, make_fro
 from diffpose_ros.frontend.detectors import DETECTORS, RUNTIMES, Detector
 from diffpose_ros.media.drawing import draw_people
 from diffpose_ros.msg import Person2DArray
-from diffpose_ros.nodes.runner import run_node
+from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, images, qos
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec

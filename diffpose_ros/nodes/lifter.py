@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo
 from diffpose_ros.core import Camera, InputError
 from diffpose_ros.lifting import CHOICES, Lifter, LifterConfig, LiftReport, LiftResult
 from diffpose_ros.msg import Person2DArray, Skeleton3D, Skeleton3DArray
-from diffpose_ros.nodes.runner import run_node
+from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, qos
 from diffpose_ros.ros.health import plausible_age
 from diffpose_ros.ros.lifecycle import PipelineNode

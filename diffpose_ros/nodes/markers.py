@@ -8,7 +8,7 @@ from visualization_msgs.msg import MarkerArray
 
 from diffpose_ros.core import InputError, Skeleton, TrackState
 from diffpose_ros.msg import Skeleton3DArray
-from diffpose_ros.nodes.runner import run_node
+from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, qos
 from diffpose_ros.ros.body_frame import body_id, body_rotation
 from diffpose_ros.ros.lifecycle import PipelineNode

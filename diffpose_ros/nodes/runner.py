@@ -1,6 +1,6 @@
-"""Running nodes: one as a process of its own, or all of them in one process with one executor.
+"""Running nodes from Python: all of them in one process with one executor.
 
-In one process::
+As in::
 
     with ros_context() as context:
         nodes = make_nodes(context, {"video_source": {"source": "people.mp4", "loop": False}})
@@ -11,8 +11,6 @@ In one process::
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +21,7 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 
-from diffpose_ros.core import ConfigError, DiffposeError
+from diffpose_ros.core import ConfigError
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.malloc import reuse_large_blocks
 
@@ -194,70 +192,3 @@ class Graph:
             return
         except Exception as error:
             self._error = error
-
-
-def _spin(executor: SingleThreadedExecutor, node: PipelineNode) -> None:
-    """Spin until the signal. An error between callbacks is logged and outlived.
-
-    A signal that lands while rclpy converts a message surfaces as any error at all, just before the
-    context shuts down; so the context is asked a moment later.
-
-    Raises:
-        Exception: the executor failed ten times in a row.
-    """
-    for left in reversed(range(10)):
-        try:
-            executor.spin()
-            return
-        except (KeyboardInterrupt, ExternalShutdownException):
-            return
-        except Exception as error:
-            time.sleep(0.1)
-            if not rclpy.ok():
-                return
-            if not left:
-                raise
-            node.get_logger().error(f"the executor failed and goes on: {error}")
-
-
-def run_node(make: Callable[[], PipelineNode], args: Sequence[str] | None = None) -> int:
-    """Run one node as this process, until SIGINT or SIGTERM.
-
-    A node whose model is missing stays alive, unconfigured, with the reason in ``/diagnostics``, so
-    that a lifecycle manager can try again; one with wrong parameters does not start.
-
-    Returns:
-        The exit code: 0 after a signal, 2 for wrong parameters.
-    """
-    code = 0
-    node: PipelineNode | None = None
-    reuse_large_blocks()
-    try:
-        rclpy.init(args=None if args is None else list(args))
-        node = make()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        node.autostart()
-        _spin(executor, node)
-    except DiffposeError as error:
-        print(f"[ERROR] {error}", file=sys.stderr)
-        code = 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        if rclpy.ok():
-            raise
-        # the signal came while the node was being made: rclpy fails in many ways then
-    clean = True
-    try:
-        if node is not None:
-            clean = node.close()
-        rclpy.try_shutdown()
-    except KeyboardInterrupt:
-        clean = False  # a second Ctrl-C
-    if not clean:
-        # a worker is still inside a library that Python must not tear down under it
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code

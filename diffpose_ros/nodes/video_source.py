@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 from diffpose_ros.core import Camera, InputError
 from diffpose_ros.media.camera_yaml import read_camera
 from diffpose_ros.media.video import VideoSource, open_source
-from diffpose_ros.nodes.runner import run_node
+from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, images, qos
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,8 +25,6 @@ ALIKE_EVERY_S = 2.0
 
 class Input:
     """A subscription, made anew when its publishers offer another quality of service.
-
-    Not thread-safe: it is made, looked after and closed where its node is spun.
 
     Args:
         node: the rclpy node.
@@ -78,13 +77,17 @@ class Input:
         self._alike_at = -ALIKE_EVERY_S
         self._subscription: Any = None
         self._closed = False
+        # a node is configured in one thread and spun in another
+        self._lock = threading.RLock()
         self._offer: qos.Offer | None = None
         self.watch()
 
     def watch(self) -> bool:
         """Look at the publishers; subscribe anew where they want it. True when it did."""
-        if self._closed:
-            return False
+        with self._lock:
+            return not self._closed and self._watch()
+
+    def _watch(self) -> bool:
         offers = self._look()
         wanted = qos.negotiate(offers, self._asked)
         if self._subscription is not None and (not offers or wanted == self._offer):
@@ -126,8 +129,9 @@ class Input:
 
     def close(self) -> None:
         """Stop listening. Calling it twice does no harm."""
-        self._closed = True
-        self._drop()
+        with self._lock:
+            self._closed = True
+            self._drop()
 
     def _drop(self) -> None:
         subscription, self._subscription = self._subscription, None

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import json
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,11 +14,14 @@ from typing import Any
 import pytest
 import yaml
 
+from diffpose_ros.core import ConfigError
+from diffpose_ros.ros.launching import TRANSPORT_VARIABLES
+
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.py"))
 TOPICS_AND_FILES = {"namespace", "image", "camera_info", "rviz_config", "fixed_frame"}
-SWITCHES = {"rviz": "false", "log_level": "info"}
+SWITCHES = {"rviz": "false", "single_process": "false", "respawn": "false", "log_level": "info"}
 
 
 def declared(path: Path) -> dict[str, dict[str, Any]]:
@@ -61,7 +65,7 @@ def test_an_argument_has_the_same_default_in_every_file() -> None:
 def test_lift_has_the_promised_arguments() -> None:
     promised = {
         "namespace", "image", "camera_info", "compressed", "detector", "model", "backend",
-        "params_file", "rviz", "video", "use_sim_time", "log_level",
+        "params_file", "rviz", "video", "use_sim_time", "log_level", "single_process", "respawn",
     }  # fmt: skip
     assert promised <= set(declared(LAUNCH / "lift.launch.py"))
 
@@ -101,7 +105,7 @@ def launch_file(monkeypatch):
     def load(name: str) -> ModuleType:
         tree = ast.parse((LAUNCH / name).read_text())
         for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("launch"):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(("launch", "ament_index")):
                 module = ModuleType(str(node.module))
                 for alias in node.names:
                     setattr(module, alias.name, Anything)
@@ -140,13 +144,122 @@ def test_what_the_video_publishes_is_what_the_detector_reads(
     values = {name: "" for path in FILES for name in declared(path)}
     context = Anything()
     context.launch_configurations = {**values, "video": video, "compressed": asked}  # type: ignore[attr-defined]
-    nodes = {n.kwargs["name"]: n for n in launch_file("lift.launch.py").pipeline(context)}
+    started = launch_file("lift.launch.py").pipeline(context)
+    nodes = {n.kwargs["name"]: n for n in started if "name" in n.kwargs}
+    assert len(started) == len(nodes) + bool(video)
     assert parameters(nodes["keypoints"]).get("transport") == read
     if video:  # the included file sees what the including one decided
         (source,) = launch_file("video_source.launch.py").video_source(context)
         assert parameters(source)["source"] == video
         assert parameters(source)["raw"] == raw
         assert parameters(source)["compressed"] == compressed
+
+
+@pytest.fixture
+def launched(launch_file):
+    """What lift.launch.py starts with these arguments."""
+
+    def start(**arguments: str) -> list[Any]:
+        context = Anything()
+        values = {name: "" for path in FILES for name in declared(path)}
+        defaults = {"namespace": "diffpose", "image": "image_raw", **SWITCHES}
+        context.launch_configurations = {**values, **defaults, **arguments}  # type: ignore[attr-defined]
+        return launch_file("lift.launch.py").pipeline(context)
+
+    return start
+
+
+def test_a_single_process_runs_every_node_with_its_own_parameters_and_raw_images(launched) -> None:
+    (process,) = launched(
+        single_process="true", video="walk.mp4", model="diffpose", person_height="2", use_sim_time="true"
+    )
+    assert process.kwargs["executable"] == "pipeline"
+    assert process.kwargs["arguments"] == ["video_source", "keypoints", "lifter", "markers"]
+    assert "name" not in process.kwargs  # it would rename all of them
+    content = yaml.safe_load(Path(process.kwargs["parameters"][-1].args[0]).read_text())
+    assert content == {
+        "/diffpose/video_source": {"ros__parameters": {"source": "walk.mp4"}},
+        "/diffpose/keypoints": {"ros__parameters": {"use_sim_time": True}},
+        "/diffpose/lifter": {
+            "ros__parameters": {"model": "diffpose", "person_height": 2.0, "use_sim_time": True}
+        },
+        "/diffpose/markers": {"ros__parameters": {"use_sim_time": True}},
+    }
+
+
+@pytest.mark.parametrize("respawn", ["true", "false"])
+def test_dead_nodes_are_started_again_where_asked_for(launched, respawn: str) -> None:
+    nodes = launched(respawn=respawn)
+    assert [n.kwargs["respawn"] for n in nodes] == [respawn == "true"] * 3
+    assert all(n.kwargs["respawn_delay"] >= 1.0 for n in nodes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"person_height": "tall"}, "launch argument 'person_height': expected a number, got 'tall'"),
+        ({"person_height": "18"}, "launch argument 'person_height': expected 0 to 2.8, got 18"),
+        ({"person_height": "nan"}, "expected 0 to 2.8, got nan"),
+        ({"params_file": "/no/such.yaml"}, "'params_file': /no/such.yaml: No such file or directory"),
+    ],
+)
+def test_a_wrong_argument_names_itself_before_anything_starts(launched, arguments, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        launched(**arguments)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["- a", "lifter: {model: diffpose}", "a: [", "", "/**: {ros__parameters: 3}"]
+)
+def test_a_file_that_holds_no_parameters_is_refused(launched, tmp_path: Path, content: str) -> None:
+    (tmp_path / "p.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=r"launch argument 'params_file': .*p\.yaml: "):
+        launched(params_file=str(tmp_path / "p.yaml"))
+
+
+@pytest.mark.parametrize("name", ["keypoints", "lifter", "markers", "video_source"])
+def test_the_packages_own_configuration_is_a_params_file(launched, name: str) -> None:
+    path = str(ROOT / "config" / f"{name}.yaml")
+    assert all(n.kwargs["parameters"][0].args == (path,) for n in launched(params_file=path))
+
+
+def test_large_images_get_room_unless_the_user_has_chosen_transports(launched, monkeypatch) -> None:
+    for name in TRANSPORT_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ROS_DISTRO", "kilted")
+    profile = str(ROOT / "config" / "fastdds_large_images.xml")
+    for node in launched():
+        assert node.kwargs["additional_env"] == {"FASTDDS_DEFAULT_PROFILES_FILE": profile}
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    assert launched()[0].kwargs["additional_env"] == {"FASTRTPS_DEFAULT_PROFILES_FILE": profile}
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
+    assert launched()[0].kwargs["additional_env"] == {}
+
+
+def test_the_profile_has_room_for_an_image_of_1080p() -> None:
+    tree = ET.parse(ROOT / "config" / "fastdds_large_images.xml")
+    values = {e.tag.split("}")[1]: e.text for e in tree.iter()}
+    assert int(str(values["maxMessageSize"])) > 2 * 1920 * 1080 * 3
+    assert int(str(values["segment_size"])) >= 4 * int(str(values["maxMessageSize"]))
+    assert values["useBuiltinTransports"] == "false"
+
+
+def test_without_rviz_a_line_says_so_and_the_nodes_run(launched, launch_file, monkeypatch) -> None:
+    class MissingError(Exception):
+        pass
+
+    def prefix(name: str) -> None:
+        raise MissingError
+
+    lift = launch_file("lift.launch.py")
+    monkeypatch.setattr(lift, "PackageNotFoundError", MissingError)
+    monkeypatch.setattr(lift, "get_package_prefix", prefix)
+    context = Anything()
+    context.launch_configurations = {"rviz": "true"}  # type: ignore[attr-defined]
+    (line,) = lift.rviz(context)
+    assert "rviz2 is not installed" in line.kwargs["msg"]
 
 
 def topics(value: Any) -> set[str]:

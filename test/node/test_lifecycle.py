@@ -20,6 +20,7 @@ from functools import partial
 from diffpose_ros.nodes.keypoints import KeypointsNode
 from diffpose_ros.nodes.lifter import LifterNode
 from diffpose_ros.nodes.markers import MarkersNode
+from diffpose_ros.nodes.video_source import VideoSourceNode
 
 PAGE = resource.getpagesize()
 
@@ -35,30 +36,43 @@ def cycle(node):
         assert getattr(node, f"trigger_{trigger}")().name == "SUCCESS", trigger
 
 
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
 def flat(node, cycles, *, warm_up, allowed_mb):
-    """Cycle; memory and threads after the warm-up stay where they are."""
+    """Cycle; memory, threads and descriptors after the warm-up stay where they are."""
     for _ in range(warm_up):
         cycle(node)
-    before, threads = resident_mb(), len(os.listdir("/proc/self/task"))
+    before, threads, files = resident_mb(), len(os.listdir("/proc/self/task")), descriptors()
     for _ in range(cycles):
         cycle(node)
     grown = resident_mb() - before
     assert grown < allowed_mb, f"grew by {grown:.1f} MB in {cycles} cycles"
     assert len(os.listdir("/proc/self/task")) <= threads
-    assert not list(node._subscriptions_made)
-    assert not list(node._publishers_made)
+    assert descriptors() <= files
+    assert not node._inputs
+    assert not node._subscriptions_made
+    assert not node._publishers_made
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
-@pytest.mark.parametrize("which", ["keypoints", "lifter", "markers"])
-def test_a_hundred_cycles_leave_memory_flat(bench, kit, which):
+@pytest.mark.parametrize("cycles", [100, pytest.param(1000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("which", ["keypoints", "lifter", "markers", "video_source"])
+def test_cycles_leave_memory_threads_and_descriptors_flat(bench, kit, tmp_path, which, cycles):
+    import cv2
+    import numpy as np
+
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((48, 64, 3), np.uint8))
     makers = {
         "keypoints": partial(KeypointsNode, make_detector=kit.FakeDetector),
         "lifter": partial(LifterNode, make_lifter=kit.FakeLifter),
         "markers": MarkersNode,
+        "video_source": VideoSourceNode,
     }
-    node = bench.add(makers[which], start=False)
-    flat(node, 100, warm_up=20, allowed_mb=4.0)
+    given = {"source": str(tmp_path), "fps": 1.0} if which == "video_source" else {}
+    node = bench.add(makers[which], start=False, **given)
+    flat(node, cycles, warm_up=20, allowed_mb=4.0)
 
 
 @pytest.mark.slow
@@ -153,7 +167,7 @@ SLOW_LIFTER = """
 import sys, time, threading
 import numpy as np
 from diffpose_ros.nodes import lifter
-from diffpose_ros.nodes.runner import run_node
+from diffpose_ros.nodes.process import run_node
 
 class Slow:
     class backend:
@@ -220,7 +234,7 @@ def _interrupted(wait, number):
 
 EARLY_SIGNAL = """
 import os, signal, sys
-from diffpose_ros.nodes.runner import run_node
+from diffpose_ros.nodes.process import run_node
 from diffpose_ros.nodes.markers import MarkersNode
 
 def make():

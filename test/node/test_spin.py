@@ -6,7 +6,7 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed: nodes need ROS 2")
 
-from diffpose_ros.nodes import runner as graph  # noqa: E402
+from diffpose_ros.nodes import process as graph  # noqa: E402
 
 
 class Executor:

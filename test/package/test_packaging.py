@@ -45,10 +45,16 @@ def test_a_node_has_executable_module_and_configuration(node: str) -> None:
     script = ROOT / "scripts" / f"{node}_node"
     assert script.stat().st_mode & 0o111, "not executable"
     assert f"scripts/{node}_node" in CMAKE
-    assert f"from diffpose_ros.nodes.{node} import main" in script.read_text()
+    assert f'run_quietly" diffpose_ros.nodes.{node} ' in script.read_text()
     module = ast.parse((ROOT / "diffpose_ros" / "nodes" / f"{node}.py").read_text())
     assert "main" in {n.name for n in module.body if isinstance(n, ast.FunctionDef)}
     assert config_path(f"{node}.yaml").is_file()
+
+
+def test_every_script_is_installed_and_executable() -> None:
+    for script in (ROOT / "scripts").iterdir():
+        assert f"scripts/{script.name}\n" in CMAKE
+        assert script.suffix == ".py" or script.stat().st_mode & 0o111, script.name
 
 
 def test_configuration_is_found_beside_installed_code(tmp_path: Path) -> None:

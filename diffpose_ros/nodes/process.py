@@ -1,0 +1,173 @@
+"""One or several nodes as this process, until SIGINT or SIGTERM, which end it quietly at any time."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.utilities import remove_ros_args
+
+from diffpose_ros.core import DiffposeError
+from diffpose_ros.nodes.runner import NODES, node_class
+from diffpose_ros.ros.lifecycle import PipelineNode
+from diffpose_ros.ros.malloc import reuse_large_blocks
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PATIENCE_S = 2.0
+"""A signal that comes this long after the first ends the process at once, seconds."""
+
+LOADING_S = 1.0
+"""How long the end of the process waits for a model that is being loaded, seconds."""
+
+
+class QuietSignals:
+    """Handles signals without an exception, so that none surfaces in a library's code.
+
+    Before ROS runs there is nothing to lose, and a signal ends the process at once. Then rclpy's own
+    handler shuts the context down and the executor returns; where it came too early for that, the
+    context is shut down here, in a thread, since the main one may hold the context's lock.
+    """
+
+    def __init__(self) -> None:
+        self.ros_runs = False
+        self._first_s: float | None = None
+        for number in SIGNALS:
+            signal.signal(number, self)
+
+    def __call__(self, number: int, frame: object) -> None:
+        now = time.monotonic()
+        if not self.ros_runs or (self._first_s is not None and now - self._first_s > PATIENCE_S):
+            os._exit(0)
+        if self._first_s is None:
+            self._first_s = now
+            threading.Thread(target=rclpy.try_shutdown, name="shutdown", daemon=True).start()
+
+    @staticmethod
+    def ignore() -> None:
+        """From here on the process ends by itself; Python would turn signals on again."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def run_node(make: Callable[[], PipelineNode], args: Sequence[str] | None = None) -> int:
+    """Run one node as this process; see :func:`run_nodes`."""
+    return run_nodes([make], args)
+
+
+def run_nodes(makes: Sequence[Callable[[], PipelineNode]], args: Sequence[str] | None = None) -> int:
+    """Run nodes as this process, until SIGINT or SIGTERM.
+
+    A node whose model is missing stays alive, unconfigured, with the reason in ``/diagnostics``, so
+    that a lifecycle manager can try again; one with wrong parameters does not start. Models are
+    loaded while the nodes are spun, so diagnostics, services and signals are served meanwhile.
+
+    Args:
+        makes: make the nodes, in the order of the data's flow.
+        args: the command line; ``None``: this process's own.
+
+    Returns:
+        The exit code: 0 after a signal, 2 for wrong parameters.
+    """
+    signals = QuietSignals()
+    code, clean = 0, True
+    nodes: list[PipelineNode] = []
+    starter: threading.Thread | None = None
+    reuse_large_blocks()
+    try:
+        rclpy.init(args=None if args is None else list(args))
+        signals.ros_runs = True
+        nodes += [make() for make in makes]
+        executor = SingleThreadedExecutor()
+        for node in nodes:
+            executor.add_node(node)
+        starter = threading.Thread(target=_start, args=(nodes,), name="start", daemon=True)
+        starter.start()
+        _spin(executor, nodes[0])
+    except DiffposeError as error:
+        print(f"[ERROR] {error}", file=sys.stderr)
+        code = 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Exception:
+        if rclpy.ok():
+            raise
+        # the signal came while the nodes were being made: rclpy fails in many ways then
+    if starter is not None:
+        starter.join(LOADING_S)
+        clean = not starter.is_alive()
+    if clean:
+        for node in nodes:
+            clean &= node.close()
+        rclpy.try_shutdown()
+    signals.ignore()
+    if not clean:
+        # a thread is still inside a library that Python must not tear down under it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the nodes that are named, all in this process."""
+    given = list(sys.argv if args is None else ["pipeline", *args])
+    parser = argparse.ArgumentParser(
+        prog="pipeline",
+        description="Runs nodes in one process: images stay in it and are not compressed.",
+        epilog="example: ros2 run diffpose_ros pipeline --ros-args -r __ns:=/diffpose "
+        "-r image_raw:=/camera/image_raw -r camera_info:=/camera/camera_info "
+        "-p lifter:person_height:=1.75",
+    )
+    parser.add_argument(
+        "nodes",
+        nargs="*",
+        metavar="NODE",
+        help=f"of {', '.join(NODES)}; by default all but {NODES[0]}",
+    )
+    names = parser.parse_args(remove_ros_args(given)[1:]).nodes or list(NODES[1:])
+    unknown = [name for name in names if name not in NODES]
+    if unknown:
+        parser.error(f"unknown node '{unknown[0]}', expected: {', '.join(NODES)}")
+    return run_nodes([node_class(name) for name in names], given[1:])
+
+
+def _start(nodes: Sequence[PipelineNode]) -> None:
+    """Autostart, the last of the flow first, so that everyone is there when the first image comes."""
+    for node in reversed(nodes):
+        try:
+            node.autostart()
+        except Exception as error:
+            if rclpy.ok():
+                node.failed(error)
+
+
+def _spin(executor: SingleThreadedExecutor, node: Any) -> None:
+    """Spin until the signal. An error between callbacks is logged and outlived.
+
+    A signal that lands while rclpy converts a message surfaces as any error at all, just before the
+    context shuts down; so the context is asked a moment later.
+
+    Raises:
+        Exception: the executor failed ten times in a row.
+    """
+    for left in reversed(range(10)):
+        try:
+            executor.spin()
+            return
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return
+        except Exception as error:
+            time.sleep(0.1)
+            if not rclpy.ok():
+                return
+            if not left:
+                raise
+            node.get_logger().error(f"the executor failed and goes on: {error}")

@@ -1,0 +1,104 @@
+"""What the launch files share and check before a node starts. No launch library is imported here."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from diffpose_ros.core import ConfigError
+from diffpose_ros.core.resources import config_path
+
+PROFILE = "fastdds_large_images.xml"
+PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+"""Where Fast DDS looks for a profile: today, and before version 3."""
+
+TRANSPORT_VARIABLES = (*PROFILE_VARIABLES, "FASTDDS_BUILTIN_TRANSPORTS")
+"""A user who has set one of these has chosen the transports."""
+
+
+def number(name: str, text: str, low: float, high: float) -> str:
+    """A launch argument that is a number, as ROS writes one; an empty one stays empty.
+
+    Raises:
+        ConfigError: it is none, or not from ``low`` to ``high``.
+    """
+    if not text:
+        return ""
+    try:
+        value = float(text)
+    except ValueError:
+        raise ConfigError(f"launch argument '{name}': expected a number, got '{text}'") from None
+    if not low <= value <= high:
+        raise ConfigError(f"launch argument '{name}': expected {low:g} to {high:g}, got {text}")
+    return repr(value)
+
+
+def parameter_file(text: str) -> list[str]:
+    """The launch argument ``params_file`` as a list of no or one file.
+
+    Raises:
+        ConfigError: it cannot be read, or is no ROS parameter file.
+    """
+    if not text:
+        return []
+    what = f"launch argument 'params_file': {text}"
+    try:
+        content = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{what}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = " ".join(str(error).split())
+        raise ConfigError(f"{what}: not YAML: {line}") from None
+    if not _has_parameters(content):
+        raise ConfigError(f"{what}: expected NODE: ros__parameters: {{NAME: VALUE}}, as in config/*.yaml")
+    return [text]
+
+
+def _has_parameters(content: Any) -> bool:
+    if not isinstance(content, dict) or not content:
+        return False
+    return all(
+        isinstance(value, dict) and (isinstance(value.get("ros__parameters"), dict) or _has_parameters(value))
+        for value in content.values()
+    )
+
+
+def node_parameters_file(namespace: str, parameters: Mapping[str, Mapping[str, tuple[str, type]]]) -> str:
+    """Write parameters of several nodes of one process into a file.
+
+    Args:
+        namespace: of the nodes.
+        parameters: node -> parameter -> (text, type); an empty text sets nothing.
+
+    Returns:
+        The file's path, in the folder for temporary files.
+    """
+    prefix = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
+    content = {}
+    for node, given in parameters.items():
+        values = {name: _typed(*value) for name, value in given.items() if value[0]}
+        if values:
+            content[f"{prefix}/{node}"] = {"ros__parameters": values}
+    with tempfile.NamedTemporaryFile("w", prefix="diffpose_ros_", suffix=".yaml", delete=False) as file:
+        yaml.safe_dump(content or {"/**": {"ros__parameters": {}}}, file)
+    return file.name
+
+
+def _typed(text: str, kind: type) -> Any:
+    return text == "true" if kind is bool else kind(text)
+
+
+def transport_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that give Fast DDS room for large images; none where the user has chosen transports.
+
+    Args:
+        environment: of this process.
+    """
+    if any(environment.get(name) for name in TRANSPORT_VARIABLES):
+        return {}
+    old = environment.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+    return {PROFILE_VARIABLES[old]: str(config_path(PROFILE))}

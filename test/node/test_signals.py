@@ -1,0 +1,60 @@
+"""Ctrl-C at any time, also during the imports: one quiet end, no traceback."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+def interrupted(script, delay_s, *, number=signal.SIGINT, times=1):
+    """Exit code and standard error of a node's process that got a signal after ``delay_s``."""
+    process = subprocess.Popen([SCRIPTS / script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        time.sleep(delay_s)
+        for _ in range(times):
+            process.send_signal(number)
+            time.sleep(0.02)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    return process.returncode, err
+
+
+def check(script, delay_s, code, err):
+    # before the interpreter runs, the shell itself may take the signal
+    assert code in (0, -signal.SIGINT, -signal.SIGTERM, 130), (script, delay_s, code, err)
+    assert code == 0 or delay_s < 0.2, (script, delay_s, code, err)
+    for word in ("Traceback", "Error", "Exception", "terminate called"):
+        assert word not in err, (script, delay_s, err)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("delay_s", [0.0, 0.03, 0.1, 0.3, 0.6, 1.0, 2.0])
+def test_ctrl_c_is_quiet_at_any_time(delay_s, times):
+    check("markers_node", delay_s, *interrupted("markers_node", delay_s, times=times))
+
+
+@pytest.mark.parametrize("script", ["keypoints_node", "lifter_node", "pipeline"])
+def test_sigterm_while_a_model_is_loaded_is_quiet(script):
+    check(script, 1.2, *interrupted(script, 1.2, number=signal.SIGTERM))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "script", ["keypoints_node", "lifter_node", "markers_node", "video_source_node", "pipeline"]
+)
+def test_ctrl_c_is_quiet_at_a_hundred_times(script):
+    random.seed(0)
+    for _ in range(100):
+        delay_s = random.uniform(0.0, 4.0)
+        check(script, delay_s, *interrupted(script, delay_s, times=random.choice([1, 2])))
