@@ -98,7 +98,7 @@ PARTS = {
 }
 
 
-def monte_carlo(depth, noise, seen=MEASURED_H36M, *, people=4000, spread=0.0, **settings):
+def monte_carlo(depth, noise, seen=MEASURED_H36M, *, people=1500, spread=0.0, **settings):
     """Errors (P, 3) m of noisy sights of one pose in many turns, and their covariances."""
     rng = np.random.default_rng(5)
     turn = rng.uniform(-np.pi, np.pi, people)

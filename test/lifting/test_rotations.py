@@ -13,7 +13,8 @@ from synthetic import BODY, COVARIANCE
 from views import FRAME, S, spy, standing
 
 from diffpose_ros.core import H36M17
-from diffpose_ros.geometry.root import stature
+from diffpose_ros.geometry.mapping import coco_to_points
+from diffpose_ros.geometry.root import root_translation, stature
 
 PLACES = [[2.5, 0.5, 4.0], [-2.0, -0.8, 3.5], [0.3, 0.9, 3.0]]
 TORSO = [H36M17.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("hip", "shoulder")]
@@ -124,3 +125,18 @@ def test_a_stature_is_smoothed_over_a_second(make, camera):
         assert ratio == pytest.approx(1.7 / smooth, rel=1e-5)
         if k in (2, 3):
             assert abs(now / smooth - 1) > 1e-3
+
+
+def test_points_that_are_means_of_others_do_not_place_a_person(make, camera):
+    """Only what a detector measured counts: a hip that is the mean of two hips says nothing new."""
+    people = standing(camera, [[0.6, 0.1, 4.0]])
+    bent = people.xy + 30 * np.random.default_rng(3).normal(size=people.xy.shape)
+    people = type(people)(xy=bent, score=people.score, track_id=people.track_id)
+    (skeleton,) = make().lift(people, camera, S).skeletons
+    rays, score = coco_to_points((people.xy - camera.matrix[:2, 2]) / camera.focal, people.score)
+    pose = (skeleton.xyz - skeleton.root)[None]
+    measured = np.array([j not in ("hip", "spine", "thorax", "head_top") for j in H36M17.joints])
+    want, _ = root_translation(pose, rays[:, :17], score[:, :17] * measured)
+    other, _ = root_translation(pose, rays[:, :17], score[:, :17])
+    assert np.linalg.norm(want - other) > 0.03
+    np.testing.assert_allclose(skeleton.root, want[0], atol=0.01)
