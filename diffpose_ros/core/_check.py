@@ -24,3 +24,19 @@ def finite(name: str, value: NDArray) -> None:
     """Raise when ``value`` holds NaN or infinity."""
     if not np.isfinite(value).all():
         raise InputError(f"{name}: expected finite numbers, got NaN or infinity")
+
+
+def unit(name: str, value: NDArray) -> None:
+    """Raise when ``value`` holds NaN, infinity or a number outside 0 to 1."""
+    finite(name, value)
+    if value.size and (value.min() < 0 or value.max() > 1):
+        raise InputError(f"{name}: expected 0 to 1, got {value.min():g} to {value.max():g}")
+
+
+def numbers(name: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
+    """As :func:`array`, of finite numbers that are no truth values."""
+    if np.asarray(value).dtype == bool:
+        raise InputError(f"{name}: expected numbers, got true and false")
+    out = array(name, value, shape)
+    finite(name, out)
+    return out

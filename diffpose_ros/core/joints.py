@@ -55,6 +55,11 @@ class JointSet:
             return "left"
         return "right" if joint in self.right else "middle"
 
+    def bone_side(self, a: int, b: int) -> str:
+        """``"left"`` or ``"right"`` when both ends, or the only sided one, lie there."""
+        sides = {self.side(a), self.side(b)} - {"middle"}
+        return sides.pop() if len(sides) == 1 else "middle"
+
 
 COCO17 = JointSet(
     name="coco17",

@@ -26,6 +26,9 @@ class TrackState(IntEnum):
     OCCLUDED = 2
 
 
+_STATES = ", ".join(f"{s.value} ({s.name})" for s in TrackState)
+
+
 @dataclass(frozen=True)
 class Frame:
     """One image.
@@ -68,8 +71,8 @@ class People2D:
         covariance: (P, J, 2, 2) pixels^2 of each keypoint's error, ``None`` where unknown.
 
     Raises:
-        InputError: shapes disagree, numbers are not finite, scores leave [0, 1], a covariance is
-            not symmetric or has a negative eigenvalue.
+        InputError: shapes disagree, numbers are not finite, scores leave [0, 1], a state is unknown, a
+            covariance is not symmetric or has a negative eigenvalue.
     """
 
     xy: NDArray[np.float64]
@@ -87,16 +90,15 @@ class People2D:
         p = xy.shape[0]
         score = _check.array("keypoint score", self.score, (p, j))
         _check.finite("keypoints xy", xy)
-        _check.finite("keypoint score", score)
-        if score.size and (score.min() < 0 or score.max() > 1):
-            raise InputError(f"keypoint score: expected 0 to 1, got {score.min():g} to {score.max():g}")
+        _check.unit("keypoint score", score)
         object.__setattr__(self, "xy", xy)
         object.__setattr__(self, "score", score)
         person = score.mean(axis=1) if self.person_score is None else self.person_score
         self._set("person_score", person, p, np.float64)
-        _check.finite("person score", self.person_score)  # type: ignore[arg-type]
+        _check.unit("person score", self.person_score)  # type: ignore[arg-type]
         self._set("track_id", np.full(p, -1) if self.track_id is None else self.track_id, p)
         self._set("age_s", np.zeros(p) if self.age_s is None else self.age_s, p, np.float64)
+        _check.finite("track age", self.age_s)  # type: ignore[arg-type]
         self._set("state", np.zeros(p) if self.state is None else self.state, p)
         if self.covariance is not None:
             cov = _check.array("keypoint covariance", self.covariance, (p, j, 2, 2))
@@ -108,6 +110,9 @@ class People2D:
             if ((np.minimum(xx, yy) < 0) | (xx * yy - xy * yx < -(slack**2))).any():
                 raise InputError("keypoint covariance: expected no negative eigenvalue")
             object.__setattr__(self, "covariance", cov)
+        unknown = set(self.state.tolist()) - set(TrackState)  # type: ignore[union-attr]
+        if unknown:
+            raise InputError(f"track state: expected one of {_STATES}, got {min(unknown)}")
 
     def _set(self, name: str, value: object, p: int, dtype: type = np.int64) -> None:
         object.__setattr__(self, name, _check.array(name, value, (p,), dtype))  # type: ignore[arg-type]
@@ -223,4 +228,6 @@ class Skeleton:
         ):
             checked = _check.array(f"skeleton {name}", value, shape)
             _check.finite(f"skeleton {name}", checked)
+            if name == "score":
+                _check.unit("skeleton score", checked)
             object.__setattr__(self, name, checked)

@@ -22,15 +22,16 @@ def distort(tangents: NDArray[np.float64], camera: Camera) -> NDArray[np.float64
         (N, 2) distorted tangents.
     """
     d = camera.distortion
-    if not len(tangents) or camera.model == "none" or not d.any():
-        return tangents.copy()
     if camera.model == "equidistant":
+        d = d if d.size else np.zeros(4)
         radius = np.linalg.norm(tangents, axis=-1)
         theta = np.arctan(radius)
         bent = theta * (1 + np.polyval([*d[::-1], 0.0], theta * theta))
         # theta / radius tends to 1 on the axis.
         ratio = np.divide(bent, radius, out=np.ones_like(radius), where=radius > 1e-12)
         return tangents * ratio[:, None]
+    if not len(tangents) or not d.any():
+        return tangents.copy()
     rays = np.concatenate([tangents, np.ones((len(tangents), 1))], axis=1)
     zero = np.zeros(3)
     out, _ = cv2.projectPoints(rays, zero, zero, np.eye(3), d)
@@ -55,6 +56,7 @@ def project(xyz: ArrayLike, camera: Camera) -> NDArray[np.float64]:
         raise InputError(f"points to project: expected shape (..., 3), got {points.shape}")
     flat = points.reshape(-1, 3)
     out = np.full((len(flat), 2), np.nan)
+    flat = flat @ camera.rectification  # back from the optical frame to that of the lens
     front = np.isfinite(flat).all(axis=1) & (flat[:, 2] > MIN_DEPTH_M)
     bent = distort(flat[front, :2] / flat[front, 2:], camera)
     k = camera.matrix

@@ -17,6 +17,10 @@ from diffpose_ros.core import Camera, InputError
 MAX_ANGLE_RAD = np.deg2rad(89.0)
 """Rays farther from the axis have no useful tangent; fisheye pixels beyond are held here."""
 
+MAX_TANGENT = 1e3
+"""Pixels are taken as at most this far from the axis (over the focal length); the lens polynomials of
+what lies beyond overflow, and no image reaches there."""
+
 _ITERATIONS = 30
 _TOLERANCE = 1e-10
 
@@ -29,8 +33,8 @@ def undistort(xy: ArrayLike, camera: Camera) -> NDArray[np.float64]:
         camera: intrinsics of any of the known distortion models; skew and fx != fy count.
 
     Returns:
-        (..., 2) tangents (x/z, y/z), always finite. Pixels outside the region that the lens model
-        can explain give the nearest ray found.
+        (..., 2) tangents (x/z, y/z) in the optical frame, always finite. Pixels outside the region that
+        the lens model can explain give the nearest ray found.
 
     Raises:
         InputError: ``xy`` is not (..., 2) or holds NaN or infinity.
@@ -42,11 +46,28 @@ def undistort(xy: ArrayLike, camera: Camera) -> NDArray[np.float64]:
         raise InputError("pixels to undistort: expected finite numbers, got NaN or infinity")
     flat = pixels.reshape(-1, 2)
     k = camera.matrix
-    bent = np.linalg.solve(k[:2, :2], (flat - k[:2, 2]).T).T
+    bent = _bounded(np.linalg.solve(k[:2, :2], (flat - k[:2, 2]).T).T)
     d = camera.distortion
-    if len(flat) and camera.model != "none" and d.any():
-        bent = _fisheye(bent, d) if camera.model == "equidistant" else _newton(bent, d)
-    return bent.reshape(pixels.shape)
+    if len(flat) and camera.model == "equidistant":
+        bent = _fisheye(bent, d if d.size else np.zeros(4))
+    elif len(flat) and d.any():
+        bent = _newton(bent, d)
+    return _turn(bent, camera.rectification).reshape(pixels.shape)
+
+
+def _bounded(tangents: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Tangents (N, 2) brought to within :data:`MAX_TANGENT` of the axis, along their direction."""
+    far = np.abs(tangents).max(axis=1, initial=0.0)
+    return tangents * np.minimum(1.0, MAX_TANGENT / np.maximum(far, 1e-9))[:, None]
+
+
+def _turn(tangents: NDArray[np.float64], rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Tangents (N, 2) of turned rays; rays that leave the front side are held at its rim."""
+    if np.array_equal(rotation, np.eye(3)):
+        return tangents
+    rays = np.concatenate([tangents, np.ones((len(tangents), 1))], axis=1) @ rotation.T
+    rim = np.cos(MAX_ANGLE_RAD) * np.linalg.norm(rays, axis=1)
+    return rays[:, :2] / np.maximum(rays[:, 2], rim)[:, None]
 
 
 def _fisheye(bent: NDArray[np.float64], d: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -85,7 +106,7 @@ def _newton(bent: NDArray[np.float64], d: NDArray[np.float64]) -> NDArray[np.flo
         active = (error > _TOLERANCE) & (damping > 1e-6)
         if not active.any():
             break
-        step = np.linalg.solve(jacobian[active], (bent - value)[active][..., None])[..., 0]
+        step = _solve(jacobian[active], (bent - value)[active])
         trial = x[active] + damping[active, None] * step
         new_value, new_jacobian = _forward(trial, d)
         new_error = np.linalg.norm(new_value - bent[active], axis=1)
@@ -108,6 +129,16 @@ def _forward(
     # Columns 3 and 4: derivatives by a shift in x and y, at depth 1 a shift of the tangent.
     shift = np.asarray(jacobian[:, 3:5], dtype=np.float64).reshape(-1, 2, 2)
     return np.asarray(value, dtype=np.float64).reshape(-1, 2), shift
+
+
+def _solve(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Solutions (N, 2) of (N, 2, 2) systems; 0 where there is none, so one pixel costs only itself."""
+    (a, b), (c, d) = matrix[:, 0].T, matrix[:, 1].T
+    with np.errstate(all="ignore"):
+        det = a * d - b * c
+        x, y = right.T
+        out = np.stack([d * x - b * y, a * y - c * x], axis=1) / det[:, None]
+    return np.where(np.isfinite(out), out, 0.0)
 
 
 def _one_to_one(jacobian: NDArray[np.float64]) -> NDArray[np.bool_]:

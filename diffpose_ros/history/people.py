@@ -39,6 +39,8 @@ class PeopleState:
         track_id: (C,) identities; :data:`FREE` where nobody is.
         last_ns: (C,) stamp of the last frame that updated the row; meaningful where ``warm``.
         first_ns: (C,) stamp of the first such frame since the last reset.
+        seen_ns: (C,) stamp of the last frame in which the person was present, updated or not: who waits
+            for a turn is not absent.
         warm: (C,) whether the row holds anything since its last reset.
         rings: ring name -> stamps.
         arrays: name -> (C + spare, *shape) array of every field.
@@ -62,6 +64,7 @@ class PeopleState:
         self.track_id: NDArray[np.int64] = np.full(rows, FREE, dtype=np.int64)
         self.last_ns: NDArray[np.int64] = np.zeros(rows, dtype=np.int64)
         self.first_ns: NDArray[np.int64] = np.zeros(rows, dtype=np.int64)
+        self.seen_ns: NDArray[np.int64] = np.zeros(rows, dtype=np.int64)
         self.warm: NDArray[np.bool_] = np.zeros(rows, dtype=bool)
         self.fields = dict(fields)
         self.rings = {name: RingStamps(rows, slots) for name, slots in ring_slots(fields).items()}
@@ -86,9 +89,9 @@ class PeopleState:
         return self._row_of[track_id]
 
     def forget_absent(self, now_ns: int, max_gap_ns: int) -> int:
-        """Free the rows not updated for longer than ``max_gap_ns``; return how many."""
+        """Free the rows of people not present for longer than ``max_gap_ns``; return how many."""
         taken = slice(0, self.count)
-        late = np.flatnonzero(now_ns - self.last_ns[taken] > max_gap_ns)
+        late = np.flatnonzero(now_ns - self.seen_ns[taken] > max_gap_ns)
         for row in late[::-1]:
             self.remove(int(row))
         return len(late)
@@ -101,7 +104,7 @@ class PeopleState:
 
         Args:
             track_ids: distinct identities, at most ``capacity``.
-            now_ns: stamp of the frame; a newcomer's row counts as updated then.
+            now_ns: stamp of the frame; all of them count as seen then.
 
         Returns:
             How many people had to be forgotten.
@@ -114,7 +117,7 @@ class PeopleState:
                 continue
             if self.count == self.capacity:
                 absent = [r for r in range(self.count) if int(self.track_id[r]) not in present]
-                self.remove(min(absent, key=lambda r: int(self.last_ns[r])))
+                self.remove(min(absent, key=lambda r: int(self.seen_ns[r])))
                 forgotten += 1
             row = self.count
             self.count += 1
@@ -122,6 +125,7 @@ class PeopleState:
             self._row_of[tid] = row
             self.reset([row])
             self.last_ns[row] = now_ns
+        self.seen_ns[[self._row_of[t] for t in track_ids]] = now_ns
         front = len(track_ids)
         holes = [r for r in range(front) if int(self.track_id[r]) not in present]
         behind = [r for t in track_ids if (r := self._row_of[t]) >= front]
@@ -185,7 +189,7 @@ class PeopleState:
     def mark(self, rows: NDArray[np.int64], stamp_ns: int) -> None:
         """Note that ``rows`` were updated by the frame of ``stamp_ns``."""
         self.first_ns[rows] = np.where(self.warm[rows], self.first_ns[rows], stamp_ns)
-        self.last_ns[rows] = stamp_ns
+        self.last_ns[rows] = self.seen_ns[rows] = stamp_ns
         self.warm[rows] = True
 
     def _swap(self, a: int, b: int) -> None:
@@ -198,7 +202,7 @@ class PeopleState:
                 self._row_of[int(self.track_id[row])] = row
 
     def _per_row(self) -> Iterable[NDArray]:
-        yield from (self.track_id, self.last_ns, self.first_ns, self.warm)
+        yield from (self.track_id, self.last_ns, self.first_ns, self.seen_ns, self.warm)
         yield from self.arrays.values()
         for ring in self.rings.values():
             yield from (ring.stamps, ring.head)

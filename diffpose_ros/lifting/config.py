@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from diffpose_ros.core import ConfigError
 from diffpose_ros.methods.settings import MethodSettings
 
+MAX_RATE_HZ = 60.0
+"""Frames per second that the models were made for, at most; of a faster stream some are left out."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LifterConfig(MethodSettings):

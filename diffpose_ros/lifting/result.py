@@ -24,6 +24,7 @@ class LiftReport:
         unplaced: track ids whose rays allow no position in front of the camera.
         left_out: people beyond ``max_tracks``.
         refused: why the whole frame was not taken, or ``None``.
+        thinned: the frame was left out because frames come faster than the model was made for.
         degraded: what the deadline took away in this frame; empty when nothing.
         messages: events worth a log line: resets, changes of camera, changes of backend.
     """
@@ -40,6 +41,7 @@ class LiftReport:
     unplaced: tuple[int, ...] = ()
     left_out: int = 0
     refused: str | None = None
+    thinned: bool = False
     degraded: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
 

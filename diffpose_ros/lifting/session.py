@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from diffpose_ros.core import Camera, ConfigError, InputError, People2D
+from diffpose_ros.core.stamps import StampJudge, Thinner, Verdict
 from diffpose_ros.geometry.mapping import coco_to_points
 from diffpose_ros.geometry.undistort import undistort
-from diffpose_ros.history import Clock, ClockEvent, PeopleState, Rows
-from diffpose_ros.lifting.config import LifterConfig
+from diffpose_ros.history import PeopleState, Rows
+from diffpose_ros.lifting.config import MAX_RATE_HZ, LifterConfig
 from diffpose_ros.lifting.deadline import DeadlinePlanner, price
 from diffpose_ros.lifting.poses import joint_scores, skeletons
 from diffpose_ros.lifting.result import LiftReport, LiftResult
@@ -77,7 +78,7 @@ class Lifter:
             raise
         threshold = self.config.score_threshold
         self._threshold = self.method.score_floor if threshold is None else threshold
-        self._clock = Clock(self.config.max_gap_s)
+        self._judge, self._thinner = StampJudge(), Thinner(MAX_RATE_HZ)
         self._camera: Camera | None = None
         self._turns = Turns(self.config.max_people)
         self._backend_name = self.backend.name
@@ -90,7 +91,8 @@ class Lifter:
     def reset(self) -> None:
         """Forget everyone, the camera and the last stamp."""
         self.people.clear()
-        self._clock.reset()
+        self._judge.reset()
+        self._thinner.reset()
         self._camera = None
         self._turns.reset()
 
@@ -112,13 +114,15 @@ class Lifter:
             people: COCO-17 keypoints in the raw image. People without an identity (-1) are lifted
                 from this frame alone.
             camera: what took the frame. A change of it makes everyone start anew.
-            stamp_ns: the frame's stamp. A frame not newer than the last one is refused; a clock
-                set back by more than ``max_gap_s`` makes everyone start anew.
+            stamp_ns: the frame's stamp, judged by :class:`~diffpose_ros.core.stamps.StampJudge`: a frame
+                not newer than the last one is refused, a stream that went back makes everyone start
+                anew. Frames that come faster than :data:`MAX_RATE_HZ` are left out.
             deadline_s: seconds left for this call; ``None`` = the configured deadline.
 
         Returns:
             Skeletons in the order of ``people``, and the report. A refused frame gives no
-            skeletons and says why in ``report.refused``; it raises nothing.
+            skeletons and says why in ``report.refused``; one that was left out gives none either
+            and has ``report.thinned`` set. Neither raises or changes anything.
 
         Raises:
             InputError: the keypoints are not COCO-17.
@@ -127,12 +131,17 @@ class Lifter:
         start = self._timer()
         if people.joint_set != "coco17":
             raise InputError(f"keypoints: expected joint set coco17, got '{people.joint_set}'")
-        event = self._clock.tick(stamp_ns)
-        if event is ClockEvent.STALE:
-            late = ((self._clock.last_ns or stamp_ns) - stamp_ns) * 1e-6
+        before = self._judge.last_ns
+        verdict = self._judge(stamp_ns)
+        if verdict.dropped:
+            late = ((before or stamp_ns) - stamp_ns) * 1e-6
             why = f"stamp {stamp_ns} ns is not newer than the last frame's ({late:.1f} ms older)"
             return LiftResult((), LiftReport(refused=why, people=len(people)))
-        messages = self._notice(event, camera)
+        if verdict is Verdict.JUMPED_BACK:
+            self._thinner.reset()
+        if not self._thinner(stamp_ns):
+            return LiftResult((), LiftReport(people=len(people), thinned=True))
+        messages = self._notice(verdict, camera)
         self.people.forget_absent(stamp_ns, round(self.config.max_gap_s * 1e9))
         chosen = select(
             people,
@@ -157,12 +166,12 @@ class Lifter:
             report=replace(result.report, messages=(*messages, *result.report.messages)),
         )
 
-    def _notice(self, event: ClockEvent, camera: Camera) -> list[str]:
+    def _notice(self, verdict: Verdict, camera: Camera) -> list[str]:
         messages = []
         changed = self._camera is not None and (
             camera is not self._camera and not camera.same_as(self._camera)
         )
-        if event is ClockEvent.JUMPED_BACK:
+        if verdict is Verdict.JUMPED_BACK:
             messages.append("the clock jumped back: everyone starts anew")
         if changed:
             messages.append("the camera changed: everyone starts anew")

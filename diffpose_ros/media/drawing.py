@@ -9,17 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import People2D, joint_set
+from diffpose_ros.core.colours import SIDE_COLOURS, Colour
 
 Image = NDArray[np.uint8]
-Colour = tuple[int, int, int]
-
-SIDE_COLOURS: dict[str, Colour] = {
-    "left": (255, 159, 67),
-    "right": (64, 171, 255),
-    "middle": (236, 240, 244),
-}
-"""RGB. Left is warm, right is cool, as everywhere in this package."""
-
 DARK: Colour = (18, 21, 27)
 TEXT: Colour = (226, 231, 237)
 MUTED: Colour = (138, 147, 160)
@@ -55,7 +47,7 @@ def draw_people(
         seen = score >= min_score
         for a, b in joints.bones:
             if seen[a] and seen[b]:
-                colour = SIDE_COLOURS[bone_side(people.joint_set, a, b)]
+                colour = SIDE_COLOURS[joints.bone_side(a, b)]
                 line(out, xy[a], xy[b], DARK, 3.6 * unit)
                 line(out, xy[a], xy[b], colour, 2.0 * unit)
         for j in np.flatnonzero(seen):
@@ -67,13 +59,6 @@ def draw_people(
             top = xy[seen][:, 1].min()
             tag(out, text, (float(xy[seen][:, 0].mean()), float(top) - 8 * unit), 0.33 * unit)
     return out
-
-
-def bone_side(joint_set_name: str, a: int, b: int) -> str:
-    """``"left"`` or ``"right"`` when both ends, or the only sided one, lie there."""
-    joints = joint_set(joint_set_name)
-    sides = {joints.side(a), joints.side(b)} - {"middle"}
-    return sides.pop() if len(sides) == 1 else "middle"
 
 
 def line(image: Image, a: NDArray, b: NDArray, colour: Colour, width: float) -> None:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from diffpose_ros.core import People2D, Skeleton
+from diffpose_ros.core.colours import SIDE_COLOURS
 from diffpose_ros.media import drawing
 from diffpose_ros.media.drawing import Image
 from diffpose_ros.media.view3d import OrbitView
@@ -68,7 +69,7 @@ class Overlay:
         drawing.text_at(view, "grid 1 m", (16, 50), 0.42, drawing.MUTED)
         x = width - 130
         for k, side in enumerate(("left", "right")):
-            drawing.dot(view, np.array([x + 62 * k, 23]), drawing.SIDE_COLOURS[side], 5)
+            drawing.dot(view, np.array([x + 62 * k, 23]), SIDE_COLOURS[side], 5)
             drawing.text_at(view, side, (x + 10 + 62 * k, 28), 0.42, drawing.MUTED)
         if self._title:
             drawing.text_at(view, self._title, (16, height - 16), 0.45, drawing.MUTED)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import Skeleton, joint_set
+from diffpose_ros.core.colours import SIDE_COLOURS, Colour
 from diffpose_ros.media import drawing
-from diffpose_ros.media.drawing import Colour, Image
+from diffpose_ros.media.drawing import Image
 
 BACKGROUND_TOP: Colour = (30, 35, 44)
 BACKGROUND_BOTTOM: Colour = (14, 16, 20)
@@ -133,10 +134,10 @@ class OrbitView:
         pieces = []
         for skeleton in skeletons:
             pixels, depth = cam.project(skeleton.xyz)
-            for a, b in joint_set(skeleton.joint_set).bones:
+            joints = joint_set(skeleton.joint_set)
+            for a, b in joints.bones:
                 if min(depth[a], depth[b]) > 0.1:
-                    side = drawing.bone_side(skeleton.joint_set, a, b)
-                    colour = drawing.SIDE_COLOURS[side]
+                    colour = SIDE_COLOURS[joints.bone_side(a, b)]
                     pieces.append((float(depth[[a, b]].mean()), pixels[a], pixels[b], colour))
         for depth_m, a, b, colour in sorted(pieces, key=lambda piece: -piece[0]):
             width = 0.045 * cam.focal / depth_m

@@ -8,6 +8,7 @@ from typing import Any
 from sensor_msgs.msg import CompressedImage, Image
 
 from diffpose_ros.core import ConfigError, People2D
+from diffpose_ros.core.stamps import StampJudge, Verdict
 from diffpose_ros.frontend import FRONT_ENDS, FrontEnd, FrontEndReport, make_front_end
 from diffpose_ros.frontend.detectors import DETECTORS, RUNTIMES, Detector
 from diffpose_ros.media.drawing import draw_people
@@ -16,7 +17,6 @@ from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, images, qos
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec
-from diffpose_ros.ros.stamps import StampGate, Verdict
 from diffpose_ros.ros.worker import NewestWorker
 from diffpose_ros.tracking import Tracker, TrackerConfig
 
@@ -125,7 +125,7 @@ class KeypointsNode(PipelineNode):
 
     def start(self) -> None:
         """Listen to images."""
-        self._gate = StampGate()
+        self._judge = StampJudge()
         self._size = None
         self._worker = NewestWorker(self._work, on_error=self.failed, name="keypoints")
         raw = self.parameters["transport"] == "raw"
@@ -213,11 +213,11 @@ class KeypointsNode(PipelineNode):
             self.monitor.value(name, str(count))
 
     def _in_order(self, stamp_ns: int, front_end: FrontEnd) -> bool:
-        verdict = self._gate(stamp_ns)
+        verdict = self._judge(stamp_ns)
         if verdict is Verdict.JUMPED_BACK:
             self.trouble("stamps", "image stamps jumped back: tracks start anew")
             front_end.reset()
-        elif verdict is not Verdict.TAKE:
+        elif verdict.dropped:
             self.trouble("stamps", f"dropped an image whose stamp is {verdict.value}")
             self.monitor.count(f"dropped: stamp {verdict.value}")
             return False

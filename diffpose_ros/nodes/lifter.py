@@ -9,6 +9,7 @@ from sensor_msgs.msg import CameraInfo
 
 from diffpose_ros.core import Camera, InputError
 from diffpose_ros.lifting import CHOICES, Lifter, LifterConfig, LiftReport, LiftResult
+from diffpose_ros.lifting.config import MAX_RATE_HZ
 from diffpose_ros.msg import Person2DArray, Skeleton3D, Skeleton3DArray
 from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, qos
@@ -107,6 +108,7 @@ class LifterNode(PipelineNode):
         self._primary = PrimaryPerson()
         self._camera = self._info = None
         self._camera_error = ""
+        self._said_thinned = False
         self._lifter.reset()
         self._worker = NewestWorker(self._work, on_error=self.failed, name="lifter")
         self.listen(
@@ -178,7 +180,7 @@ class LifterNode(PipelineNode):
             conversions.stamp_to_ns(message.header.stamp),
             deadline_s=self.parameters["deadline_ms"] / 1e3 or NO_DEADLINE_S,
         )
-        if result.report.refused is None:
+        if result.report.refused is None and not result.report.thinned:
             self._publish(message, result)
         self._tell(result.report)
 
@@ -227,6 +229,9 @@ class LifterNode(PipelineNode):
     def _tell(self, report: LiftReport) -> None:
         """Put what the lifter reports into the log and the diagnostics."""
         monitor = self.monitor
+        if report.thinned:
+            self._tell_thinned()
+            return
         monitor.value("people", f"{report.people} in, {report.lifted} lifted")
         monitor.value("backend", report.backend)
         monitor.value("sampling", f"{report.hypotheses} hypotheses, {report.steps} steps")
@@ -257,6 +262,16 @@ class LifterNode(PipelineNode):
             monitor.count("dropped: not placeable", len(report.unplaced))
         for text in report.messages:
             self.trouble("lifter", text, log_key=f"lifter: {text}")
+
+    def _tell_thinned(self) -> None:
+        """Count a frame that came too soon; the log says it once."""
+        self.monitor.count("thinned: faster than 60 Hz")
+        if not self._said_thinned:
+            self._said_thinned = True
+            self.get_logger().warning(
+                f"keypoints come faster than {MAX_RATE_HZ:g} Hz, for which the model was made: "
+                "the frames above it are left out"
+            )
 
 
 def main(args: list[str] | None = None) -> int:

@@ -11,6 +11,8 @@ from diffpose_ros.core import H36M17, Skeleton
 
 _DIGITS = string.digits + string.ascii_lowercase
 _LEFT, _RIGHT = H36M17.index("left_hip"), H36M17.index("right_hip")
+AUTO_PREFIX = "auto"
+USUAL_NAMESPACE = "diffpose"
 _THORAX, _HIP = H36M17.index("thorax"), H36M17.index("hip")
 
 
@@ -63,3 +65,22 @@ def body_id(track_id: int) -> str:
         n, digit = divmod(n, len(_DIGITS))
         out = _DIGITS[digit] + out
     return out
+
+
+def body_frame(track_id: int, prefix: str = "") -> str:
+    """Name of a person's frame, ``<prefix>body_<id>``; empty for who has no identity (-1)."""
+    return f"{prefix}body_{body_id(track_id)}" if track_id >= 0 else ""
+
+
+def frame_prefix(asked: str, namespace: str) -> str:
+    """What stands before the names of body frames.
+
+    Args:
+        asked: a prefix, or ``auto``: none in the usual namespace, so that the names are those of REP-155;
+            in any other the namespace, so that several cameras on one robot do not send the same names.
+        namespace: the node's, e.g. ``/diffpose`` or ``/front/diffpose``.
+    """
+    if asked != AUTO_PREFIX:
+        return asked
+    name = namespace.strip("/")
+    return "" if name in ("", USUAL_NAMESPACE) else f"{name}/"

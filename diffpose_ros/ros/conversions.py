@@ -6,11 +6,29 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from diffpose_ros.core import Camera, InputError, People2D, Skeleton, TrackState, joint_set
+from diffpose_ros.core import InputError, People2D, Skeleton, TrackState, joint_set
 from diffpose_ros.core.joints import JOINT_SETS
+from diffpose_ros.ros.body_frame import body_frame
+from diffpose_ros.ros.camera_info import camera_from_info, camera_to_info
+
+__all__ = [
+    "camera_from_info",
+    "camera_to_info",
+    "ns_to_stamp",
+    "people_from_message",
+    "people_to_message",
+    "seconds_to_duration",
+    "skeleton_from_message",
+    "skeleton_to_message",
+    "skeletons_to_message",
+    "stamp_to_ns",
+]
 
 NS = 1_000_000_000
+MAX_POSITION_M = 1e6
+"""Nobody stands farther away than this; viewers that are told so draw nothing any more."""
 
 
 def stamp_to_ns(stamp: Any) -> int:
@@ -33,81 +51,25 @@ def seconds_to_duration(seconds: float) -> Any:
     return Duration(sec=ns // NS, nanosec=ns % NS)
 
 
-def camera_from_info(info: Any) -> Camera:
-    """The core's camera of a ``sensor_msgs/CameraInfo``, of the image as published.
-
-    A region of interest and binning are taken into account (REP-145). No distortion model and no
-    coefficients mean an undistorted camera.
-
-    Raises:
-        InputError: K is all zeros, the size is zero, the distortion model is unknown...
-    """
-    k = np.array(info.k, dtype=np.float64).reshape(3, 3)
-    width, height = int(info.width), int(info.height)
-    roi = info.roi
-    if roi.width and roi.height:
-        k[0, 2] -= roi.x_offset
-        k[1, 2] -= roi.y_offset
-        width, height = int(roi.width), int(roi.height)
-    bin_x, bin_y = max(1, int(info.binning_x)), max(1, int(info.binning_y))
-    k[0] /= bin_x
-    k[1] /= bin_y
-    d = np.array(info.d, dtype=np.float64)
-    model = info.distortion_model
-    if not model:
-        if d.any():
-            raise InputError("camera_info: distortion coefficients without a distortion model")
-        model, d = "none", d[:0]
-    return Camera(
-        matrix=k,
-        width=width // bin_x,
-        height=height // bin_y,
-        distortion=d,
-        model=model,
-        frame_id=info.header.frame_id or "camera_optical_frame",
-    )
-
-
-def camera_to_info(camera: Camera, header: Any) -> Any:
-    """A ``sensor_msgs/CameraInfo`` of a camera."""
-    from sensor_msgs.msg import CameraInfo
-
-    k = camera.matrix
-    p = np.hstack([k, np.zeros((3, 1))])
-    plain = camera.model == "none"
-    return CameraInfo(
-        header=header,
-        height=camera.height,
-        width=camera.width,
-        distortion_model="plumb_bob" if plain else camera.model,
-        d=[0.0] * 5 if plain else camera.distortion.tolist(),
-        k=k.ravel().tolist(),
-        r=np.eye(3).ravel().tolist(),
-        p=p.ravel().tolist(),
-    )
-
-
 def people_from_message(message: Any) -> People2D:
     """The people of a ``Person2DArray``.
 
+    Keypoints go by their names: those in another order are sorted, those without any are taken in the
+    order of the joint set.
+
     Raises:
-        InputError: unknown joint set, wrong number of joints, NaN or infinity, scores outside 0..1.
+        InputError: unknown joint set, wrong number or names of joints, NaN or infinity, scores outside
+            0..1, an unknown track state.
     """
     if message.joint_set not in JOINT_SETS:
         raise InputError(
             f"keypoints: expected a joint set of {', '.join(JOINT_SETS)}, got '{message.joint_set}'"
         )
-    joints = len(joint_set(message.joint_set))
     people = message.people
     if not people:
         return People2D.empty(message.joint_set)
-    for person in people:
-        if len(person.keypoints) != joints:
-            raise InputError(
-                f"keypoints: expected {joints} joints of {message.joint_set}, "
-                f"got {len(person.keypoints)} for person {person.track_id}"
-            )
-    table = np.array([[(k.x, k.y, k.score) for k in person.keypoints] for person in people])
+    rows = [_in_order("keypoints", p.keypoints, message.joint_set, p.track_id) for p in people]
+    table = np.array([[(k.x, k.y, k.score) for k in row] for row in rows])
     return People2D(
         xy=table[..., :2],
         score=table[..., 2],
@@ -119,7 +81,35 @@ def people_from_message(message: Any) -> People2D:
     )
 
 
-def people_to_message(people: People2D, header: Any, *, width: int, height: int, detector: str) -> Any:
+def _in_order(what: str, given: Sequence[Any], joints_of: str, track_id: int) -> Sequence[Any]:
+    """Keypoints or joints in the order of their joint set.
+
+    Raises:
+        InputError: their number or names are not those of the set.
+    """
+    joints = joint_set(joints_of).joints
+    if len(given) != len(joints):
+        raise InputError(
+            f"{what}: expected {len(joints)} joints of {joints_of}, got {len(given)} for person {track_id}"
+        )
+    names = tuple(g.name for g in given)
+    if names == joints or not any(names):
+        return given
+    by_name = dict(zip(names, given, strict=True))
+    if len(by_name) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise InputError(f"{what}: expected each joint once, got '{twice}' twice for person {track_id}")
+    unknown = [n for n in names if n not in joints]
+    if unknown:
+        raise InputError(
+            f"{what}: expected the joint names of {joints_of}, got '{unknown[0]}' for person {track_id}"
+        )
+    return [by_name[j] for j in joints]
+
+
+def people_to_message(
+    people: People2D, header: Any, *, width: int, height: int, detector: str, image_topic: str = ""
+) -> Any:
     """A ``Person2DArray`` of the people of an image of ``width`` x ``height``."""
     from diffpose_ros.msg import Keypoint2D, Person2D, Person2DArray
 
@@ -131,6 +121,7 @@ def people_to_message(people: People2D, header: Any, *, width: int, height: int,
         image_height=height,
         joint_set=people.joint_set,
         detector=detector,
+        image_topic=image_topic,
     )
     message.people = [
         Person2D(
@@ -148,8 +139,10 @@ def people_to_message(people: People2D, header: Any, *, width: int, height: int,
     return message
 
 
-def skeleton_to_message(skeleton: Skeleton, header: Any, *, width: int, height: int) -> Any:
-    """A ``Skeleton3D``."""
+def skeleton_to_message(
+    skeleton: Skeleton, header: Any, *, width: int, height: int, frame_prefix: str = ""
+) -> Any:
+    """A ``Skeleton3D``; the name of its body's frame begins with ``frame_prefix``."""
     from geometry_msgs.msg import Point
 
     from diffpose_ros.msg import Joint3D, Skeleton3D
@@ -178,6 +171,7 @@ def skeleton_to_message(skeleton: Skeleton, header: Any, *, width: int, height: 
         root=Point(x=root[0], y=root[1], z=root[2]),
         root_covariance=skeleton.root_covariance.reshape(9),
         root_is_metric=skeleton.root_is_metric,
+        body_frame=body_frame(skeleton.track_id, frame_prefix),
     )
 
 
@@ -191,6 +185,7 @@ def skeletons_to_message(
     hypotheses: int,
     steps: int,
     latency_s: float,
+    frame_prefix: str = "",
 ) -> Any:
     """A ``Skeleton3DArray`` of one image's people."""
     from diffpose_ros.msg import Skeleton3DArray
@@ -204,7 +199,10 @@ def skeletons_to_message(
         hypotheses=hypotheses,
         steps=steps,
         latency=seconds_to_duration(latency_s),
-        skeletons=[skeleton_to_message(s, header, width=width, height=height) for s in skeletons],
+        skeletons=[
+            skeleton_to_message(s, header, width=width, height=height, frame_prefix=frame_prefix)
+            for s in skeletons
+        ],
     )
 
 
@@ -212,13 +210,16 @@ def skeleton_from_message(message: Any) -> Skeleton:
     """The skeleton of a ``Skeleton3D``.
 
     Raises:
-        InputError: unknown joint set, wrong number of joints, NaN or infinity.
+        InputError: unknown joint set or track state, wrong number or names of joints, NaN or infinity,
+            a position beyond :data:`MAX_POSITION_M`.
     """
     if message.joint_set not in JOINT_SETS:
         raise InputError(f"skeleton: unknown joint set '{message.joint_set}'")
-    joints = message.joints
+    joints = _in_order("skeleton", message.joints, message.joint_set, message.track_id)
     root = message.root
-    return Skeleton(
+    if message.state not in set(TrackState):
+        raise InputError(f"skeleton: unknown track state {message.state}")
+    skeleton = Skeleton(
         xyz=np.array([(j.position.x, j.position.y, j.position.z) for j in joints]).reshape(-1, 3),
         covariance=np.array([j.covariance for j in joints]).reshape(-1, 3, 3),
         score=np.array([j.score for j in joints]),
@@ -231,3 +232,12 @@ def skeleton_from_message(message: Any) -> Skeleton:
         joint_set=message.joint_set,
         root_covariance=np.array(message.root_covariance).reshape(3, 3),
     )
+    _near("position", np.vstack([skeleton.xyz, skeleton.root]), MAX_POSITION_M, "m")
+    _near("covariance", skeleton.covariance, MAX_POSITION_M**2, "m^2")
+    return skeleton
+
+
+def _near(name: str, value: NDArray[np.float64], limit: float, unit: str) -> None:
+    worst = float(np.abs(value).max())
+    if worst > limit:
+        raise InputError(f"skeleton {name}: expected at most {limit:g} {unit}, got {worst:g}")

@@ -12,17 +12,20 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Point
+from numpy.typing import NDArray
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from diffpose_ros.core import Skeleton, joint_set
+from diffpose_ros.core import H36M17, Skeleton, joint_set
+from diffpose_ros.core.colours import SIDE_COLOURS, Colour
 from diffpose_ros.ros.body_frame import quaternion
 from diffpose_ros.ros.conversions import seconds_to_duration
 
 IDS_PER_PERSON = 100
 """Marker id = track id x 100 + joint; joint sets have fewer than 100 joints."""
-LEFT, RIGHT, MIDDLE = (0.20, 0.55, 1.0), (1.0, 0.45, 0.15), (0.85, 0.85, 0.85)
-_COLOURS = {"left": LEFT, "right": RIGHT, "middle": MIDDLE}
+MAX_TRACKS = (2**31 - 1) // IDS_PER_PERSON
+"""Track ids beyond it share marker ids with smaller ones: a marker id has 32 bits."""
+WHITE: Colour = (255, 255, 255)
 MIN_SIGMA_M = 1e-3
 
 
@@ -69,19 +72,20 @@ class SkeletonMarkers:
         if self._delete_all:
             array.markers.append(Marker(header=header, action=Marker.DELETEALL))
             self._delete_all = False
-        present = {s.track_id for s in skeletons}
+        names = _names(skeletons)
+        present = set(names)
         for gone in [t for t in self._people if t not in present]:
             for marker in self._people.pop(gone):
                 array.markers.append(Marker(header=header, ns=marker.ns, id=marker.id, action=Marker.DELETE))
-        for skeleton in skeletons:
-            array.markers.extend(self._person(skeleton, header))
+        for name, skeleton in zip(names, skeletons, strict=True):
+            array.markers.extend(self._person(name, skeleton, header))
         return array
 
-    def _person(self, skeleton: Skeleton, header: Any) -> list[Any]:
-        markers = self._people.get(skeleton.track_id)
+    def _person(self, name: int, skeleton: Skeleton, header: Any) -> list[Any]:
+        markers = self._people.get(name)
         if markers is None:
-            markers = self._make(skeleton)
-            self._people[skeleton.track_id] = markers
+            markers = self._make(name, skeleton)
+            self._people[name] = markers
         joints = joint_set(skeleton.joint_set)
         n = len(joints)
         xyz = skeleton.xyz.tolist()
@@ -96,39 +100,37 @@ class SkeletonMarkers:
         rest = markers[n + 1 :]
         if self._style.label_height > 0:
             label, *rest = rest
-            top = min(xyz, key=lambda p: p[1])  # y points down
-            _place(label.pose.position, (top[0], top[1] - 1.5 * self._style.label_height, top[2]))
+            _place(label.pose.position, _above(skeleton, 1.5 * self._style.label_height).tolist())
         if self._style.ellipsoid_sigma > 0:
             self._shape(rest, skeleton)
         return markers
 
-    def _make(self, skeleton: Skeleton) -> list[Any]:
+    def _make(self, name: int, skeleton: Skeleton) -> list[Any]:
         """All markers of a person: joints, then bones, then the label, then the ellipsoids."""
         style = self._style
         joints = joint_set(skeleton.joint_set)
-        first = skeleton.track_id * IDS_PER_PERSON
+        first = (name % MAX_TRACKS if name >= 0 else name) * IDS_PER_PERSON
         markers = []
         for j in range(len(joints)):
-            marker = self._marker("joints", first + j, Marker.SPHERE, _COLOURS[joints.side(j)])
+            marker = self._marker("joints", first + j, Marker.SPHERE, SIDE_COLOURS[joints.side(j)])
             marker.scale.x = marker.scale.y = marker.scale.z = style.joint_diameter
             markers.append(marker)
-        bones = self._marker("bones", first, Marker.LINE_LIST, MIDDLE)
+        bones = self._marker("bones", first, Marker.LINE_LIST, SIDE_COLOURS["middle"])
         bones.scale.x = style.bone_width
         for a, b in joints.bones:
-            sides = {joints.side(a), joints.side(b)} - {"middle"}
-            colour = _COLOURS[sides.pop() if len(sides) == 1 else "middle"]
+            colour = SIDE_COLOURS[joints.bone_side(a, b)]
             bones.points += [Point(), Point()]
             bones.colors += [_colour(colour), _colour(colour)]
         markers.append(bones)
         if style.label_height > 0:
-            label = self._marker("labels", first, Marker.TEXT_VIEW_FACING, (1.0, 1.0, 1.0))
+            label = self._marker("labels", first, Marker.TEXT_VIEW_FACING, WHITE)
             label.scale.z = style.label_height
-            label.text = str(skeleton.track_id)
+            label.text = str(skeleton.track_id) if skeleton.track_id >= 0 else "?"
             markers.append(label)
         if style.ellipsoid_sigma > 0:
             for j in range(len(joints)):
-                marker = self._marker("uncertainty", first + j, Marker.SPHERE, _COLOURS[joints.side(j)], 0.25)
-                markers.append(marker)
+                colour = SIDE_COLOURS[joints.side(j)]
+                markers.append(self._marker("uncertainty", first + j, Marker.SPHERE, colour, 0.25))
         return markers
 
     def _shape(self, markers: Sequence[Any], skeleton: Skeleton) -> None:
@@ -143,17 +145,35 @@ class SkeletonMarkers:
             q = marker.pose.orientation
             q.x, q.y, q.z, q.w = quaternion(vectors[j])
 
-    def _marker(
-        self, ns: str, number: int, kind: int, rgb: tuple[float, float, float], alpha: float = 1.0
-    ) -> Any:
-        marker = Marker(ns=ns, id=number, type=kind, action=Marker.ADD, color=_colour(rgb, alpha))
+    def _marker(self, ns: str, number: int, kind: int, colour: Colour, alpha: float = 1.0) -> Any:
+        marker = Marker(ns=ns, id=number, type=kind, action=Marker.ADD, color=_colour(colour, alpha))
         marker.pose.orientation.w = 1.0
         marker.lifetime = seconds_to_duration(self._style.lifetime_s)
         return marker
 
 
-def _colour(rgb: tuple[float, float, float], alpha: float = 1.0) -> Any:
-    return ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=alpha)
+def _names(skeletons: Sequence[Skeleton]) -> list[int]:
+    """One number per person: the track id, or below zero for who has none or another's."""
+    names: list[int] = []
+    for i, skeleton in enumerate(skeletons):
+        free = skeleton.track_id >= 0 and skeleton.track_id not in names
+        names.append(skeleton.track_id if free else -1 - i)
+    return names
+
+
+def _above(skeleton: Skeleton, distance: float) -> NDArray[np.float64]:
+    """A point beyond the head, along the body, whatever the frame calls up; (3,) metres."""
+    joints = joint_set(skeleton.joint_set)
+    if joints is not H36M17:
+        return skeleton.xyz.mean(axis=0)
+    head, hip = skeleton.xyz[joints.index("head_top")], skeleton.xyz[joints.index("hip")]
+    length = float(np.linalg.norm(head - hip))
+    return head + (head - hip) * (distance / length if length > 1e-6 else 0.0)
+
+
+def _colour(colour: Colour, alpha: float = 1.0) -> Any:
+    r, g, b = (c / 255 for c in colour)
+    return ColorRGBA(r=r, g=g, b=b, a=alpha)
 
 
 def _place(target: Any, xyz: Sequence[float]) -> None:

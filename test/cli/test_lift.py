@@ -103,7 +103,7 @@ def test_detectors_get_the_size_under_their_own_name(call, video, camera, actors
 
 
 def test_a_camera_of_another_size_is_refused(call, video, actors, tmp_path):
-    write_camera(tmp_path / "c.yaml", Camera(matrix=np.eye(3), width=1280, height=720))
+    write_camera(tmp_path / "c.yaml", Camera.from_fov(1280, 720))
     outcome = call("lift", video, "--camera", tmp_path / "c.yaml", "--output", tmp_path / "w.npz")
     assert outcome.code == 1
     assert "is for images of 1280x720" in outcome.err

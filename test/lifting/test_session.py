@@ -160,6 +160,48 @@ def test_a_clock_that_jumps_back_starts_everyone_anew(make, camera):
     np.testing.assert_array_equal(result.skeletons[0].xyz, anew(make, camera))
 
 
+def test_a_long_max_gap_is_not_the_clocks_jump(make, camera):
+    lifter = make(max_gap_s=5.0)
+    lifted = 0
+    for _ in range(3):
+        for k in range(90):
+            lifted += bool(lifter.lift(standing(camera, [[0, 0, 4]]), camera, 10 * S + k * FRAME).skeletons)
+    assert lifted == 270
+
+
+@pytest.mark.parametrize("ahead_s", [0.95, 3.0])
+def test_a_single_stamp_ahead_costs_one_frame_at_most(make, camera, ahead_s):
+    lifter = make()
+    lifted = []
+    for k in range(30):
+        stamp = 10 * S + k * FRAME + (round(ahead_s * S) if k == 10 else 0)
+        lifted.append(bool(lifter.lift(standing(camera, [[0, 0, 4]]), camera, stamp).skeletons))
+    assert lifted.count(False) <= 1
+    assert all(lifted[12:])
+
+
+def test_a_loop_shorter_than_a_second_recovers_within_two_frames(make, camera):
+    lifter = make()
+    for _ in range(3):
+        lifted = [
+            bool(lifter.lift(standing(camera, [[0, 0, 4]]), camera, 10 * S + k * FRAME).skeletons)
+            for k in range(8)
+        ]
+        assert all(lifted[1:])
+
+
+def test_above_60_hz_every_other_frame_gives_what_60_hz_gives(make, camera):
+    fast, slow = make(), make()
+    for k in range(12):
+        people = standing(camera, [[0.01 * k, 0, 4]])
+        result = fast.lift(people, camera, 10 * S + round(k * S / 120))
+        assert result.report.thinned == bool(k % 2)
+        assert bool(result.skeletons) != result.report.thinned
+        if k % 2 == 0:
+            same = slow.lift(people, camera, 10 * S + round(k * S / 120))
+            np.testing.assert_array_equal(result.skeletons[0].xyz, same.skeletons[0].xyz)
+
+
 def test_another_camera_starts_everyone_anew(make, camera):
     lifter = make()
     run(lifter, camera, 5, places=[[0, 0, 4]])
@@ -287,6 +329,17 @@ def test_more_people_than_fit_take_turns(make, camera):
         assert len(result.skeletons) + len(report.waiting) == 5
         seen += [s.track_id for s in result.skeletons]
     assert sorted(seen) == [1, 2, 3, 4, 5]
+
+
+def test_people_who_wait_for_their_turn_keep_their_history(make, camera):
+    lifter = make(max_people=1, max_gap_s=0.5)
+    feeds = spy(lifter)
+    crowd = standing(camera, [[0.4 * i - 4, 0, 8] for i in range(20)])
+    for k in range(60):  # each person's turn comes every 20 frames, 0.67 s
+        lifter.lift(crowd, camera, 10 * S + k * FRAME)
+    previous = [feed["previous_age"][0] for feed in feeds]
+    assert all(age == -1 for age in previous[:20])
+    assert previous[20:] == pytest.approx([20 / 30] * 40, rel=1e-3)
 
 
 def test_more_people_than_can_be_remembered_are_left_out(make, camera):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import COCO17, H36M17, People2D, Skeleton
+from diffpose_ros.core.colours import SIDE_COLOURS
 from diffpose_ros.media import drawing
 from diffpose_ros.media.overlay import Overlay
 from diffpose_ros.media.view3d import OrbitView
@@ -37,7 +38,7 @@ def standing(track_id: int = 1, at: tuple[float, float, float] = (0.0, 0.0, 4.0)
 
 def coloured(image, side):
     """Pixels of a side's colour."""
-    distance = np.abs(image.astype(int) - np.array(drawing.SIDE_COLOURS[side])).sum(-1)
+    distance = np.abs(image.astype(int) - np.array(SIDE_COLOURS[side])).sum(-1)
     return distance < 12
 
 
@@ -81,7 +82,7 @@ def test_people_outside_the_image_do_no_harm():
     ],
 )
 def test_the_side_of_a_bone(a, b, side):
-    assert drawing.bone_side("h36m17", H36M17.index(a), H36M17.index(b)) == side
+    assert H36M17.bone_side(H36M17.index(a), H36M17.index(b)) == side
 
 
 def test_the_3d_view_shows_both_sides_where_they_are():
@@ -141,3 +142,10 @@ def test_keypoints_land_on_the_person_after_scaling():
     scale = 540 / 480
     x, y = (person().xy[0, 0] * scale).astype(int)
     assert coloured(out, "middle")[y, x]
+
+
+def test_left_is_orange_and_right_is_blue():
+    red, green, blue = SIDE_COLOURS["left"]
+    assert red > green > blue
+    red, green, blue = SIDE_COLOURS["right"]
+    assert blue > green > red

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from rclpy.parameter import Parameter
 from visualization_msgs.msg import Marker, MarkerArray
 
 from diffpose_ros.core import H36M17
+from diffpose_ros.core.colours import SIDE_COLOURS
 from diffpose_ros.nodes.markers import MarkersNode
 from diffpose_ros.ros.conversions import skeletons_to_message
 
@@ -71,6 +73,16 @@ def test_left_and_right_differ_in_colour(bench, kit, node):
     assert colour[H36M17.left[0]] != colour[H36M17.right[0]]
 
 
+def test_left_is_orange_and_right_is_blue_as_in_the_video(bench, kit, node):
+    markers = show(bench, message(kit, kit.skeleton()))
+    for joint, marker in enumerate(of(markers, "joints")):
+        colour = SIDE_COLOURS[H36M17.side(joint)]
+        assert (marker.color.r, marker.color.g, marker.color.b) == pytest.approx(np.array(colour) / 255)
+    (bones,) = of(markers, "bones")
+    thigh = H36M17.bones.index((4, 5))
+    assert bones.colors[2 * thigh].r == pytest.approx(SIDE_COLOURS["left"][0] / 255)
+
+
 def test_ids_stay_and_who_leaves_is_deleted(bench, kit, node):
     first = show(bench, message(kit, kit.skeleton(0), kit.skeleton(1)))
     second = show(bench, message(kit, kit.skeleton(1)))
@@ -104,6 +116,22 @@ def test_a_skeleton_that_is_not_finite_is_left_out_and_said(bench, kit, node):
     markers = show(bench, bad)
     assert {m.id // 100 for m in markers} == {1}
     assert bench.logged("skeleton xyz: expected finite numbers")
+
+
+@pytest.mark.parametrize("value", [1e7, -3e8, 1e308])
+def test_a_skeleton_out_of_this_world_is_left_out_and_said(bench, kit, node, value):
+    bad = message(kit, kit.skeleton(0), kit.skeleton(1))
+    bad.skeletons[0].joints[4].position.z = value
+    markers = show(bench, bad)
+    assert {m.id // 100 for m in markers} == {1}
+    assert bench.logged("skeleton position: expected at most 1e+06 m")
+
+
+def test_people_without_identity_and_with_huge_ones_are_all_shown(bench, kit, node):
+    people = [replace(kit.skeleton(1), track_id=t) for t in (-1, -1, 2_000_000_000, 7, 7)]
+    markers = show(bench, message(kit, *people))
+    assert len({(m.ns, m.id) for m in markers}) == len(markers) == 5 * (17 + 2)
+    assert [m.text for m in of(markers, "labels")] == ["?", "?", "2000000000", "7", "7"]
 
 
 def test_a_frame_on_each_body_is_sent_where_tf2_is_installed(bench, kit, node):

@@ -1,4 +1,4 @@
-"""Throttle, worker, stamps, primary person, diagnostics: the parts that need no ROS."""
+"""Throttle, worker, primary person, diagnostics: the parts that need no ROS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import pytest
 from diffpose_ros.core import Skeleton, TrackState
 from diffpose_ros.ros.diagnostics import ERROR, OK, WARN, Monitor, report
 from diffpose_ros.ros.primary import PrimaryPerson
-from diffpose_ros.ros.stamps import StampGate, Verdict
 from diffpose_ros.ros.throttle import MAX_KEYS, Throttle
 from diffpose_ros.ros.worker import NewestWorker
 
@@ -79,26 +78,6 @@ def test_worker_says_when_it_is_stuck():
     time.sleep(0.05)
     assert worker.close(timeout_s=0.05) is False
     free.set()
-
-
-@pytest.mark.parametrize(
-    ("stamps_s", "verdict"),
-    [
-        ([1.0, 2.0], Verdict.TAKE),
-        ([1.0, 1.0], Verdict.REPEATED),
-        ([1.0, 0.9], Verdict.OUT_OF_ORDER),
-        ([10.0, 1.0], Verdict.JUMPED_BACK),
-        ([10.0, 1.0, 1.1], Verdict.TAKE),
-        ([10.0, 9.9, 10.0], Verdict.REPEATED),
-        ([1.0, 500.0], Verdict.TAKE),
-    ],
-)
-def test_stamps_are_judged(stamps_s, verdict):
-    gate = StampGate(jump_s=1.0)
-    *before, last = [int(s * 1e9) for s in stamps_s]
-    for stamp in before:
-        gate(stamp)
-    assert gate(last) is verdict
 
 
 def _person(track_id, depth, state=TrackState.TRACKED):

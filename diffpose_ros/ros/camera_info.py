@@ -1,0 +1,90 @@
+"""``sensor_msgs/CameraInfo`` to the core's camera and back, for raw and rectified images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from diffpose_ros.core import Camera
+from diffpose_ros.core.calibration import Calibration
+
+RECTIFIED = ("auto", "true", "false")
+"""Whether images are rectified: as their topic and calibration say, or as the user does."""
+
+
+def calibration_of(info: Any) -> Calibration:
+    """The fields of a ``CameraInfo`` that describe the camera."""
+    roi = info.roi
+    return Calibration(
+        width=int(info.width),
+        height=int(info.height),
+        k=info.k,
+        d=info.d,
+        model=info.distortion_model,
+        r=info.r,
+        p=info.p,
+        binning=(int(info.binning_x), int(info.binning_y)),
+        roi=(int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)),
+        frame_id=info.header.frame_id,
+    )
+
+
+def camera_from_info(info: Any, *, rectified: bool = False) -> Camera:
+    """The core's camera of a ``CameraInfo``, of the image as published.
+
+    Region of interest and binning are taken into account (REP-145). K, D and R describe a raw image, P
+    a rectified one. No distortion model and no coefficients mean an undistorted camera; all zeros in R
+    and P mean that nothing was said of them.
+
+    Args:
+        info: the message.
+        rectified: whether the image that it belongs to is rectified.
+
+    Raises:
+        InputError: K is all zeros, the size is zero, the distortion model is unknown...
+    """
+    return calibration_of(info).camera(rectified=rectified)
+
+
+def choose_rectified(asked: str, info: Any, image_topic: str) -> tuple[bool, str]:
+    """Whether images are rectified, and why that is believed.
+
+    Args:
+        asked: one of :data:`RECTIFIED`.
+        info: the ``CameraInfo`` of the images.
+        image_topic: where the images come from; empty where nobody said.
+
+    Returns:
+        The answer, and the reason in a few words.
+    """
+    if asked != "auto":
+        return asked == "true", f"parameter rectified is {asked}"
+    name = image_topic.removesuffix("/compressed").rsplit("/", 1)[-1]
+    if "rect" in name.lower().replace("unrect", ""):
+        return True, f"images come from {image_topic}"
+    calibration = calibration_of(info)
+    if info.roi.do_rectify and not calibration.is_window:
+        # with a window it asks for a rectified one to be worked out, and the image is raw
+        return True, "camera_info sets roi.do_rectify for the whole image"
+    if not any(calibration.d):
+        return False, "camera_info has no distortion"
+    return False, "neither the image's topic nor camera_info says that it is"
+
+
+def camera_to_info(camera: Camera, header: Any) -> Any:
+    """A ``CameraInfo`` of a camera."""
+    from sensor_msgs.msg import CameraInfo
+
+    p = camera.matrix if camera.projection is None else camera.projection
+    plain = camera.model == "none"
+    return CameraInfo(
+        header=header,
+        height=camera.height,
+        width=camera.width,
+        distortion_model="plumb_bob" if plain else camera.model,
+        d=[0.0] * 5 if plain else camera.distortion.tolist(),
+        k=camera.matrix.ravel().tolist(),
+        r=camera.rectification.ravel().tolist(),
+        p=np.hstack([p, np.zeros((3, 1))]).ravel().tolist(),
+    )
