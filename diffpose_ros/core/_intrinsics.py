@@ -59,6 +59,15 @@ def check_matrix(name: str, k: NDArray[np.float64], width: int, height: int, *, 
     _check_centre(name, k, width, height, window=window)
 
 
+def is_intrinsic(k: NDArray[np.float64], width: int, height: int) -> bool:
+    """Whether (3, 3) ``k`` could be an intrinsic matrix of an image of this size."""
+    try:
+        check_matrix("", k, width, height, window=False)
+    except InputError:
+        return False
+    return True
+
+
 def _check_centre(name: str, k: NDArray[np.float64], width: int, height: int, *, window: bool) -> None:
     centre, size = k[:2, 2], np.array([width, height])
     if window:

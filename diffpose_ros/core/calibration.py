@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffpose_ros.core import _check
+from diffpose_ros.core._intrinsics import is_intrinsic
 from diffpose_ros.core.camera import Camera, distortion_model
 from diffpose_ros.core.errors import InputError
 
@@ -63,6 +64,8 @@ class Calibration:
         p = _square("projection matrix", self.p, 12) if len(self.p) else np.zeros((3, 3))
         if rectified and p.any():  # the rest describes another image
             k, model, d, r = p, "none", d[:0], np.zeros((3, 3))
+        elif not is_intrinsic(p, self.width, self.height):
+            p = np.zeros((3, 3))  # of a raw image nobody needs it, and many a file holds a placeholder
         full = Camera(
             matrix=k,
             width=self.width,

@@ -1,7 +1,8 @@
-"""Camera calibrations as ``camera_calibration`` and ``camera_info_manager`` write them in YAML."""
+"""Camera calibrations in files: several formats are read, ROS's YAML is written."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,53 +10,35 @@ import numpy as np
 import yaml
 
 from diffpose_ros.core import Camera, InputError
+from diffpose_ros.core.bounded_yaml import read_text
 from diffpose_ros.core.files import write_text
+from diffpose_ros.media.camera_formats import calibration, load
 
-_ALIASES = {"fisheye": "equidistant", "": "none"}
 
-
-def read_camera(path: str | Path, *, frame_id: str = "camera_optical_frame") -> Camera:
-    """Read a ROS ``camera_info`` YAML file.
+def read_camera(
+    path: str | Path, *, frame_id: str | None = None, rectified: bool = False
+) -> Camera:
+    """Read a calibration file of ROS, Kalibr or OpenCV; see :mod:`~diffpose_ros.media.camera_formats`.
 
     Args:
-        path: the file.
-        frame_id: optical frame of the camera; the format has no field for it.
+        path: the file. Of a Kalibr camchain with several cameras one is named behind the file:
+            ``camchain.yaml#cam1``.
+        frame_id: optical frame of the camera; ``None``: what the file says, or
+            ``camera_optical_frame``.
+        rectified: the camera of the rectified image (P) instead of the raw one's (K, D, R).
 
     Raises:
-        InputError: the file is missing, is no such YAML, or describes no valid camera; the
-            message names the file and the entry.
+        InputError: the file is missing, in no format that is known, or describes no valid camera;
+            the message names the file and the entry.
     """
-    path = Path(path)
+    name, choice = str(path), ""
+    if "#" in Path(name).name and not Path(name).exists():
+        name, _, choice = name.rpartition("#")
+    found = calibration(load(read_text(name), name), name, choice)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a camera_info YAML with image_width, camera_matrix, ...")
-    width, height = (_size(path, content, name) for name in ("image_width", "image_height"))
-    matrix = _matrix(path, content, "camera_matrix")
-    if matrix.size != 9:
-        raise InputError(f"{path}: camera_matrix: expected 9 numbers, got {matrix.size}")
-    model = str(content.get("distortion_model") or "")
-    distortion = np.zeros(0)
-    if "distortion_coefficients" in content:
-        distortion = _matrix(path, content, "distortion_coefficients")
-    model = _ALIASES.get(model, model)
-    if model == "none" and distortion.any():
-        raise InputError(f"{path}: distortion_coefficients without a distortion_model")
-    try:
-        return Camera(
-            matrix=matrix.reshape(3, 3),
-            width=width,
-            height=height,
-            distortion=np.zeros(0) if model == "none" else distortion,
-            model=model,
-            frame_id=frame_id,
-        )
+        return replace(found, frame_id=frame_id or found.frame_id).camera(rectified=rectified)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{name}: {error}") from None
 
 
 def write_camera(path: str | Path, camera: Camera, *, name: str = "camera") -> None:
@@ -64,7 +47,8 @@ def write_camera(path: str | Path, camera: Camera, *, name: str = "camera") -> N
     Raises:
         InputError: the file cannot be written.
     """
-    projection = np.hstack([camera.matrix, np.zeros((3, 1))])
+    rectified = camera.matrix if camera.projection is None else camera.projection
+    projection = np.hstack([rectified, np.zeros((3, 1))])
     content = {
         "image_width": camera.width,
         "image_height": camera.height,
@@ -74,28 +58,10 @@ def write_camera(path: str | Path, camera: Camera, *, name: str = "camera") -> N
         "distortion_coefficients": _entry(
             (camera.distortion if camera.distortion.size else np.zeros(5))[None]
         ),
-        "rectification_matrix": _entry(np.eye(3)),
+        "rectification_matrix": _entry(camera.rectification),
         "projection_matrix": _entry(projection),
     }
     write_text(path, yaml.safe_dump(content, sort_keys=False))
-
-
-def _size(path: Path, content: dict[str, Any], name: str) -> int:
-    value = content.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise InputError(f"{path}: {name}: expected a positive whole number, got {value!r}")
-    return value
-
-
-def _matrix(path: Path, content: dict[str, Any], name: str) -> np.ndarray:
-    entry = content.get(name)
-    data = entry.get("data") if isinstance(entry, dict) else None
-    if not isinstance(data, list):
-        raise InputError(f"{path}: {name}: expected rows, cols and data, got {entry!r}")
-    try:
-        return np.array(data, dtype=np.float64).reshape(-1)
-    except (TypeError, ValueError):
-        raise InputError(f"{path}: {name}: expected numbers, got {data!r}") from None
 
 
 def _entry(matrix: np.ndarray) -> dict[str, Any]:

@@ -50,16 +50,39 @@ def test_covariances_are_three_by_three() -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "first"),
+    [
+        ("Keypoint2D", "name x y score"),
+        ("Person2D", "track_id age state score keypoints"),
+        ("Person2DArray", "header image_width image_height joint_set detector people"),
+        ("Joint3D", "name position covariance score"),
+        ("Skeleton3D", "header image_width image_height joint_set track_id age state score joints root "
+                       "root_covariance root_is_metric"),
+        ("Skeleton3DArray", "header image_width image_height joint_set model hypotheses steps latency "
+                            "skeletons"),
+    ],
+)  # fmt: skip
+def test_old_fields_stay_in_their_places(message: str, first: str) -> None:
+    names = [name for _, name, _ in fields(MSG / f"{message}.msg")]
+    assert names[: len(first.split())] == first.split()
+
+
+def test_nobody_promises_people_whom_the_image_does_not_show() -> None:
+    for message in ("Person2D", "Skeleton3D"):
+        assert "reserved for other sources" in (MSG / f"{message}.msg").read_text()
+
+
+@pytest.mark.parametrize(
     ("message", "names"),
     [
         ("Keypoint2D", {"x", "y", "score"}),
         ("Person2D", {"track_id", "age", "state", "score", "keypoints"}),
-        ("Person2DArray", {"header", "image_width", "image_height", "joint_set", "people"}),
+        ("Person2DArray", {"header", "image_width", "image_height", "joint_set", "people", "image_topic"}),
         ("Joint3D", {"name", "position", "covariance", "score"}),
         (
             "Skeleton3D",
             {"header", "joint_set", "track_id", "age", "state", "score", "joints", "root",
-             "root_covariance", "root_is_metric"},
+             "root_covariance", "root_is_metric", "body_frame"},
         ),
         ("Skeleton3DArray", {"header", "image_width", "image_height", "joint_set", "skeletons"}),
     ],

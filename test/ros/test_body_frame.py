@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import H36M17, Skeleton
-from diffpose_ros.ros.body_frame import body_id, body_rotation, quaternion
+from diffpose_ros.ros.body_frame import body_frame, body_id, body_rotation, frame_prefix, quaternion
 
 
 def standing(turn_deg=0.0):
@@ -73,3 +73,23 @@ def test_names_have_five_characters_and_differ():
     assert len(set(names)) == len(names)
     assert names[:2] == ["00000", "00001"]
     assert names[-1] == "zzzzz"
+
+
+@pytest.mark.parametrize(
+    ("asked", "namespace", "prefix"),
+    [
+        ("auto", "/diffpose", ""),
+        ("auto", "/", ""),
+        ("auto", "/front/diffpose", "front/diffpose/"),
+        ("auto", "/rear", "rear/"),
+        ("", "/rear", ""),
+        ("left_", "/diffpose", "left_"),
+    ],
+)
+def test_body_frames_are_unique_where_several_cameras_may_be(asked, namespace, prefix):
+    assert frame_prefix(asked, namespace) == prefix
+    assert body_frame(10, prefix) == f"{prefix}body_0000a"
+
+
+def test_who_has_no_identity_has_no_frame():
+    assert body_frame(-1, "x/") == ""

@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 
 from diffpose_ros.core import Camera, InputError, People2D, Skeleton, TrackState
 from diffpose_ros.ros import conversions, images
+from diffpose_ros.ros.camera_info import choose_rectified
 
 RNG = np.random.default_rng(5)
 HEADER = Header(stamp=conversions.ns_to_stamp(1_234_567_890_123_456_789), frame_id="eye")
@@ -93,6 +94,139 @@ def test_a_damaged_skeleton_is_refused(damage):
         message.root.z = math.nan
     with pytest.raises(InputError):
         conversions.skeleton_from_message(message)
+
+
+def keypoints(count=1):
+    people = People2D(
+        xy=RNG.uniform(0, 640, (count, 17, 2)), score=RNG.uniform(0, 1, (count, 17)).astype(np.float32),
+        track_id=np.arange(count),
+    )  # fmt: skip
+    return conversions.people_to_message(
+        people, HEADER, width=640, height=480, detector="d", image_topic="/cam/image_raw"
+    )
+
+
+def test_keypoints_in_another_order_go_by_their_names():
+    message, shuffled = keypoints(2), keypoints(2)
+    shuffled.people = list(message.people)
+    want = conversions.people_from_message(message)
+    for person in shuffled.people:
+        person.keypoints = [person.keypoints[i] for i in RNG.permutation(17)]
+    got = conversions.people_from_message(shuffled)
+    assert np.array_equal(got.xy, want.xy)
+    assert np.array_equal(got.score, want.score)
+
+
+def test_keypoints_without_names_go_by_their_place():
+    message = keypoints()
+    want = conversions.people_from_message(message)
+    for keypoint in message.people[0].keypoints:
+        keypoint.name = ""
+    assert np.array_equal(conversions.people_from_message(message).xy, want.xy)
+
+
+def rename(message, index, name):
+    message.people[0].keypoints[index].name = name
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (lambda m: rename(m, 3, "tail"), "expected the joint names of coco17, got 'tail' for person 0"),
+        (lambda m: rename(m, 3, "nose"), "expected each joint once, got 'nose' twice for person 0"),
+        (lambda m: rename(m, 3, ""), "expected the joint names of coco17, got ''"),
+        (lambda m: setattr(m.people[0], "score", 7.0), "person score: expected 0 to 1, got 7 to 7"),
+        (lambda m: setattr(m.people[0], "score", -0.5), "person score: expected 0 to 1"),
+        (lambda m: setattr(m.people[0], "state", 9), "track state: expected one of 0 .NEW.* got 9"),
+        (lambda m: setattr(m, "joint_set", "body25"), "got 'body25'"),
+    ],
+    ids=["unknown name", "name twice", "name missing", "score 7", "score negative", "state", "joint set"],
+)
+def test_keypoints_that_are_not_what_they_say_are_refused(damage, text):
+    message = keypoints()
+    damage(message)
+    with pytest.raises(InputError, match=text):
+        conversions.people_from_message(message)
+
+
+def stick():
+    skeleton = Skeleton(
+        xyz=RNG.normal(size=(17, 3)), covariance=np.zeros((17, 3, 3)), score=np.ones(17),
+        root=np.zeros(3), root_is_metric=False, track_id=62,
+    )  # fmt: skip
+    return conversions.skeleton_to_message(skeleton, HEADER, width=64, height=48, frame_prefix="front/")
+
+
+def test_the_joints_of_a_skeleton_go_by_their_names():
+    message = stick()
+    want = conversions.skeleton_from_message(message)
+    message.joints = message.joints[::-1]
+    assert np.array_equal(conversions.skeleton_from_message(message).xyz, want.xyz)
+
+
+def test_a_skeleton_names_the_frame_on_its_body():
+    assert stick().body_frame == "front/body_0001q"
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (lambda m: setattr(m, "state", 9), "unknown track state 9"),
+        (lambda m: setattr(m.joints[2].position, "x", 2e6), "position: expected at most 1e.06 m, got 2e.06"),
+        (lambda m: setattr(m.root, "z", -1e12), "position: expected at most 1e.06 m, got 1e.12"),
+        (lambda m: setattr(m.joints[2], "covariance", [1e13] * 9), "covariance: expected at most 1e.12 m.2"),
+        (lambda m: setattr(m.joints[2], "score", 1.5), "skeleton score: expected 0 to 1"),
+    ],
+    ids=["state", "joint far away", "root far away", "covariance", "score"],
+)
+def test_a_skeleton_out_of_this_world_is_refused(damage, text):
+    message = stick()
+    damage(message)
+    with pytest.raises(InputError, match=text):
+        conversions.skeleton_from_message(message)
+
+
+INFO = {"d": [-0.32, 0.11, 0.0, 0.0, 0.0]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "topic", "changes", "expected", "reason"),
+    [
+        ("true", "/cam/image_raw", {}, True, "parameter rectified is true"),
+        ("false", "/cam/image_rect", {}, False, "parameter rectified is false"),
+        ("auto", "/cam/image_rect", {}, True, "images come from /cam/image_rect"),
+        ("auto", "/cam/image_rect_color/compressed", {}, True, "images come from"),
+        ("auto", "/left/rect/image_raw", {}, False, "neither"),
+        ("auto", "/cam/image_unrect", {}, False, "neither"),
+        ("auto", "/cam/image_raw", {}, False, "neither the image's topic nor camera_info says that it is"),
+        ("auto", "", {"do_rectify": True}, True, "camera_info sets roi.do_rectify for the whole image"),
+        ("auto", "", {"do_rectify": True, "width": 64, "height": 48}, True, "roi.do_rectify"),
+        ("auto", "", {"do_rectify": True, "width": 32, "height": 32}, False, "neither"),
+    ],
+)
+def test_whether_images_are_rectified_is_chosen_with_a_reason(asked, topic, changes, expected, reason):
+    info = conversions.camera_to_info(Camera.from_fov(64, 48), HEADER)
+    info.d = INFO["d"]
+    for name, value in changes.items():
+        setattr(info.roi, name, value)
+    answer, why = choose_rectified(asked, info, topic)
+    assert answer is expected
+    assert reason in why
+
+
+def test_a_rectified_image_goes_by_p():
+    info = conversions.camera_to_info(Camera.from_fov(640, 480), HEADER)
+    info.d = INFO["d"]
+    info.p = [450.0, 0, 300, 0, 0, 455, 230, 0, 0, 0, 1, 0]
+    camera = conversions.camera_from_info(info, rectified=True)
+    assert (camera.focal, camera.matrix[:2, 2].tolist()) == ((450, 455), [300, 230])
+    assert not camera.distortion.any()
+
+
+def test_fisheye_in_a_message_is_equidistant():
+    info = conversions.camera_to_info(Camera.from_fov(640, 480), HEADER)
+    info.distortion_model, info.d = "fisheye", [0.01, 0.0, 0.0, 0.0]
+    assert conversions.camera_from_info(info).model == "equidistant"
 
 
 @pytest.mark.parametrize(
