@@ -71,6 +71,28 @@ ARGUMENTS = [
         description="Height of the people in metres, makes the scale metric; empty: as configured.",
     ),
     DeclareLaunchArgument(
+        "rectified",
+        default_value="",
+        choices=["", "auto", *BOOLS],
+        description="Whether images are rectified (P of camera_info counts); empty: as configured.",
+    ),
+    DeclareLaunchArgument(
+        "frame_id",
+        default_value="",
+        description="Optical frame of the camera instead of the images' own; empty: as configured.",
+    ),
+    DeclareLaunchArgument(
+        "target_frame",
+        default_value="",
+        description="Frame to publish skeletons in, through tf2, e.g. base_link; empty: as configured.",
+    ),
+    DeclareLaunchArgument(
+        "frame_prefix",
+        default_value="",
+        description="Stands before the names of body frames; empty: as configured (the namespace, "
+        "unless it is diffpose).",
+    ),
+    DeclareLaunchArgument(
         "params_file",
         default_value="",
         description="ROS parameter file for all nodes; empty: the package's own defaults.",
@@ -143,6 +165,10 @@ def pipeline(context: LaunchContext) -> list:
             "model": (get("model"), str),
             "backend": (get("backend"), str),
             "person_height": (launching.number("person_height", get("person_height"), 0.0, 2.8), float),
+            "rectified": (get("rectified"), str),
+            "frame_id": (get("frame_id"), str),
+            "target_frame": (get("target_frame"), str),
+            "frame_prefix": (get("frame_prefix"), str),
             **clock,
         },
         "markers": clock,
@@ -154,6 +180,7 @@ def pipeline(context: LaunchContext) -> list:
                 "source": (get("video"), str),
                 "camera_file": (more("camera_file", ""), str),
                 "loop": (more("loop", ""), bool),
+                "frame_id": (get("frame_id"), str),
             }
             given = {"video_source": video, **given}
         return [one_process(context, given), *rviz(context)]

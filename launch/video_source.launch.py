@@ -33,6 +33,9 @@ ARGUMENTS = [
         choices=[*BOOLS, "both"],
         description="Publish compressed images instead of raw ones, or both; empty: as configured.",
     ),
+    DeclareLaunchArgument(
+        "frame_id", default_value="", description="Optical frame of the camera; empty: as configured."
+    ),
     DeclareLaunchArgument("namespace", default_value="diffpose", description="Namespace."),
     DeclareLaunchArgument("image", default_value="image_raw", description="Image topic."),
     DeclareLaunchArgument(
@@ -68,6 +71,7 @@ def video_source(context: LaunchContext) -> list[Node]:
         "source": (get("video"), str),
         "camera_file": (get("camera_file"), str),
         "loop": (get("loop"), bool),
+        "frame_id": (get("frame_id"), str),
         "compressed": ({"both": "true"}.get(get("compressed"), get("compressed")), bool),
         "raw": ({"true": "false", "false": "true", "both": "true"}.get(get("compressed"), ""), bool),
     }

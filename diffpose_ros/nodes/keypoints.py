@@ -17,6 +17,7 @@ from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, images, qos
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec
+from diffpose_ros.ros.switches import Switches
 from diffpose_ros.ros.worker import NewestWorker
 from diffpose_ros.tracking import Tracker, TrackerConfig
 
@@ -114,6 +115,7 @@ class KeypointsNode(PipelineNode):
         self._worker: NewestWorker[Any] | None = None
         self._stale = False
         self._size: tuple[int, int] | None = None
+        self._switches: Switches | None = None
 
     def setup(self) -> None:
         """Load the front end."""
@@ -122,6 +124,7 @@ class KeypointsNode(PipelineNode):
         self.get_logger().info(f"detector '{self._front_end.name}' on {self._front_end.reason}")
         self._people = self.publisher(Person2DArray, "keypoints", qos.RESULT)
         self._annotated = self.publisher(Image, "annotated", qos.IMAGE_OUT)
+        self._switches = Switches(self, "tracks and identities")
 
     def start(self) -> None:
         """Listen to images."""
@@ -129,9 +132,11 @@ class KeypointsNode(PipelineNode):
         self._size = None
         self._worker = NewestWorker(self._work, on_error=self.failed, name="keypoints")
         raw = self.parameters["transport"] == "raw"
+        topic = "image_raw" if raw else "image_raw/compressed"
+        self._topic = self.resolve_topic_name(topic)
         self.listen(
             Image if raw else CompressedImage,
-            "image_raw" if raw else "image_raw/compressed",
+            topic,
             self._image_came,
             name="images",
             asked=self.parameters["image_qos"],
@@ -146,7 +151,10 @@ class KeypointsNode(PipelineNode):
             self.stuck |= not worker.close()
 
     def teardown(self) -> None:
-        """Drop the front end."""
+        """Drop the front end and the services."""
+        switches, self._switches = self._switches, None
+        if switches is not None:
+            switches.close()
         front_end, self._front_end = self._front_end, None
         # a worker stuck in the network still holds it; closing would pull it away
         if front_end is not None and not self.stuck:
@@ -174,6 +182,8 @@ class KeypointsNode(PipelineNode):
 
     def _image_came(self, message: Any) -> None:
         self.monitor.count("images")
+        if self._switches is not None and not self._switches.enabled:
+            return
         if self._worker is not None and self._worker.offer(message):
             self.monitor.count("skipped: a newer image came")
 
@@ -186,6 +196,9 @@ class KeypointsNode(PipelineNode):
             self._front_end = front_end
             old.close()
             self._tracker.config = tracker_config(self.parameters.values)
+        if self._switches is not None and self._switches.take_reset():
+            front_end.reset()
+            self._judge.reset()
         if not self._in_order(conversions.stamp_to_ns(message.header.stamp), front_end):
             return
         if isinstance(message, CompressedImage):
@@ -225,7 +238,9 @@ class KeypointsNode(PipelineNode):
 
     def _publish(self, header: Any, rgb: images.Image, people: People2D, name: str) -> None:
         height, width = rgb.shape[:2]
-        message = conversions.people_to_message(people, header, width=width, height=height, detector=name)
+        message = conversions.people_to_message(
+            people, header, width=width, height=height, detector=name, image_topic=self._topic
+        )
         self._people.publish(message)
         self.monitor.published((self.now_ns() - conversions.stamp_to_ns(header.stamp)) / 1e9)
         self.monitor.value("people", str(len(people)))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 
-from diffpose_ros.core import Camera, InputError
+from diffpose_ros.core import Camera, InputError, Skeleton
 from diffpose_ros.lifting import CHOICES, Lifter, LifterConfig, LiftReport, LiftResult
 from diffpose_ros.lifting.config import MAX_RATE_HZ
 from diffpose_ros.msg import Person2DArray, Skeleton3D, Skeleton3DArray
 from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, qos
+from diffpose_ros.ros.body_frame import frame_prefix
+from diffpose_ros.ros.camera_info import RECTIFIED, Calibrated
 from diffpose_ros.ros.health import plausible_age
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec
 from diffpose_ros.ros.primary import PrimaryPerson
+from diffpose_ros.ros.switches import Switches
+from diffpose_ros.ros.target_frame import FrameLookup, Rigid, moved
 from diffpose_ros.ros.worker import NewestWorker
 
 SPECS = (
@@ -49,6 +54,16 @@ SPECS = (
     Spec("deadline_ms", float,
          "Time for lifting one frame, ms: hypotheses, then steps, then people are cut. 0: none.",
          0.0, 1000.0),
+    Spec("rectified", str,
+         "Whether images are rectified (P counts) or raw (K, D and R do); auto: as their topic and "
+         "camera_info say.", choices=RECTIFIED),
+    Spec("frame_id", str, "Optical frame of the camera, instead of the images' own; empty: theirs."),
+    Spec("target_frame", str,
+         "Frame in which skeletons are published, through tf2; empty: that of the camera.", fixed=True),
+    Spec("transform_timeout_s", float, "How long to wait for target_frame's transform, s.", 0.0, 2.0),
+    Spec("frame_prefix", str,
+         "Stands before the names of body frames; auto: nothing in the namespace diffpose, otherwise the "
+         "namespace.", fixed=True),
 )  # fmt: skip
 
 
@@ -85,14 +100,28 @@ def check(values: Mapping[str, Any]) -> None:
 class LifterNode(PipelineNode):
     """The node."""
 
-    def __init__(self, *, make_lifter: Callable[[LifterConfig], Any] = Lifter, **node_kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        make_lifter: Callable[[LifterConfig], Any] = Lifter,
+        make_lookup: Callable[[Any], Any] = FrameLookup,
+        **node_kwargs: Any,
+    ) -> None:
         super().__init__("lifter", SPECS, check=check, **node_kwargs)
-        self._make_lifter = make_lifter
+        self._make_lifter, self._make_lookup = make_lifter, make_lookup
         self._lifter: Any = None
+        self._lookup: Any = None
+        self._switches: Switches | None = None
         self._worker: NewestWorker[Any] | None = None
-        self._camera: Camera | None = None
-        self._info: Any = None
-        self._camera_error = ""
+        self._calibrated = Calibrated()
+
+    @property
+    def _camera(self) -> Camera | None:
+        return self._calibrated.camera
+
+    @property
+    def _info(self) -> Any:
+        return self._calibrated.info
 
     def setup(self) -> None:
         """Load the model."""
@@ -102,12 +131,15 @@ class LifterNode(PipelineNode):
         self.get_logger().info(f"model '{self.parameters['model']}' on {reason}")
         self._skeletons = self.publisher(Skeleton3DArray, "skeletons", qos.RESULT)
         self._skeleton = self.publisher(Skeleton3D, "skeleton", qos.RESULT)
+        if self.parameters["target_frame"]:
+            self._lookup = self._make_lookup(self)
+        self._prefix = frame_prefix(self.parameters["frame_prefix"], self.get_namespace())
+        self._switches = Switches(self, "people and their history")
 
     def start(self) -> None:
         """Listen to keypoints and camera_info."""
         self._primary = PrimaryPerson()
-        self._camera = self._info = None
-        self._camera_error = ""
+        self._calibrated = Calibrated()
         self._said_thinned = False
         self._lifter.reset()
         self._worker = NewestWorker(self._work, on_error=self.failed, name="lifter")
@@ -138,32 +170,33 @@ class LifterNode(PipelineNode):
         return self._worker.busy_s if self._worker is not None else 0.0
 
     def teardown(self) -> None:
-        """Drop the model."""
+        """Drop the model, the services and the transforms."""
+        for made in (self._switches, self._lookup):
+            if made is not None:
+                made.close()
+        self._switches = self._lookup = None
         lifter, self._lifter = self._lifter, None
         # a worker stuck in the network still holds it; closing would pull it away
         if lifter is not None and not self.stuck:
             lifter.close()
 
     def _camera_came(self, info: CameraInfo) -> None:
-        # drivers repeat it with every image; it is read anew only when it says something new
-        info.header.stamp.sec = info.header.stamp.nanosec = 0
-        if info == self._info:
-            return
-        self._info = info
-        try:
-            self._camera = conversions.camera_from_info(info)
-            self._camera_error = ""
+        if self._calibrated.info_came(info):
             self.hardware_id = info.header.frame_id
-        except InputError as error:
-            self._camera, self._camera_error = None, f"camera_info: {error}"
-            self.trouble("camera", self._camera_error)
+            if self._calibrated.error:
+                self.trouble("camera", self._calibrated.error)
 
     def _keypoints_came(self, message: Person2DArray) -> None:
         self.monitor.count("keypoints")
+        if self._switches is not None and not self._switches.enabled:
+            return
         if self._worker is not None and self._worker.offer(message):
             self.monitor.count("skipped: newer keypoints came")
 
     def _work(self, message: Person2DArray) -> None:
+        if self._switches is not None and self._switches.take_reset():
+            self._lifter.reset()
+            self._primary.reset()
         camera = self._camera_for(message)
         if camera is None:
             self.monitor.count("dropped: no camera")
@@ -181,18 +214,23 @@ class LifterNode(PipelineNode):
             deadline_s=self.parameters["deadline_ms"] / 1e3 or NO_DEADLINE_S,
         )
         if result.report.refused is None and not result.report.thinned:
-            self._publish(message, result)
+            self._publish(message, result, camera)
         self._tell(result.report)
 
     def _camera_for(self, message: Person2DArray) -> Camera | None:
         """The camera of these keypoints, or ``None`` after saying why there is none."""
+        if self._calibrated.ask(self.parameters["rectified"], message.image_topic):
+            rectified, why = self._calibrated.choice
+            choice = f"{'rectified' if rectified else 'raw'}: {why}"
+            self.monitor.value("images", choice)
+            self.get_logger().info(f"images are taken as {choice}")
         camera = self._camera
         size = (message.image_width, message.image_height)
         if camera is None:
             topic = self.resolve_topic_name("camera_info")
             self.trouble(
                 "camera",
-                self._camera_error
+                self._calibrated.error
                 or f"no camera_info on {topic} yet: keypoints wait for the camera's calibration",
             )
             return None
@@ -200,13 +238,17 @@ class LifterNode(PipelineNode):
             self.trouble(
                 "camera",
                 f"camera_info is for images of {camera.width}x{camera.height}, "
-                f"the keypoints' image is {size[0]}x{size[1]}: calibrate for this size",
+                f"the keypoints' image is {size[0]}x{size[1]}: calibrate for this size, or publish the "
+                "camera_info that belongs to the scaled or cut image",
             )
             return None
         return camera
 
-    def _publish(self, message: Person2DArray, result: Any) -> None:
-        header, skeletons = message.header, result.skeletons
+    def _publish(self, message: Person2DArray, result: Any, camera: Camera) -> None:
+        placed = self._placed(message.header, result.skeletons, camera)
+        if placed is None:
+            return
+        header, skeletons = placed
         size = {"width": message.image_width, "height": message.image_height}
         age_s = (self.now_ns() - conversions.stamp_to_ns(header.stamp)) / 1e9
         array = conversions.skeletons_to_message(
@@ -217,14 +259,37 @@ class LifterNode(PipelineNode):
             hypotheses=result.report.hypotheses,
             steps=result.report.steps,
             latency_s=age_s if plausible_age(age_s) else UNKNOWN_S,
+            frame_prefix=self._prefix,
         )
         self._skeletons.publish(array)
         self.monitor.published(age_s)
-        primary = self._primary(skeletons)
+        primary = self._primary(result.skeletons)  # the nearest to the camera, whatever the frame
         if primary is not None:
             self._skeleton.publish(
-                next(m for m, s in zip(array.skeletons, skeletons, strict=True) if s is primary)
+                next(m for m, s in zip(array.skeletons, result.skeletons, strict=True) if s is primary)
             )
+
+    def _placed(
+        self, header: Header, skeletons: Sequence[Skeleton], camera: Camera
+    ) -> tuple[Header, Sequence[Skeleton]] | None:
+        """Skeletons in the frame to publish in, or ``None`` after saying why they cannot be."""
+        frame = self.parameters["frame_id"] or header.frame_id or camera.frame_id
+        if not (self.parameters["frame_id"] or header.frame_id or self._info.header.frame_id):
+            text = f"neither images nor camera_info name a frame: '{frame}' is taken; set frame_id"
+            self.trouble("frame", text)
+        target = self.parameters["target_frame"] or frame
+        if target == frame:
+            return Header(stamp=header.stamp, frame_id=frame), skeletons
+        stamp_ns = conversions.stamp_to_ns(header.stamp)
+        motion: Rigid | str = "the image has no stamp"
+        if stamp_ns:
+            motion = self._lookup(target, frame, stamp_ns, self.parameters["transform_timeout_s"])
+        if isinstance(motion, str):
+            self.monitor.count("dropped: no transform")
+            text = f"nothing is published in {target}, its transform from {frame} is missing: {motion}"
+            self.trouble("transform", text)
+            return None
+        return Header(stamp=header.stamp, frame_id=target), [moved(s, motion) for s in skeletons]
 
     def _tell(self, report: LiftReport) -> None:
         """Put what the lifter reports into the log and the diagnostics."""

@@ -10,7 +10,7 @@ from diffpose_ros.core import InputError, Skeleton, TrackState
 from diffpose_ros.msg import Skeleton3DArray
 from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, qos
-from diffpose_ros.ros.body_frame import body_id, body_rotation
+from diffpose_ros.ros.body_frame import body_rotation
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.markers import MarkerStyle, SkeletonMarkers
 from diffpose_ros.ros.parameters import Spec
@@ -76,28 +76,31 @@ class MarkersNode(PipelineNode):
         )
 
     def _skeletons_came(self, message: Skeleton3DArray) -> None:
-        skeletons = []
+        skeletons, names = [], []
         for one in message.skeletons:
             try:
                 skeletons.append(conversions.skeleton_from_message(one))
+                names.append(one.body_frame)
             except InputError as error:
                 self.monitor.count("dropped: bad skeleton")
                 self.trouble("skeletons", str(error))
         if self._markers.get_subscription_count():
             self._markers.publish(self._drawing.draw(skeletons, message.header))
         if self.parameters["transforms"]:
-            self._send_transforms(message.header, skeletons)
+            self._send_transforms(message.header, dict(zip(names, skeletons, strict=True)))
         self.hardware_id = message.header.frame_id
         stamp_ns = conversions.stamp_to_ns(message.header.stamp)
         self.monitor.published((self.now_ns() - stamp_ns) / 1e9)
 
-    def _send_transforms(self, header: Any, skeletons: list[Skeleton]) -> None:
+    def _send_transforms(self, header: Any, people: dict[str, Skeleton]) -> None:
+        if not header.frame_id:
+            self.trouble("tf", "skeletons name no frame: none on bodies is sent; set the lifter's frame_id")
+            return
         frames = []
-        for skeleton in skeletons:
+        for name, skeleton in people.items():
             rotation = body_rotation(skeleton)
             # an unseen person's frame is not renewed: it ages out of tf buffers by itself
-            if rotation is not None and skeleton.state != TrackState.OCCLUDED:
-                name = f"body_{body_id(skeleton.track_id)}"
+            if name and rotation is not None and skeleton.state != TrackState.OCCLUDED:
                 frames.append((name, skeleton.root, rotation))
         if self._transforms is not None:
             self._transforms.send(header, frames)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 
-from diffpose_ros.core import Camera
+from diffpose_ros.core import Camera, InputError
 from diffpose_ros.core.calibration import Calibration
 
 RECTIFIED = ("auto", "true", "false")
@@ -88,3 +89,63 @@ def camera_to_info(camera: Camera, header: Any) -> Any:
         r=camera.rectification.ravel().tolist(),
         p=np.hstack([p, np.zeros((3, 1))]).ravel().tolist(),
     )
+
+
+class Calibrated:
+    """The newest ``CameraInfo`` and the camera it describes, raw or rectified; safe to use from two threads.
+
+    Attributes:
+        info: the newest message, or ``None``.
+        camera: what it describes; ``None`` when there is none, or it is wrong.
+        error: what is wrong with it; empty when nothing is.
+        choice: whether the images are rectified, and why.
+    """
+
+    def __init__(self) -> None:
+        self.info: Any = None
+        self.camera: Camera | None = None
+        self.error = ""
+        self.choice: tuple[bool, str] = (False, "")
+        self._told = self.choice
+        self._question = ("auto", "")
+        self._lock = threading.Lock()
+
+    def info_came(self, info: Any) -> bool:
+        """Take a message; drivers repeat it with every image, and nothing is done when it says nothing new.
+
+        Returns:
+            Whether it was new.
+        """
+        info.header.stamp.sec = info.header.stamp.nanosec = 0
+        with self._lock:
+            if info == self.info:
+                return False
+            self.info = info
+            self._read()
+            return True
+
+    def ask(self, rectified: str, image_topic: str) -> bool:
+        """Say what the images are.
+
+        Args:
+            rectified: one of :data:`RECTIFIED`.
+            image_topic: where they come from; empty where nobody said.
+
+        Returns:
+            Whether :attr:`choice` is another than the last time.
+        """
+        with self._lock:
+            if (rectified, image_topic) != self._question:
+                self._question = (rectified, image_topic)
+                self._read()
+            new, self._told = self.choice != self._told, self.choice
+            return new and self.info is not None
+
+    def _read(self) -> None:
+        if self.info is None:
+            return
+        self.choice = choose_rectified(self._question[0], self.info, self._question[1])
+        try:
+            self.camera, self.error = camera_from_info(self.info, rectified=self.choice[0]), ""
+        except InputError as error:
+            self.camera, self.error = None, f"camera_info: {error}"

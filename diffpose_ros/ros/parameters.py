@@ -50,6 +50,8 @@ class Spec:
         Raises:
             ConfigError: wrong type, out of range, not one of the choices.
         """
+        if self.kind is str and type(value) is bool and str(value).lower() in self.choices:
+            return str(value).lower()  # a command line turns true and false into booleans
         # bool is an int to Python, but not to a user
         if type(value) is not self.kind:
             raise ConfigError(

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.py"))
 TOPICS_AND_FILES = {"namespace", "image", "camera_info", "rviz_config", "fixed_frame"}
+FRAMES = ("frame_id", "target_frame", "frame_prefix")
 SWITCHES = {"rviz": "false", "single_process": "false", "respawn": "false", "log_level": "info"}
 
 
@@ -66,6 +67,7 @@ def test_lift_has_the_promised_arguments() -> None:
     promised = {
         "namespace", "image", "camera_info", "compressed", "detector", "model", "backend",
         "params_file", "rviz", "video", "use_sim_time", "log_level", "single_process", "respawn",
+        "rectified", "frame_id", "target_frame", "frame_prefix",
     }  # fmt: skip
     assert promised <= set(declared(LAUNCH / "lift.launch.py"))
 
@@ -73,8 +75,8 @@ def test_lift_has_the_promised_arguments() -> None:
 def test_overridden_parameters_exist_in_the_nodes_configuration() -> None:
     parameters = {
         "keypoints": {"detector", "model", "transport"},
-        "lifter": {"model", "backend", "person_height"},
-        "video_source": {"source", "camera_file", "loop", "compressed", "raw"},
+        "lifter": {"model", "backend", "person_height", "rectified", *FRAMES},
+        "video_source": {"source", "camera_file", "loop", "compressed", "raw", "frame_id"},
     }
     for node, names in parameters.items():
         config = yaml.safe_load((ROOT / "config" / f"{node}.yaml").read_text())
