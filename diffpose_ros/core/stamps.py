@@ -1,6 +1,7 @@
 """The one judge of stamps: which frames are taken, which dropped, and when a stream starts anew.
 
-Nodes, tracker and lifter all ask a :class:`StampJudge`, so a stream recovers everywhere by the same rule.
+The keypoints node and the lifter both ask a :class:`StampJudge`, so a stream recovers everywhere by the
+same rule.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from scipy.optimize import linear_sum_assignment
 
 from diffpose_ros.core import People2D, TrackState, joint_set
 from diffpose_ros.core.oks import extent, oks_matrix
-from diffpose_ros.core.stamps import StampJudge, Verdict
 from diffpose_ros.tracking._track import Track
 from diffpose_ros.tracking.config import TrackerConfig
 from diffpose_ros.tracking.exchanges import find_exchanged, side_order
@@ -54,7 +53,7 @@ class Tracker:
         self._next_id = 0
         self._next_key = 0
         self.exchanges_undone = 0
-        self._judge = StampJudge()
+        self._stamp_ns: int | None = None
         self._joint_set: str | None = None
 
     @property
@@ -65,7 +64,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget everyone; the next people get new identities."""
         self._tracks.clear()
-        self._judge.reset()
+        self._stamp_ns = None
 
     def reconfigure(self, config: TrackerConfig) -> None:
         """Forget everyone and go on with other settings; identities go on counting."""
@@ -77,9 +76,9 @@ class Tracker:
 
         Args:
             people: what the detector saw; identities in it are ignored.
-            stamp_ns: the image's stamp, judged by :class:`~diffpose_ros.core.stamps.StampJudge`: a frame
-                that is not newer than the last one changes nothing and shows nobody; a stream that went
-                back (a bag's loop, a clock's jump) resets the tracker, and so does another joint set.
+            stamp_ns: the image's stamp, judged before (:class:`~diffpose_ros.core.stamps.StampJudge` drops
+                late ones). One that lies before the last one (a bag's loop, a clock's jump) resets the
+                tracker, and so does another joint set.
 
         Returns:
             The confirmed people seen in this frame, by rising identity, keypoints and scores as
@@ -87,12 +86,11 @@ class Tracker:
             first frame a person is published in, TRACKED after. With ``include_occluded``, unseen
             people follow as OCCLUDED.
         """
-        verdict = self._judge(stamp_ns)
-        if verdict.dropped:
-            return People2D.empty(people.joint_set)
-        if verdict is Verdict.JUMPED_BACK or people.joint_set != self._joint_set:
-            self._tracks.clear()
-        self._joint_set = people.joint_set
+        if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
+            self.reset()
+        if people.joint_set != self._joint_set:
+            self.reset()
+        self._joint_set, self._stamp_ns = people.joint_set, stamp_ns
         self._forget(stamp_ns)
 
         matched = self._associate(people, stamp_ns)

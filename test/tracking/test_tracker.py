@@ -138,14 +138,6 @@ def test_a_repeated_stamp_is_harmless():
     assert follow(tracker, frames) == {0: [0]}
 
 
-def test_a_late_frame_shows_nobody_and_changes_nothing():
-    tracker = Tracker()
-    frames = list(scene([Walker((600, 600), (100, 0))], 1))
-    follow(tracker, frames[:10])
-    assert len(tracker.update(frames[5][1], frames[5][0])) == 0
-    assert follow(tracker, frames[10:]) == {0: [0]}
-
-
 # ---- nobody is invented
 
 
