@@ -162,13 +162,17 @@ def _names(skeletons: Sequence[Skeleton]) -> list[int]:
 
 
 def _above(skeleton: Skeleton, distance: float) -> NDArray[np.float64]:
-    """A point beyond the head, along the body, whatever the frame calls up; (3,) metres."""
+    """A point over a person, (3,) metres.
+
+    Optical frames have y down, others z up (REP-103); a person who stands along z tells which it is.
+    """
+    up = np.array([0.0, -1.0, 0.0])
     joints = joint_set(skeleton.joint_set)
-    if joints is not H36M17:
-        return skeleton.xyz.mean(axis=0)
-    head, hip = skeleton.xyz[joints.index("head_top")], skeleton.xyz[joints.index("hip")]
-    length = float(np.linalg.norm(head - hip))
-    return head + (head - hip) * (distance / length if length > 1e-6 else 0.0)
+    if joints is H36M17:
+        body = skeleton.xyz[joints.index("head_top")] - skeleton.xyz[joints.index("hip")]
+        if body[2] > 0.8 * np.linalg.norm(body):
+            up = np.array([0.0, 0.0, 1.0])
+    return skeleton.xyz[int((skeleton.xyz @ up).argmax())] + distance * up
 
 
 def _colour(colour: Colour, alpha: float = 1.0) -> Any:

@@ -100,3 +100,14 @@ def test_someone_seen_again_moves_and_someone_who_left_is_deleted() -> None:
     assert gone == {(m.ns, m.id) for m in drawn(skeleton(1))}
     joints = [m for m in markers if m.ns == "joints" and m.action == Marker.ADD]
     np.testing.assert_allclose([at(m.pose.position) for m in joints], moved.xyz)
+
+
+def test_the_label_stands_over_the_head_in_a_frame_whose_z_is_up() -> None:
+    xyz = np.random.default_rng(1).normal(0, 0.1, (17, 3)) + np.array([4.0, 0, 1.0])
+    xyz[H36M17.index("head_top")] = [4.0, 0.0, 1.9]
+    person = Skeleton(
+        xyz=xyz, covariance=np.zeros((17, 3, 3)), score=np.ones(17), root=xyz[0], root_is_metric=False,
+        track_id=3,
+    )  # fmt: skip
+    (label,) = (m for m in drawn(person) if m.ns == "labels")
+    assert at(label.pose.position) == pytest.approx([4.0, 0.0, 2.05])
