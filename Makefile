@@ -9,7 +9,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 ISOLATED = ROS_DOMAIN_ID=$$((RANDOM % 100 + 1)) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-train demo bench test soak lint clean
+.PHONY: help setup setup-dev setup-train demo bench test soak lint mutate clean
 
 help:
 	@echo "make demo         people in a video -> 3D skeletons on ROS topics, a bag and out/demo.mp4"
@@ -17,6 +17,7 @@ help:
 	@echo "make soak         a thousand life-cycle rounds of each node, Ctrl-C at hundreds of times"
 	@echo "make bench        how long each stage takes, per frame"
 	@echo "make lint         ruff and mypy"
+	@echo "make mutate       break the numeric code in small ways and see whether a test notices (hours)"
 	@echo "make setup        .venv with ROS 2, the dependencies and the built package"
 	@echo "make setup-train  the same, with PyTorch, to train and export models"
 	@echo "make clean        remove .venv and caches"
@@ -46,6 +47,11 @@ lint: setup-dev
 	@$(RUN) ruff check .
 	@$(RUN) mypy
 
+mutate: setup-dev
+	@$(RUN) pip install --quiet --disable-pip-version-check -r requirements/mutation.txt
+	@$(RUN) $(ONE_THREAD) mutmut run $(ARGS)
+	@$(RUN) mutmut results
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf mutants .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -219,8 +219,11 @@ def test_people_do_not_mix_and_leading_shapes_are_kept():
 
 
 def test_a_mirrored_sight_has_the_mirrored_view():
-    xy, score = sight(15)
-    points, view, _ = first(xy, score)
-    mirrored, mirrored_view, _ = first(xy * [-1, 1], score)
+    (xy, score), (later, _) = sight(15), sight(16)
+    _, _, before = first(xy, score)
+    points, view, _ = then(later, score, 0.1, before)
+    _, _, before = first(xy * [-1, 1], score)
+    mirrored, mirrored_view, _ = then(later * [-1, 1], score, 0.1, before)
     np.testing.assert_allclose(mirrored, points * [-1, 1, 1], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(mirrored_view, view * MIRRORED_VIEW, rtol=1e-6)
+    assert set(np.abs(MIRRORED_VIEW)) == {1.0}

@@ -218,6 +218,29 @@ def test_no_answer_is_nan_and_never_a_place(name):
     assert np.isnan(cov).all()
 
 
+@pytest.mark.parametrize(("reach", "placed"), [(-0.7, True), (-0.9, False)])
+def test_a_joint_behind_the_camera_is_no_answer(reach, placed):
+    """The person would stand 0.8 m away, with a wrist stretched out before or past the camera."""
+    pose, root = body()[None], np.array([[0.0, 0.0, 0.8]])
+    rays, wrist = seen_from(pose, root), H36M17.index("left_wrist")
+    pose[0, wrist, 2] = reach
+    weight = np.ones((1, 17))
+    weight[0, wrist] = 1e-6  # it does not pull
+    t, cov = root_translation(pose, rays, weight)
+    assert np.isfinite(t).all() == np.isfinite(cov).all() == placed
+    weight[0, wrist] = 0
+    t, _ = root_translation(pose, rays, weight)
+    np.testing.assert_allclose(t, root, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_three_joints_are_needed(count):
+    weight = np.zeros((1, 17))
+    weight[0, [1, 4, 11][:count]] = 1
+    t, _ = root_translation(body()[None], seen_from(body()[None], ROOTS[:1]), weight)
+    assert np.isfinite(t).all() == (count == 3)
+
+
 def test_nobody_gives_nobody():
     t, cov = root_translation(np.zeros((0, 17, 3)), np.zeros((0, 17, 2)), np.zeros((0, 17)))
     assert t.shape == (0, 3)
