@@ -12,7 +12,7 @@ from diffpose_ros.core.files import probe, write_text
 
 EXAMPLES = """
 diffpose_ros ablate config/ablation/data.yaml --data cmu_mocap_30hz.npz --benchmark lifting_val.npz
-diffpose_ros ablate config/ablation/lifter.yaml --benchmark val.npz --context context/model.safetensors
+diffpose_ros ablate config/ablation/lifter.yaml --benchmark val.npz --encoder encoder/model.safetensors
 diffpose_ros ablate config/ablation/data.yaml --benchmark val.npz --only "no crossover of limbs"
 diffpose_ros ablate config/ablation/data.yaml --benchmark val.npz --plot out/ablation.png
 diffpose_ros ablate config/ablation/data.yaml --benchmark val.npz --output /tmp/ablation.md
@@ -22,9 +22,15 @@ diffpose_ros ablate config/ablation/data.yaml --benchmark val.npz --output /tmp/
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
     parser = command(subparsers, "ablate", "train with one thing changed at a time", EXAMPLES)
-    parser.add_argument("config", type=Path, metavar="CONFIG.yaml", help="base and variants")
-    parser.add_argument("--data", help="motion capture file (default: the configuration's)")
-    parser.add_argument("--context", help="checkpoint of the lifters' context encoder (default: likewise)")
+    parser.add_argument("config", type=Path, metavar="CONFIG.yaml", help="base recipe and variants")
+    parser.add_argument(
+        "--data", nargs="+", metavar="PATH",
+        help="motion capture: archives and folders of BVH files (default: the recipe's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--encoder", metavar="FILE.safetensors",
+        help="a trained context encoder for all lifters (default: each trains its recipe's)",
+    )  # fmt: skip
     parser.add_argument("--benchmark", required=True, metavar="FILE.npz", help="what to score on")
     parser.add_argument(
         "--folder", type=Path, default=Path("out/training/ablation"),
@@ -36,7 +42,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--only", action="append", metavar="VARIANT", help="train this one, write no table (repeatable)"
     )
-    parser.add_argument("--threads", type=bounded(int, 1, 256), help="CPU threads")
+    parser.add_argument("--threads", type=bounded(int, 0, 256), help="CPU threads; 0: all")
+    parser.add_argument(
+        "--restart", action="store_true", help="begin anew what was made with other settings or data"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
         title = f"{number}/{len(variants)} {variant.name}"
         with console.status(title) as status:
             outcome = run_variant(
-                variant, folder, sequences, data=args.data, context=args.context, threads=args.threads,
+                variant, folder, sequences, data=args.data, encoder=args.encoder, threads=args.threads,
+                restart=args.restart,
                 note=lambda step, steps, t=title: status.update(f"{t}: step {step:,} of {steps:,}"),  # type: ignore[misc]
             )  # fmt: skip
         outcomes.append(outcome)

@@ -1,4 +1,4 @@
-"""``diffpose_ros train``: a configuration to a checkpoint, resumable, with its model card."""
+"""``diffpose_ros train``: a recipe to a model, stage by stage, resumable."""
 
 from __future__ import annotations
 
@@ -8,115 +8,138 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from diffpose_ros.cli._options import Screen, bounded, command
+from diffpose_ros.cli._options import bounded, command
 
 if TYPE_CHECKING:
-    from diffpose_ros.training.build import Job
-    from diffpose_ros.training.config import TrainingConfig
+    from diffpose_ros.training.recipe import Recipe
+    from diffpose_ros.training.stages import RecipeRun, Stage
 
 EXAMPLES = """
-diffpose_ros train config/training/context.yaml --data cmu_mocap_30hz.npz
-diffpose_ros train config/training/starpose.yaml --data cmu_mocap_30hz.npz --threads 2
-diffpose_ros train config/training/context.yaml --steps 10000 --stop-after 60   # minutes; run again to go on
+diffpose_ros train config/training/starpose.yaml --data mocap_30hz.npz --threads 2
+diffpose_ros train config/training/starpose.yaml --plan                  # the stages, and how far they are
+diffpose_ros train config/training/diffpose.yaml --data mocap_30hz.npz my_bvh_folder/
+diffpose_ros train config/training/starpose.yaml --data mocap_30hz.npz --stop-after 60   # minutes; then again
+diffpose_ros train config/training/starpose.yaml --data mocap_30hz.npz --until "encoder run 1"
 """
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "train", "train a lifter from a config", EXAMPLES)
-    parser.add_argument("config", type=Path, metavar="CONFIG.yaml", help="see config/training/")
-    parser.add_argument("--data", help="motion capture file (default: the configuration's)")
-    parser.add_argument("--output", help="folder for checkpoints and logs (default: likewise)")
-    parser.add_argument("--context", help="checkpoint of the context encoder (default: likewise)")
-    parser.add_argument("--steps", type=bounded(int, 1), help="optimiser steps in all")
-    parser.add_argument("--batch", type=bounded(int, 1), help="clips per step")
+    parser = command(subparsers, "train", "make a model from a recipe", EXAMPLES)
+    parser.add_argument("recipe", type=Path, metavar="RECIPE.yaml", help="see config/training/")
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), help="(default: the configuration's, auto: a GPU if any)"
+        "--data", nargs="+", metavar="PATH",
+        help="motion capture: archives (.npz) and folders of BVH files (default: the recipe's)",
+    )  # fmt: skip
+    parser.add_argument("--output", metavar="DIR", help="where all folders go (default: the recipe's)")
+    parser.add_argument("--name", help="the model's name (default: the recipe's)")
+    parser.add_argument(
+        "--encoder", metavar="FILE.safetensors", help="a trained context encoder to take; none is trained"
     )
-    parser.add_argument("--threads", type=bounded(int, 1, 256), help="CPU threads")
-    parser.add_argument("--seed", type=bounded(int, 0), help="of everything random")
+    parser.add_argument("--plan", action="store_true", help="list the stages and how far they are, and stop")
+    parser.add_argument("--until", metavar="STAGE", help="do no stage after this one")
     parser.add_argument(
-        "--no-compile",
-        action="store_true",
-        help="do not use torch.compile (it needs a C++ compiler)",
-    )
-    parser.add_argument(
-        "--stop-after", type=bounded(float, 0.01), metavar="MINUTES",
+        "--stop-after", type=bounded(float, 0.0), metavar="MINUTES",
         help="save and stop after this long; the same command goes on from there",
     )  # fmt: skip
-    parser.add_argument("--name", help="name of the exported model (default: the task)")
+    parser.add_argument(
+        "--restart", action="store_true",
+        help="begin stages anew that were made with other settings or data; what they made is deleted",
+    )  # fmt: skip
+    group = parser.add_argument_group("instead of the recipe's, in every run")
+    group.add_argument("--steps", type=bounded(int, 1), help="optimiser steps")
+    group.add_argument("--batch", type=bounded(int, 1), help="clips per step")
+    group.add_argument("--device", choices=("auto", "cpu", "cuda"), help="auto: a GPU if there is one")
+    group.add_argument(
+        "--precision", choices=("auto", "float32", "bfloat16"), help="auto: bfloat16 where it is native"
+    )
+    group.add_argument("--threads", type=bounded(int, 0, 256), help="CPU threads; 0: all")
+    group.add_argument("--seed", type=bounded(int, 0), help="of everything random")
+    group.add_argument(
+        "--no-compile", action="store_true", help="do not use torch.compile (it needs a C++ compiler)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, then (for lifters) calibrate, export and write the card."""
-    from diffpose_ros.training.build import build
-    from diffpose_ros.training.config import load
+    """Do the stages of a recipe that are not done yet."""
+    from diffpose_ros.training.recipe import load_recipe
+    from diffpose_ros.training.stages import RecipeRun
 
-    console = Screen()
-    config = _override(load(args.config), args)
-    job = build(config)
-    if job.trainer.step:
-        console.print(f"resuming {config.output} at step {job.trainer.step:,}")
-    done = _follow(job, args.stop_after, console)
-    if not done:
-        console.print(f"stopped at step {job.trainer.step:,}, saved in {config.output}")
+    console = Console(soft_wrap=True)
+    work = RecipeRun(_override(load_recipe(args.recipe), args))
+    if args.plan:
+        _list(work, console)
         return 0
-    console.print(f"trained: {config.output}/model.safetensors (loss curve: {config.output}/log.jsonl)")
-    if job.lifter is not None:
-        _finish(job, config, args.name or config.task, console)
+    with _Bar(console) as bar:
+        done = work.run(
+            bar.note, until=args.until, restart=args.restart,
+            stop_after_s=None if args.stop_after is None else 60 * args.stop_after,
+        )  # fmt: skip
+    last = bar.stage
+    assert last is not None
+    if not done:
+        console.print(f"stopped at step {bar.step:,} of '{last.name}', saved in {last.folder}")
+    else:
+        console.print(f"done: {last.folder}")
     return 0
 
 
-def _override(config: TrainingConfig, args: argparse.Namespace) -> TrainingConfig:
-    changes = {k: getattr(args, k) for k in ("data", "output", "context") if getattr(args, k)}
-    options = {
-        k: getattr(args, k) for k in ("steps", "batch", "device", "threads", "seed")
-        if getattr(args, k) is not None
-    }  # fmt: skip
+def _override(recipe: Recipe, args: argparse.Namespace) -> Recipe:
+    names = ("steps", "batch", "device", "precision", "threads", "seed")
+    options = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
     if args.no_compile:
         options["compile"] = False
-    return replace(config, optimiser=replace(config.optimiser, **options), **changes)
+    recipe = recipe.tuned(**options)
+    if args.encoder:
+        recipe = replace(recipe, encoder=replace(recipe.encoder, checkpoint=args.encoder))
+    changes = {n: getattr(args, n) for n in ("output", "name") if getattr(args, n)}
+    if args.data:
+        changes["data"] = tuple(args.data)
+    return replace(recipe, **changes)
 
 
-def _follow(job: Job, minutes: float | None, console: Console) -> bool:
-    """Show progress until the run ends; true when it reached its last step."""
-    columns = (
-        TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    steps = job.trainer.config.steps
-    smooth: float | None = None
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=steps, completed=job.trainer.step, note="starting")
-        for p in job.trainer.run(None if minutes is None else 60 * minutes):
-            smooth = p.loss if smooth is None else 0.98 * smooth + 0.02 * p.loss
-            bar.update(task, completed=p.step, note=f"loss {smooth:.4f}")
-    return job.trainer.step >= steps
+def _list(work: RecipeRun, console: Console) -> None:
+    """The stages as a table."""
+    from diffpose_ros.training import stage_record
+
+    for stage in work.stages:
+        record = stage_record.read(stage.folder)
+        state = "not begun" if record is None else "done" if record.done else "begun"
+        steps = f"{stage.steps:,} steps" if stage.steps else ""
+        console.print(f"{stage.name:24} {steps:>12}  {state:9}  {stage.folder}", highlight=False)
 
 
-def _finish(job: Job, config: TrainingConfig, name: str, console: Console) -> None:
-    from diffpose_ros.onnxgraph.fp16_weights import round_weights
-    from diffpose_ros.training.build import load_into
-    from diffpose_ros.training.calibration import calibrate, held_out, write_model
-    from diffpose_ros.training.choose_guidance import choose_guidance
-    from diffpose_ros.training.model_card import model_card
+class _Bar:
+    """Progress of one stage after the other."""
 
-    assert job.lifter is not None
-    job.lifter.to("cpu")
-    folder = Path(config.output)
-    load_into(job.lifter, folder / "model.safetensors")
-    round_weights(job.lifter)
-    with console.status("choosing guidance and calibrating on held-out views"):
-        library = job.trainer.dataset.library
-        views = held_out(library, config.synthesis, batches=4, batch=config.optimiser.batch)
-        choice = choose_guidance(job.lifter, views[:2])
-        calibration = calibrate(job.lifter, views)
-    console.print("guidance weights: " + ", ".join(f"{w:g}" for w in choice.weights))
-    count = sum(p.numel() for p in job.lifter.parameters())
-    logs = {"context encoder": Path(config.context).parent / "log.jsonl",
-            "denoiser": folder / "log.jsonl"}  # fmt: skip
-    card = model_card(name, config, job.lifter.config, count, calibration, logs=logs)
-    for file in write_model(job.lifter, folder / "model", name=name, card=card):
-        console.print(f"  {file} ({file.stat().st_size / 1e6:.1f} MB)")
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.stage: Stage | None = None
+        self.step = 0
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"), TimeRemainingColumn(), console=console,
+        )  # fmt: skip
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def note(self, stage: Stage, step: int, text: str) -> None:
+        """Show where a stage is; words that are no loss stay on the screen."""
+        if stage is not self.stage:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(stage.name, total=stage.steps or None, note="")
+            self.stage = stage
+        self.step = step
+        if not text.startswith("loss "):
+            self.console.print(f"{stage.name}: {text}", highlight=False)
+        assert self._task is not None
+        self._progress.update(self._task, completed=step, note=text if step else "")

@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import Camera, InputError
-from diffpose_ros.core.files import whole
 from diffpose_ros.data.formats import archive
 from diffpose_ros.data.sequence import Sequence, from_clip
 
 __all__ = ["REQUIRED", "Sequence", "from_clip", "load", "to_benchmark"]
 
 REQUIRED = ("offsets", "keypoints", "skeleton", "camera_matrix", "image_size", "fps")
+OPTIONAL = ("names", "subject", "action", "valid")
 
 
 def to_benchmark(path: str | Path, sequences: Iterable[Sequence], *, rate_hz: float | None = None) -> int:
@@ -66,8 +66,7 @@ def to_benchmark(path: str | Path, sequences: Iterable[Sequence], *, rate_hz: fl
         arrays["valid"] = np.concatenate(
             [np.ones(len(s), bool) if s.valid is None else s.valid for s in kept]
         )
-    with whole(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    archive.write_arrays(path, arrays)
     return int(arrays["offsets"][-1])
 
 
@@ -82,7 +81,7 @@ def load(path: str | Path) -> tuple[Sequence, ...]:
             wrong shape or holds NaN; the message names the file and the array.
     """
     path = Path(path)
-    arrays = archive.read_plain(path, "a benchmark", REQUIRED)
+    arrays = archive.read_plain(path, "a benchmark", REQUIRED, OPTIONAL)
     offsets = _offsets(path, arrays["offsets"])
     count, frames = len(offsets) - 1, int(offsets[-1])
     keypoints = _array(path, "keypoints", arrays["keypoints"], ((frames, 17, 3),))

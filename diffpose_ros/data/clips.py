@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import InputError, _check
-from diffpose_ros.core.files import whole
+from diffpose_ros.core import H36M17, InputError, _check
 from diffpose_ros.data.face import coco_from_h36m
 from diffpose_ros.data.formats import archive
 from diffpose_ros.data.resampling import resample
@@ -18,6 +17,8 @@ from diffpose_ros.geometry.mapping import FACE
 
 UP_AXES = ("y", "z")
 REQUIRED = ("names", "offsets", "h36m17", "fps")
+TEXT = ("names", "subject", "action", "source")
+OPTIONAL = ("coco17", "up_axis", *TEXT[1:])
 
 _UP_TURN = {
     ("y", "z"): np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
@@ -37,6 +38,7 @@ class Clip:
         h36m17: (T, 17, 3) float32 H36M-17 joints, metres, world frame.
         coco17: (T, 17, 3) float32 the same body by COCO-17's names, or ``None``.
         up_axis: ``"y"`` or ``"z"``, right-handed.
+        source: where the recording is from; may be empty.
 
     Raises:
         InputError: a shape is wrong, a number is not finite, ``fps`` is not positive, the up
@@ -50,6 +52,7 @@ class Clip:
     h36m17: NDArray[np.float32]
     coco17: NDArray[np.float32] | None = None
     up_axis: str = "y"
+    source: str = ""
 
     def __post_init__(self) -> None:
         where = f"clip '{self.name}'"
@@ -105,16 +108,23 @@ def load_clips(path: str | Path) -> list[Clip]:
 
     Args:
         path: an ``.npz`` with ``names (C,)``, ``offsets (C+1,)``, ``h36m17 (F, 17, 3)`` metres and
-            ``fps``; ``coco17``, ``subject``, ``action`` and ``up_axis`` (default ``y``) may be
-            left out. Clip ``i`` is rows ``offsets[i]:offsets[i+1]``.
+            ``fps``; ``coco17``, ``subject``, ``action``, ``source`` and ``up_axis`` may be left out.
+            Clip ``i`` is rows ``offsets[i]:offsets[i+1]``. Without ``up_axis`` the axis is the one
+            along which people stand.
 
     Raises:
-        InputError: the file is missing, is no such archive, lacks an array, or an array is wrong;
-            the message names the file and the array.
+        InputError: the file is missing, is no such archive, lacks an array, or an array is wrong (other
+            joints, NaN, no metres, another up axis than it says); the message names file and array.
     """
     path = Path(path)
-    arrays = archive.read_plain(path, "a motion capture", REQUIRED)
+    arrays = archive.read_plain(path, "a motion capture", REQUIRED, OPTIONAL)
     body, coco = arrays["h36m17"], arrays.get("coco17")
+    for name, value in (("h36m17", body), ("coco17", coco)):
+        if value is not None and (value.ndim != 3 or value.shape[1:] != (17, 3) or value.dtype.kind != "f"):
+            raise InputError(
+                f"{path}: {name}: expected floats of shape (frames, 17, 3), the joints of "
+                f"{'Human3.6M' if name == 'h36m17' else 'COCO'}, got {value.dtype} {value.shape}"
+            )
     offsets = arrays["offsets"]
     count = len(arrays["names"]) if arrays["names"].ndim == 1 else 0
     if offsets.shape != (count + 1,) or offsets.dtype.kind not in "iu" or not count:
@@ -127,10 +137,14 @@ def load_clips(path: str | Path) -> list[Clip]:
         raise InputError(f"{path}: offsets: expected to rise from 0 to the {len(body)} frames of h36m17")
     if coco is not None and coco.shape != body.shape:
         raise InputError(f"{path}: coco17: expected shape {body.shape}, got {coco.shape}")
-    if arrays["fps"].size != 1:
-        raise InputError(f"{path}: fps: expected one number, got shape {arrays['fps'].shape}")
-    text = {n: archive.labels(path, n, arrays, count) for n in ("names", "subject", "action")}
-    up = str(arrays.get("up_axis", "y"))
+    if arrays["fps"].size != 1 or arrays["fps"].dtype.kind not in "fiu":
+        raise InputError(
+            f"{path}: fps: expected one number, got {arrays['fps'].dtype} {arrays['fps'].shape}"
+        )
+    text = {n: archive.labels(path, n, arrays, count) for n in TEXT}
+    up = str(arrays["up_axis"]) if "up_axis" in arrays else None
+    if up is not None and up not in UP_AXES:
+        raise InputError(f"{path}: up_axis: expected 'y' or 'z', got '{up}'")
     clips = []
     for i in range(count):
         rows = slice(int(offsets[i]), int(offsets[i + 1]))
@@ -142,12 +156,46 @@ def load_clips(path: str | Path) -> list[Clip]:
                 fps=float(arrays["fps"].reshape(())),
                 h36m17=body[rows],
                 coco17=None if coco is None else coco[rows],
-                up_axis=up,
+                up_axis=up or "y",
+                source=text["source"][i],
             )
         except (InputError, ValueError, TypeError) as error:
             raise InputError(f"{path}: {error}") from None
         clips.append(clip)
+    _check_size(path, clips)
+    seen = standing_axis(body)
+    if up is None and seen == "z":
+        return [replace(c, up_axis="z") for c in clips]
+    if up is not None and seen not in (up, None):
+        raise InputError(f"{path}: up_axis: expected the axis people stand along, {seen}, got {up}")
     return clips
+
+
+def standing_axis(body: NDArray[np.floating]) -> str | None:
+    """The axis along which people mostly stand, ``"y"`` or ``"z"``; ``None`` where it is not clear.
+
+    Args:
+        body: (F, 17, 3) H36M-17 joints.
+    """
+    ankles = body[:, [H36M17.index("left_ankle"), H36M17.index("right_ankle")]].mean(1)
+    upright = body[:, H36M17.index("head_top")] - ankles
+    stand = upright.mean(0, dtype=np.float64)
+    along = {"y": stand[1], "z": stand[2]}
+    axis = max(along, key=lambda a: along[a])
+    typical = float(np.linalg.norm(upright, axis=-1).mean())
+    return axis if along[axis] > 0.6 * typical else None
+
+
+def _check_size(path: Path, clips: Sequence[Clip]) -> None:
+    """Refuse bodies of no human's size: another unit than metres."""
+    for clip in clips:
+        extent = float(np.median(np.ptp(clip.h36m17, axis=1).max(-1)))
+        if not 0.25 < extent < 4.0:
+            unit = {True: "centimetres, divide by 100", False: "millimetres, divide by 1000"}
+            guess = f"; it may be in {unit[extent < 400]}" if extent >= 4.0 else ""
+            raise InputError(
+                f"{path}: clip '{clip.name}': expected metres, got a body {extent:.3g} m large{guess}"
+            )
 
 
 def save_clips(path: str | Path, clips: Sequence[Clip]) -> None:
@@ -159,21 +207,16 @@ def save_clips(path: str | Path, clips: Sequence[Clip]) -> None:
             everything is turned Y up.
 
     Raises:
-        InputError: there are no clips, or their frame rates differ.
+        InputError: there are no clips, their frame rates differ, or the file cannot be written.
     """
     body, coco, offsets = stack(clips)
-    with whole(path) as part, part.open("wb") as file:
-        np.savez_compressed(
-            file,
-            names=np.array([c.name for c in clips]),
-            subject=np.array([c.subject for c in clips]),
-            action=np.array([c.action for c in clips]),
-            offsets=offsets,
-            h36m17=body,
-            coco17=coco,
-            fps=np.float32(clips[0].fps),
-            up_axis=np.array("y"),
-        )
+    texts = {"names": "name"}
+    columns = {n: np.array([getattr(c, texts.get(n, n)) for c in clips]) for n in TEXT}
+    archive.write_arrays(
+        path,
+        {**columns, "offsets": offsets, "h36m17": body, "coco17": coco,
+         "fps": np.array(clips[0].fps, np.float32), "up_axis": np.array("y")},
+    )  # fmt: skip
 
 
 def stack(
@@ -195,6 +238,6 @@ def stack(
 
 
 def bodies(clips: Iterable[Clip]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """What :class:`synthesis.MotionLibrary` is made of: (F, 21, 3) and ``offsets`` (C + 1,)."""
+    """Joints and face, Y up: (F, 21, 3) as ``geometry.mapping`` orders them, and ``offsets`` (C + 1,)."""
     body, coco, offsets = stack(clips)
     return np.concatenate([body, coco[:, list(FACE)]], axis=1), offsets

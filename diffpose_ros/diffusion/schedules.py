@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 
 from diffpose_ros.core import ConfigError
+from diffpose_ros.core.typed_config import one_of
+
+SCHEDULES = ("linear", "cosine")
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,7 @@ class Schedule:
     beta_end: float = 0.17
 
     def __post_init__(self) -> None:
-        if self.beta_schedule not in ("linear", "cosine"):
-            raise ConfigError(f"beta_schedule: expected linear or cosine, got '{self.beta_schedule}'")
+        one_of("beta_schedule", self.beta_schedule, SCHEDULES)
         if self.diffusion_steps < 1:
             raise ConfigError(f"diffusion_steps: expected 1 or more, got {self.diffusion_steps}")
         if not 0 < self.beta_start <= self.beta_end < 1:
@@ -46,7 +48,9 @@ class Schedule:
         out = [1.0]
         for i in range(k):
             part = i / (k - 1) if k > 1 else 1.0
-            out.append(out[-1] * (1.0 - (self.beta_start + part * (self.beta_end - self.beta_start))))
+            out.append(
+                out[-1] * (1.0 - (self.beta_start + part * (self.beta_end - self.beta_start)))
+            )
         return tuple(out)
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from diffpose_ros.core import ConfigError, InputError
-from diffpose_ros.core.files import whole, write_text
+from diffpose_ros.core.typed_config import from_mapping, read_yaml
 from diffpose_ros.data import benchmark
 from diffpose_ros.evaluation import report
 from diffpose_ros.evaluation.context_only import run_encoder
@@ -22,18 +19,27 @@ from diffpose_ros.evaluation.protocol_batched import GROUP, run_together
 from diffpose_ros.evaluation.report import Scores
 from diffpose_ros.lifting import Lifter, LifterConfig
 from diffpose_ros.methods.diffusion.context_encoder import ContextEncoder
-from diffpose_ros.onnxgraph.fp16_weights import round_weights
-from diffpose_ros.training.build import Job, build, load_into
-from diffpose_ros.training.calibration import calibrate, held_out, write_model
-from diffpose_ros.training.config import TrainingConfig, from_mapping, read_yaml
+from diffpose_ros.training.build import load_into
+from diffpose_ros.training.model_card import time_spent
+from diffpose_ros.training.recipe import Recipe, merged, parse_recipe, read_mapping
+from diffpose_ros.training.stage_record import file_hash
+from diffpose_ros.training.stages import RecipeRun
 
 SLOW_HZ = 10.0
 Answer = Callable[[Sequence[benchmark.Sequence]], list[Prediction]]
 
 
 @dataclass(frozen=True)
+class Variant:
+    """One training: its name and its whole recipe."""
+
+    name: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What is compared: a title, what to say of it, the variants, and the settings of all."""
+    """What is compared: a title, what to say of it, the variants with the settings of all."""
 
     title: str
     about: str
@@ -41,11 +47,18 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One training: its name and its whole configuration."""
+class _PlanFile:
+    """An ablation's YAML."""
 
-    name: str
-    config: TrainingConfig
+    base: str
+    variants: dict[str, dict[str, Any] | None]
+    title: str = "Ablation"
+    about: str = ""
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.variants:
+            raise ConfigError("variants: expected at least one, got none")
 
 
 @dataclass(frozen=True)
@@ -62,26 +75,20 @@ class Outcome:
 def load_plan(path: str | Path) -> Plan:
     """Read an ablation YAML: ``title``, ``about``, ``base``, ``changes`` for all, ``variants`` by name.
 
-    A variant is a change of the base; one with a ``base`` of its own is a change of that.
+    A variant is a change of the base, which is a recipe; one with a ``base`` of its own is a change of that.
 
     Raises:
-        ConfigError: unreadable, or a variant is no valid configuration.
+        ConfigError: unreadable, or a variant is no valid recipe; the message names file, variant and key.
     """
     path = Path(path)
-    content = read_yaml(path)
-    unknown = set(content) - {"title", "about", "base", "changes", "variants"}
-    if unknown or "base" not in content or not content.get("variants"):
-        raise ConfigError(
-            f"{path}: expected 'base', 'variants' and perhaps 'title', 'about', 'changes', "
-            f"got {', '.join(content) or 'nothing'}"
-        )
+    content = from_mapping(_PlanFile, read_yaml(path, "ablation"), str(path))
     variants = []
-    for name, change in content["variants"].items():
+    for name, change in content.variants.items():
         own = dict(change or {})
-        base = read_yaml(path.parent / own.pop("base", content["base"]))
-        merged = _merged(_merged(base, content.get("changes") or {}), own)
-        variants.append(Variant(str(name), from_mapping(TrainingConfig, merged, str(name))))
-    return Plan(str(content.get("title", "Ablation")), str(content.get("about", "")).strip(), variants)
+        base = read_mapping(path.parent / str(own.pop("base", content.base)))
+        merged_all = merged(merged(base, content.changes), own)
+        variants.append(Variant(name, parse_recipe(merged_all, f"{path}: variant '{name}'")))
+    return Plan(content.title, content.about.strip(), variants)
 
 
 def run_variant(
@@ -89,78 +96,73 @@ def run_variant(
     folder: Path,
     sequences: Sequence[benchmark.Sequence],
     *,
-    data: str | None = None,
-    context: str | None = None,
+    data: Sequence[str] | None = None,
+    encoder: str | None = None,
     threads: int | None = None,
+    restart: bool = False,
     note: Callable[[int, int], None] = lambda step, steps: None,
 ) -> Outcome:
     """Train one variant (going on where it was stopped) and score it; done ones are read back.
 
     Args:
         variant: what to train.
-        folder: of all variants' checkpoints; each gets its own below.
+        folder: of all variants; each gets its own below.
         sequences: the benchmark.
-        data: motion capture file, the configuration's when omitted.
-        context: checkpoint of the context encoder, likewise; only lifters have one.
-        threads: CPU threads, likewise.
+        data: motion capture, the recipe's when omitted.
+        encoder: checkpoint of a context encoder to take; only lifters have one.
+        threads: CPU threads, the recipe's when omitted.
+        restart: begin anew what was made with other settings.
         note: called with (step, steps).
+
+    Raises:
+        ConfigError: the folder holds the variant made with something else.
     """
     own = folder / re.sub(r"[^a-z0-9]+", "-", variant.name.lower()).strip("-")
+    recipe = replace(variant.recipe, output=str(own), data=tuple(data or variant.recipe.data))
+    if recipe.lifter is not None:
+        # Variants are compared without guidance, whose weights would be another thing that differs.
+        recipe = replace(recipe, name="lifter", calibration=replace(recipe.calibration, guidance=False))
+        if encoder:
+            recipe = replace(recipe, encoder=replace(recipe.encoder, checkpoint=encoder))
+    if threads is not None:
+        recipe = recipe.tuned(threads=threads)
+    work = RecipeRun(recipe)
+    work.run(lambda stage, step, _: note(step, stage.steps), restart=restart)
+    made = work.stages[-1].folder
+    logs = [s.folder / "log.jsonl" for s in work.stages if s.steps]
+    steps = sum(s.steps for s in work.stages)
+    seconds = sum(time_spent(log)[1] for log in logs)
     done = own / "scores.json"
-    config = replace(variant.config, output=str(own), data=data or variant.config.data)
-    if config.task != "context":
-        config = replace(config, context=context or config.context)
+    key = file_hash(made / "model.safetensors")
     if done.exists():
         kept = json.loads(done.read_text())
-        if kept["steps"] == config.optimiser.steps:
-            return Outcome(
-                variant.name, kept["steps"], kept["seconds"],
-                Scores(**kept["scores"]), Scores(**kept["slow"]),
-            )  # fmt: skip
-    if threads is not None:
-        config = replace(config, optimiser=replace(config.optimiser, threads=threads))
-    torch.compiler.reset()  # what was compiled for other variants counts against a limit
-    job = build(config)
-    steps = config.optimiser.steps
-    for progress in job.trainer.run():
-        note(progress.step, steps)
-    seconds = _seconds(own / "log.jsonl")
-    load_into(job.module, own / "model.safetensors")
-    job.module.eval().to("cpu")
-    answer = _encoder(job) if job.lifter is None else _lifter(job, config, own)
+        if kept.get("model") == key:
+            return Outcome(variant.name, steps, seconds, Scores(**kept["scores"]), Scores(**kept["slow"]))
+    answer = _encoder(work, made) if recipe.lifter is None else _lifter(made)
     outcome = Outcome(
         variant.name, steps, seconds,
         report.score(answer(sequences)),
         report.score(answer([s.thinned(SLOW_HZ) for s in sequences])),
     )  # fmt: skip
-    write_text(
-        done,
-        json.dumps(
-            {"steps": steps, "seconds": seconds, "scores": outcome.scores.as_dict(),
-             "slow": outcome.slow.as_dict()},
-        ),
-    )  # fmt: skip
+    text = {"model": key, "scores": outcome.scores.as_dict(), "slow": outcome.slow.as_dict()}
+    done.write_text(json.dumps(text))
     return outcome
 
 
-def _encoder(job: Job) -> Answer:
-    encoder = job.module
-    assert isinstance(encoder, ContextEncoder)
+def _encoder(work: RecipeRun, folder: Path) -> Answer:
+    encoder = ContextEncoder(work.encoder_model)
+    load_into(encoder, folder / "model.safetensors")
+    encoder.eval()
     return lambda sequences: run_encoder(encoder, sequences)
 
 
-def _lifter(job: Job, config: TrainingConfig, folder: Path) -> Answer:
-    """Calibrated, exported and run as on a robot, without guidance."""
-    assert job.lifter is not None
-    round_weights(job.lifter)
-    library = job.trainer.dataset.library
-    calibrate(job.lifter, held_out(library, config.synthesis, batches=2, batch=16))
-    write_model(job.lifter, folder / "model", name=config.task, card="")
+def _lifter(folder: Path) -> Answer:
+    """Run as on a robot, without guidance."""
 
     def answer(sequences: Sequence[benchmark.Sequence]) -> list[Prediction]:
         lifter = Lifter(
             LifterConfig(
-                model=folder / "model" / "model.onnx", backend="onnxruntime",
+                model=folder / "model.onnx", backend="onnxruntime",
                 max_people=GROUP, guidance=False, keep_hypotheses=True,
             )
         )  # fmt: skip
@@ -175,7 +177,7 @@ def _lifter(job: Job, config: TrainingConfig, folder: Path) -> Answer:
 def page(plan: Plan, outcomes: Sequence[Outcome]) -> str:
     """The table as markdown; differences are to the first outcome."""
     first = outcomes[0]
-    sampled = any(v.config.task != "context" for v in plan.variants)
+    sampled = any(v.recipe.lifter is not None for v in plan.variants)
     head = ["variant", "steps", "MPJPE", "P-MPJPE", "MPJVE", "ACC-ERR", f"MPJPE at {SLOW_HZ:g} Hz"]
     head += ["min-of-N MPJPE", "1 sigma, %"] if sampled else []
     rows = [f"## {plan.title}", "", plan.about, "", _row([*head, "against the first"]),
@@ -214,9 +216,8 @@ def plot(plan: Plan, outcomes: Sequence[Outcome], path: Path) -> None:
     panels[0].invert_yaxis()
     figure.suptitle(plan.title)
     try:
-        with whole(path) as part:
-            figure.savefig(part, dpi=110)
-    except ValueError as error:
+        figure.savefig(path, dpi=110)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot write the plot ({error})") from None
 
 
@@ -226,22 +227,3 @@ def _row(cells: Sequence[str]) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
-
-
-def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """``base`` with the leaves of ``change``; ``rates_hz`` is a table and replaced whole."""
-    out = deepcopy(base)
-    for key, value in change.items():
-        deep = isinstance(value, dict) and isinstance(out.get(key), dict) and key != "rates_hz"
-        out[key] = _merged(out[key], value) if deep else deepcopy(value)
-    return out
-
-
-def _seconds(log: Path) -> float:
-    """Time spent training; the clock of a log starts anew at each resumption."""
-    total = last = 0.0
-    for line in log.read_text().splitlines():
-        now = float(json.loads(line)["seconds"])
-        total += last if now < last else 0.0
-        last = now
-    return total + last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -11,27 +12,32 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from diffpose_ros.core import ConfigError, ModelError
+from diffpose_ros.data.motion import choose, load_motion
 from diffpose_ros.data.virtual.synthesis import MotionLibrary
-from diffpose_ros.diffusion.schedules import Schedule
 from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder
-from diffpose_ros.methods.diffusion.graformer import DenoiserConfig
-from diffpose_ros.methods.diffusion.hpim import HistoryConfig
 from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig
-from diffpose_ros.training.config import TrainingConfig, from_mapping
+from diffpose_ros.training.config import LifterModel, TrainingConfig
 from diffpose_ros.training.context import ContextTask
 from diffpose_ros.training.diffusion import DiffusionTask, fit_initial_distribution
 from diffpose_ros.training.loop import Trainer
-
-TASKS = ("context", "diffpose", "starpose")
+from diffpose_ros.training.precision import choose_precision
 
 
 @dataclass
 class Job:
-    """A run that is ready to go: its trainer, its network and, for lifters, the whole lifter."""
+    """A run that is ready to go.
+
+    Attributes:
+        trainer: moves the weights.
+        module: the network.
+        lifter: the same for lifters, ``None`` for a context encoder.
+        precision: in which arithmetic, and why.
+    """
 
     trainer: Trainer
     module: nn.Module
     lifter: LifterNetwork | None
+    precision: str = ""
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -89,33 +95,46 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device("cuda" if here and wanted != "cpu" else "cpu")
 
 
-def build(config: TrainingConfig) -> Job:
+def build(config: TrainingConfig, library: MotionLibrary | None = None) -> Job:
     """Prepare a run; resumes from the output folder's checkpoint where there is one.
+
+    Args:
+        config: the run.
+        library: motions to learn from; read from the configuration's files when omitted.
 
     Raises:
         ConfigError: the task or a size is wrong.
         InputError: the motion capture cannot be read.
         ModelError: a checkpoint cannot be used.
     """
-    if config.task not in TASKS:
-        raise ConfigError(f"task: expected one of {', '.join(TASKS)}, got '{config.task}'")
     options = config.optimiser
     device = pick_device(options.device)
-    torch.set_num_threads(options.threads)
+    if options.threads:
+        torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    library = MotionLibrary.from_npz(config.data)
-    lifter = None
+    bfloat16, reason = choose_precision(options.precision, device)
+    if library is None:
+        library = MotionLibrary.from_clips(choose(load_motion(config.data), config.clips).train)
+    lifter: LifterNetwork | None = None
+    loss: ContextTask | DiffusionTask
     if config.task == "context":
-        encoder = ContextEncoder(from_mapping(ContextConfig, config.model, "model"))
-        module: nn.Module = encoder
+        module: nn.Module = ContextEncoder(config.encoder)
         if config.start:
-            load_into(encoder, config.start)
-        encoder.to(device)
-        loss = ContextTask(encoder, config)
-        trainer = Trainer(module, loss, library, config.synthesis, options, Path(config.output))
-        trainer.resume()
-        return Job(trainer, module, None)
-    lifter = LifterNetwork(_lifter_config(config))
+            load_into(module, config.start)
+        loss = ContextTask(cast(ContextEncoder, module.to(device)), config, bfloat16=bfloat16)
+    else:
+        module = lifter = _lifter(config, library)
+        loss = DiffusionTask(lifter.to(device), config, bfloat16=bfloat16)
+    trainer = Trainer(module, loss, library, config.synthesis, options, Path(config.output))
+    trainer.resume()
+    return Job(trainer, module, lifter, reason)
+
+
+def _lifter(config: TrainingConfig, library: MotionLibrary) -> LifterNetwork:
+    """A lifter around its trained encoder, H_K fitted to the encoder's errors."""
+    if not config.context:
+        raise ConfigError(f"task {config.task}: expected 'context', a context encoder's checkpoint")
+    lifter = LifterNetwork(lifter_config(config.lifter, read_weights(config.context)))
     load_into(lifter.context, config.context)
     lifter.context.requires_grad_(False)
     if config.start:
@@ -126,32 +145,13 @@ def build(config: TrainingConfig) -> Job:
         }  # fmt: skip
         lifter.load_state_dict(fitting, strict=False)
     fit_initial_distribution(lifter, library, config.synthesis)
-    lifter.to(device)
-    trainer = Trainer(
-        lifter, DiffusionTask(lifter, config), library, config.synthesis, options,
-        Path(config.output),
-    )  # fmt: skip
-    trainer.resume()
-    return Job(trainer, lifter, lifter)
+    return lifter
 
 
-def _lifter_config(config: TrainingConfig) -> LifterNetworkConfig:
-    if not config.context:
-        raise ConfigError(f"task {config.task}: expected 'context', a context encoder's checkpoint")
-    model = dict(config.model)
-    window, mirror = int(model.pop("window", 81)), model.pop("mirror", False)
-    if not isinstance(mirror, bool):
-        raise ConfigError(f"model.mirror: expected true or false, got {mirror!r}")
-    history = model.pop("history", None)
-    if (config.task == "starpose") != (history is not None):
-        raise ConfigError(
-            "model: a 'history' belongs to task starpose and to no other; "
-            f"task is {config.task}, history is {'set' if history else 'not set'}"
-        )
+def lifter_config(model: LifterModel, context: dict[str, Tensor]) -> LifterNetworkConfig:
+    """What a lifter is made of, around a context encoder's checkpoint."""
     return LifterNetworkConfig(
-        context=context_config(read_weights(config.context), window, mirror),
-        denoiser=from_mapping(DenoiserConfig, model.pop("denoiser", {}), "model.denoiser"),
-        history=from_mapping(HistoryConfig, history, "model.history") if history else None,
-        schedule=from_mapping(Schedule, model.pop("schedule", {}), "model.schedule"),
-        **model,
-    )
+        context=context_config(context, model.window, model.mirror), denoiser=model.denoiser,
+        history=model.history, schedule=model.schedule, initial=model.initial,
+        components=model.components, hypotheses=model.hypotheses, steps=model.steps,
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from diffpose_ros.core.files import whole, write_text
 from diffpose_ros.data.virtual.camera import CameraConfig
 from diffpose_ros.data.virtual.detector_noise import NoiseConfig
 from diffpose_ros.data.virtual.synthesis import MotionLibrary, SynthesisConfig, make_batch
@@ -54,7 +54,7 @@ def held_out(
     library: MotionLibrary, synthesis: SynthesisConfig, *, batches: int, batch: int, seed: int = 777
 ) -> list[dict[str, torch.Tensor]]:
     """Views that training never drew: other seeds, 30 Hz, an ordinary place for the camera, a
-    middling detector, unbent poses."""
+    middling detector, unbent poses. Of held-out clips, or of those trained on: the library says which."""
     config = replace(
         synthesis, noise=CALIBRATION_NOISE, camera=CALIBRATION_CAMERA, rates_hz={30.0: 1.0}, drop=0.0,
         augment=replace(synthesis.augment, crossover=0.0, rotation=0.0), long_share=0.0,
@@ -141,24 +141,32 @@ def _stored(value: torch.Tensor) -> torch.Tensor:
     return half if torch.equal(half.float(), value.float()) else value.contiguous()
 
 
-def write_model(network: LifterNetwork, folder: Path, *, name: str, card: str) -> list[Path]:
-    """Write a model folder: weights, configuration, card, and the graphs with 5, 2 and 1 steps.
+def write_weights(network: LifterNetwork, folder: Path) -> list[Path]:
+    """Write ``model.safetensors`` and ``config.yaml``, each whole or not at all.
 
     Returns:
         The files written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / "model.safetensors"
-    with whole(weights) as part:
-        save_file({k: _stored(v) for k, v in network.state_dict().items()}, part)
-        part.chmod(0o644)
-    config = folder / "config.yaml"
+    weights, config = folder / "model.safetensors", folder / "config.yaml"
+    part = folder / "model.part"
+    save_file({k: _stored(v) for k, v in network.state_dict().items()}, part)
+    part.chmod(0o644)
+    part.replace(weights)
     data = network.config.to_mapping()
     data["guidance"] = list(data["guidance"])
-    write_text(config, yaml.safe_dump(data, sort_keys=False))
-    text = folder / "MODEL_CARD.md"
-    write_text(text, card)
-    files = [weights, config, text, export_onnx(network, folder / "model.onnx", name=name)]
+    part = folder / "config.part"
+    part.write_text(yaml.safe_dump(data, sort_keys=False))
+    part.replace(config)
+    return [weights, config]
+
+
+def write_graphs(network: LifterNetwork, folder: Path, *, name: str) -> Iterator[tuple[Path, int]]:
+    """Write the graphs with the configured steps and with those of ``FEWER_STEPS``.
+
+    Yields:
+        Each file and its steps, once written.
+    """
+    yield export_onnx(network, folder / "model.onnx", name=name), network.config.steps
     for steps in FEWER_STEPS:
-        files.append(export_onnx(network, folder / f"model_{steps}.onnx", name=name, steps=steps))
-    return files
+        yield export_onnx(network, folder / f"model_{steps}.onnx", name=name, steps=steps), steps

@@ -1,19 +1,23 @@
-"""Training configuration: YAML to checked dataclasses, unknown keys refused."""
+"""What one run of the training loop is told: checked dataclasses."""
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
-
-import yaml
 
 from diffpose_ros.core import ConfigError
+from diffpose_ros.core.typed_config import at_least, one_of, share
+from diffpose_ros.data.motion import ClipChoice
 from diffpose_ros.data.virtual.synthesis import SynthesisConfig
+from diffpose_ros.diffusion.schedules import Schedule
+from diffpose_ros.methods.diffusion.context_encoder import ContextConfig
+from diffpose_ros.methods.diffusion.graformer import DenoiserConfig
+from diffpose_ros.methods.diffusion.hpim import HistoryConfig
+from diffpose_ros.training.losses import TERMS
+from diffpose_ros.training.precision import PRECISIONS
 
-T = TypeVar("T")
+TASKS = ("context", "diffpose", "starpose")
+OPTIMISERS = ("adamw", "muon")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,15 @@ class OptimiserConfig:
         clip: gradient norm bound.
         ema: decay of the exponential moving average of the weights.
         optimiser: ``adamw``, or ``muon`` for the matrices of residual blocks (AdamW moves the rest).
-        precision: ``float32`` or ``bfloat16`` (autocast).
+        precision: ``float32``, ``bfloat16`` (autocast), or ``auto``: bfloat16 where the machine has it.
         device: ``cpu``, ``cuda`` (one GPU), or ``auto``: a GPU where torch sees one.
-        threads: CPU threads.
+        threads: CPU threads; 0: as many as torch takes by itself.
         compile: use ``torch.compile``.
         seed: of everything random.
         save_every: steps between checkpoints.
+
+    Raises:
+        ConfigError: a value is outside its range.
     """
 
     steps: int = 4000
@@ -45,7 +52,7 @@ class OptimiserConfig:
     clip: float = 1.0
     ema: float = 0.998
     optimiser: str = "adamw"
-    precision: str = "bfloat16"
+    precision: str = "auto"
     device: str = "auto"
     threads: int = 1
     compile: bool = True
@@ -53,110 +60,96 @@ class OptimiserConfig:
     save_every: int = 250
 
     def __post_init__(self) -> None:
-        if self.precision not in ("float32", "bfloat16"):
-            raise ConfigError(f"precision: expected float32 or bfloat16, got '{self.precision}'")
-        if self.optimiser not in ("adamw", "muon"):
-            raise ConfigError(f"optimiser: expected adamw or muon, got '{self.optimiser}'")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise ConfigError(f"device: expected auto, cpu or cuda, got '{self.device}'")
-        for name in ("steps", "batch", "threads", "save_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+        one_of("precision", self.precision, PRECISIONS)
+        one_of("optimiser", self.optimiser, OPTIMISERS)
+        one_of("device", self.device, DEVICES)
+        for name in ("steps", "batch", "save_every"):
+            at_least(name, getattr(self, name), 1)
+        for name in ("warmup", "seed", "weight_decay", "threads"):
+            at_least(name, getattr(self, name), 0)
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}: expected above 0, got {getattr(self, name):g}")
+        if not 0.0 <= self.ema < 1.0:
+            raise ConfigError(f"ema: expected from 0 to below 1, got {self.ema:g}")
+
+
+@dataclass(frozen=True)
+class LifterModel:
+    """A lifter around a trained context encoder.
+
+    Attributes:
+        window: frames of the past that the encoder sees per block; changes no weight.
+        mirror: whether the encoder answers for the mirror image too; changes no weight.
+        denoiser: sizes of the denoiser.
+        history: sizes of HPIM (StarPose), none in DiffPose.
+        schedule: the forward process.
+        initial: what H_K is, see :data:`~diffpose_ros.methods.diffusion.initial_distribution.INITIAL`.
+        components: M of the mixture.
+        hypotheses: N it is calibrated for.
+        steps: DDIM steps.
+    """
+
+    window: int = 81
+    mirror: bool = False
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    history: HistoryConfig | None = None
+    schedule: Schedule = field(default_factory=Schedule)
+    initial: str = "context"
+    components: int = 5
+    hypotheses: int = 5
+    steps: int = 5
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One training run.
+    """One run of the loop.
 
     Attributes:
-        task: ``context``, ``diffpose`` or ``starpose``.
-        data: motion capture file (npz).
+        task: one of :data:`TASKS`.
+        data: motion capture: archives (npz) and folders of BVH files.
         output: folder for checkpoints and logs.
-        context: checkpoint of the frozen context encoder (not for the ``context`` task).
+        clips: which clips of the data are used.
+        context: checkpoint of the frozen context encoder (lifters only).
         start: checkpoint whose matching weights to start from (optional).
-        model: sizes, passed to the task's own dataclass; for a lifter also ``window`` and ``mirror`` of
-            its context encoder, which change no weights.
-        loss: weights of the loss terms.
+        encoder: sizes of the context encoder (task ``context``).
+        lifter: what the lifter is made of (the other tasks).
+        loss: weights of loss terms that differ from the task's own (:data:`losses.TERMS`).
         rollouts: share of the steps in which a lifter's history is what it made of the whole clips, frame
             after frame on its own answers, as on a robot; in the others it comes from one or two
             parallel passes, which are faster.
         optimiser: see :class:`OptimiserConfig`.
         synthesis: see :class:`~diffpose_ros.data.virtual.synthesis.SynthesisConfig`.
+
+    Raises:
+        ConfigError: a value is outside its range, or two contradict each other.
     """
 
     task: str
-    data: str
+    data: tuple[str, ...]
     output: str
+    clips: ClipChoice = field(default_factory=ClipChoice)
     context: str = ""
     start: str = ""
-    model: dict[str, Any] = field(default_factory=dict)
+    encoder: ContextConfig = field(default_factory=ContextConfig)
+    lifter: LifterModel = field(default_factory=LifterModel)
     loss: dict[str, float] = field(default_factory=dict)
     rollouts: float = 0.0
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
 
     def __post_init__(self) -> None:
+        one_of("task", self.task, TASKS)
+        if not self.data:
+            raise ConfigError("data: expected at least one motion capture file or folder, got none")
+        for term, weight in self.loss.items():
+            one_of("loss", term, TERMS[self.task])
+            at_least(f"loss.{term}", weight, 0.0)
+        share("rollouts", self.rollouts)
         if self.rollouts and self.task != "starpose":
             raise ConfigError(f"rollouts: task {self.task} has no history to roll out; use starpose")
-        if not 0.0 <= self.rollouts <= 1.0:
-            raise ConfigError(f"rollouts: expected a share from 0 to 1, got {self.rollouts:g}")
-
-
-def from_mapping(cls: type[T], mapping: dict[str, Any], where: str = "") -> T:
-    """Build a (nested) dataclass from a mapping.
-
-    Raises:
-        ConfigError: an unknown key, a missing one, or a value of the wrong type.
-    """
-    hints = typing.get_type_hints(cls)
-    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in mapping:
-        if key not in known:
+        if self.task != "context" and (self.task == "starpose") != (self.lifter.history is not None):
             raise ConfigError(
-                f"{where or 'configuration'}: unknown key '{key}', expected: {', '.join(sorted(known))}"
+                "lifter: a 'history' belongs to task starpose and to no other; task is "
+                f"{self.task}, history is {'set' if self.lifter.history else 'not set'}"
             )
-    values: dict[str, Any] = {}
-    for key, value in mapping.items():
-        hint = hints[key]
-        if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-            value = from_mapping(hint, value, f"{where}.{key}".lstrip("."))  # type: ignore[arg-type]
-        elif typing.get_origin(hint) is tuple and isinstance(value, list):
-            value = tuple(value)
-        elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-            value = float(value)
-        elif hint in (int, float, str, bool) and type(value) is not hint:
-            raise ConfigError(
-                f"{where}.{key}".lstrip(".")
-                + f": expected {hint.__name__}, got {type(value).__name__} ({value!r})"
-            )
-        values[key] = value
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise ConfigError(f"{where or 'configuration'}: {error}") from error
-
-
-def load(path: str | Path) -> TrainingConfig:
-    """Read a training YAML.
-
-    Raises:
-        ConfigError: the file is missing, is not YAML, or says something that is not understood.
-    """
-    return from_mapping(TrainingConfig, read_yaml(path))
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping.
-
-    Raises:
-        ConfigError: the file is missing, is not YAML, or holds something else.
-    """
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise ConfigError(f"training configuration {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"training configuration {path}: not YAML ({error})") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"training configuration {path}: expected a mapping")
-    return content

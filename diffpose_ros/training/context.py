@@ -10,24 +10,24 @@ from diffpose_ros.methods.diffusion.context_encoder import ContextEncoder
 from diffpose_ros.training import losses
 from diffpose_ros.training.config import TrainingConfig
 
-WEIGHTS = {"pose": 1.0, "velocity": 2.0, "acceleration": 0.5, "bone": 0.3, "nll": 0.01}
-
 
 class ContextTask:
     """Loss of the context encoder over whole clips, all frames at once.
 
     Args:
         encoder: the network.
-        config: weights of the loss terms, precision, compilation.
+        config: weights of the loss terms, compilation.
+        bfloat16: whether to run under autocast.
     """
 
-    def __init__(self, encoder: ContextEncoder, config: TrainingConfig) -> None:
+    def __init__(self, encoder: ContextEncoder, config: TrainingConfig, *, bfloat16: bool = False) -> None:
         self.encoder = encoder
         self.forward = torch.compile(encoder, dynamic=False) if config.optimiser.compile else encoder
-        self.bfloat16 = config.optimiser.precision == "bfloat16"
-        self.weights = {**WEIGHTS, **config.loss}
+        self.bfloat16 = bfloat16
+        self.weights = {**losses.TERMS[config.task], **config.loss}
 
     def __call__(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, float]]:
+        self.encoder.train()
         times = batch["times_s"]
         with torch.autocast(times.device.type, torch.bfloat16, enabled=self.bfloat16):
             _, pose, log_sigma = self.forward(batch["points"], batch["view"], times)

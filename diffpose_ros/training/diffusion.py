@@ -22,15 +22,14 @@ from torch import Tensor
 from diffpose_ros.core import H36M17
 from diffpose_ros.data.virtual.synthesis import MotionLibrary, SynthesisConfig, make_batch
 from diffpose_ros.diffusion.samplers import diffuse
-from diffpose_ros.methods.diffusion.mixture import Mixture, fit_mixture
+from diffpose_ros.methods.diffusion.mixture import Mixture
 from diffpose_ros.methods.diffusion.network import LifterNetwork
 from diffpose_ros.training import losses
 from diffpose_ros.training.config import TrainingConfig
 from diffpose_ros.training.loop import to_tensors
-from diffpose_ros.training.rollout import rollout
+from diffpose_ros.training.mixture import fit_mixture
+from diffpose_ros.training.rollout import evaluating, rollout
 
-WEIGHTS = {"pose": 1.0, "velocity": 2.0, "acceleration": 0.5, "bone": 0.3, "residual": 0.02,
-           "symmetry": 0.0}  # fmt: skip
 RESIDUAL_LIMIT = 8.0
 FIRST_STEP_SHARE = 0.4
 """Share of the clips that train the step from pure noise, k = K; the others draw k evenly."""
@@ -55,10 +54,11 @@ class DiffusionTask:
 
     Args:
         network: the lifter; its context encoder must not require gradients.
-        config: weights of the loss terms, precision.
+        config: weights of the loss terms, compilation, the share of rollouts.
+        bfloat16: whether to run under autocast.
     """
 
-    def __init__(self, network: LifterNetwork, config: TrainingConfig) -> None:
+    def __init__(self, network: LifterNetwork, config: TrainingConfig, *, bfloat16: bool = False) -> None:
         self.network = network
         self.context: Callable[..., Any] = network.context
         self.clean: Callable[..., Any] = network.clean
@@ -68,13 +68,14 @@ class DiffusionTask:
             self.clean = torch.compile(network.clean, dynamic=False)
             if network.history is not None:
                 self.past = torch.compile(network.history, dynamic=False)
-        self.bfloat16 = config.optimiser.precision == "bfloat16"
-        self.weights = {**WEIGHTS, **config.loss}
+        self.bfloat16 = bfloat16
+        self.weights = {**losses.TERMS[config.task], **config.loss}
         self.rollouts = config.rollouts
         self.alphas = network.mixture_mean.new_tensor(network.alphas)
 
     def __call__(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, float]]:
         net = self.network
+        net.train()  # what learns drops out; the frozen encoder answers as it will online
         net.context.eval()
         kind = batch["points"].device.type
         with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
@@ -163,7 +164,8 @@ class DiffusionTask:
             if (step * self.rollouts) % 1.0 < self.rollouts:
                 answers = self._rolled_out(batch)
             else:
-                answers = self._passes(batch, feature, pose, log_sigma, 1 + step % 2)
+                with evaluating(net):
+                    answers = self._passes(batch, feature, pose, log_sigma, 1 + step % 2)
             choice = torch.rand(b).view(b, 1, 1, 1)
             wander = torch.randn(b, 1, 17, 3) * 0.03
             answers = torch.where(choice < 0.1, batch["pose"] + wander, answers)
@@ -177,8 +179,6 @@ class DiffusionTask:
         answers = rollout(
             self.network, batch, guidance=(0.0, 0.0, 0.0, 0.0), steps=(last, 0), hypotheses=1
         ).mean
-        self.network.train()
-        self.network.context.eval()
         return answers.float()
 
     def _passes(
@@ -221,9 +221,8 @@ def measure_residuals(
 ) -> np.ndarray:
     """Where the truth lies as seen from H_K's centre, in units of its width, (S, 17, 3): for the usual
     H_K, the context encoder's real error over its own estimate."""
-    network.eval()
     out = []
-    with torch.no_grad():
+    with evaluating(network), torch.no_grad():
         for i in range(batches):
             data = to_tensors(make_batch(library, batch, np.random.default_rng((seed, i)), synthesis))
             _, pose, log_sigma = network.context(data["points"], data["view"], data["times_s"])

@@ -14,6 +14,15 @@ JOINT_WEIGHTS = (1, 1, 2.5, 2.5, 1, 2.5, 2.5, 1, 1, 1, 1.5, 1.5, 4, 4, 1.5, 4, 4
 
 FRAME_S = 1.0 / 30.0
 
+_POSE = {"pose": 1.0, "velocity": 2.0, "acceleration": 0.5, "bone": 0.3}
+_DIFFUSION = {**_POSE, "residual": 0.02, "symmetry": 0.0}
+TERMS: dict[str, dict[str, float]] = {
+    "context": {**_POSE, "nll": 0.01}, "diffpose": _DIFFUSION, "starpose": _DIFFUSION
+}  # fmt: skip
+"""Task -> the terms of its loss and their weights. ``pose`` is :func:`weighted_mpjpe`, ``bone``
+:func:`bone_length`, ``nll`` :func:`gaussian_nll`; ``residual`` is the squared error of the clean residual
+that the denoiser answers, ``symmetry`` StarPose's STPG-T: left bones as long as right ones."""
+
 
 def weighted_mpjpe(error: Tensor) -> Tensor:
     """Mean over joints of weight times distance, metres."""

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from diffpose_ros.data.clips import Clip
 from diffpose_ros.methods.diffusion.network import LifterNetworkConfig
 from diffpose_ros.training.build import pick_device
-from diffpose_ros.training.calibration import Calibration
-from diffpose_ros.training.config import TrainingConfig
+from diffpose_ros.training.precision import choose_precision
+from diffpose_ros.training.recipe import Recipe
 
-ACKNOWLEDGEMENT = (
-    "The data used in this project was obtained from mocap.cs.cmu.edu. "
-    "The database was created with funding from NSF EIA-0196217."
-)
+ACKNOWLEDGEMENTS = {
+    "CMU": "The data used in this project was obtained from mocap.cs.cmu.edu. "
+    "The database was created with funding from NSF EIA-0196217.",
+    "ACCAD": "ACCAD Open Motion Project, The Ohio State University, CC BY 3.0.",
+}
+"""Mark in a clip's ``source`` -> what must be said of it."""
+
 _PAPERS = {
     "diffpose": "DiffPose (Gong et al., CVPR 2023)",
     "starpose": "StarPose (Yang et al.) on the denoiser of DiffPose (Gong et al., CVPR 2023)",
@@ -33,35 +41,59 @@ def time_spent(log: Path) -> tuple[int, float]:
     return steps, total + last
 
 
+@dataclass(frozen=True)
+class StageLog:
+    """A stage that trained: its name and its ``log.jsonl``."""
+
+    name: str
+    log: Path
+
+
+def licence_of(clips: Iterable[Clip]) -> str:
+    """What must be said of the motion capture that weights were trained on."""
+    sources = {c.source for c in clips}
+    known = [text for mark, text in ACKNOWLEDGEMENTS.items() if any(mark in s for s in sources)]
+    if any(not any(mark in s for mark in ACKNOWLEDGEMENTS) for s in sources):
+        known.append("Some clips name no source that is known here: check the terms of their data.")
+    return " ".join(known)
+
+
 def model_card(
-    name: str,
-    config: TrainingConfig,
+    recipe: Recipe,
     network: LifterNetworkConfig,
     parameters: int,
-    calibration: Calibration,
+    calibration: Mapping[str, float],
     *,
-    logs: dict[str, Path],
+    logs: Iterable[StageLog],
+    clips: Sequence[Clip],
     scores: dict[str, float] | None = None,
 ) -> str:
     """The card's text (Markdown).
 
     Args:
-        name: the model's name.
-        config: how it was trained.
+        recipe: how it was made.
         network: what it is made of.
         parameters: how many weights.
-        calibration: what calibration measured.
-        logs: stage -> its ``log.jsonl``.
+        calibration: what calibration measured, the fields of ``Calibration`` and ``held_out_clips``.
+        logs: of the stages that trained.
+        clips: what was learnt from.
         scores: results of ``evaluate``, where they are known.
     """
-    o = config.optimiser
-    threads = f"{o.threads} CPU thread{'s' if o.threads > 1 else ''}"
-    where = "one GPU" if pick_device(o.device).type == "cuda" else threads
+    assert recipe.lifter is not None
+    name, last = recipe.name, recipe.lifter.runs[-1]
+    o = last.optimiser
+    threads = f"{o.threads or torch.get_num_threads()} CPU thread{'s' if o.threads != 1 else ''}"
+    device = pick_device(o.device)
+    where = "one GPU" if device.type == "cuda" else threads
+    bfloat16, _ = choose_precision(o.precision, device)
     seen = network.context
     past = "frame-based"
     if seen.temporal:
         past = f"keys of {seen.keys} per head, window {seen.window} frames"
     past += ", mean of the answers for the image and its mirror image" if seen.mirror else ""
+    minutes = sum(len(c) / c.fps for c in clips) / 60
+    people = len({c.subject for c in clips})
+    judged = int(calibration.get("held_out_clips", 0))
     lines = [
         f"# {name}", "",
         f"A causal, streaming lifter after {_PAPERS[network.kind]}: COCO-17 keypoints of one person "
@@ -77,21 +109,24 @@ def model_card(
         f"- Guidance weights (reprojection, symmetry, bone length variance, differential variation): "
         f"{', '.join(f'{g:g}' for g in network.guidance)}.", "",
         "## Training",
-        f"- Data: {Path(config.data).name}, motion capture seen through random virtual cameras with a "
-        "simulated detector; no photographs, no other data.",
+        f"- Data: {', '.join(Path(d).name for d in recipe.data)}: {len(clips)} clips, {minutes:.0f} minutes "
+        f"of {people} people, seen through random virtual cameras with a simulated detector; no photographs, "
+        "no other data.",
+        *_left_out(recipe),
     ]  # fmt: skip
-    for stage, log in logs.items():
-        steps, seconds = time_spent(log)
+    for stage in logs:
+        steps, seconds = time_spent(stage.log)
         if steps:
-            lines.append(f"- {stage}: {steps:,} steps, {seconds / 60:.0f} minutes.")
+            lines.append(f"- {stage.name}: {steps:,} steps, {seconds / 60:.0f} minutes.")
     lines += [
-        f"- Last stage: batches of {o.batch} clips of {config.synthesis.frames} frames, "
+        f"- Last stage: batches of {o.batch} clips of {last.synthesis.frames} frames, "
         f"{'Muon and AdamW' if o.optimiser == 'muon' else 'AdamW'} {o.learning_rate:g} with a cosine, "
-        f"{o.precision}, seed {o.seed}, {where}.", "",
+        f"{'bfloat16' if bfloat16 else 'float32'}, seed {o.seed}, {where}.", "",
         "## Calibration",
-        f"- On held-out virtual views with a middling simulated detector: MPJPE "
-        f"{calibration.mpjpe_mm:.1f} mm; {100 * calibration.coverage_before:.0f} % of coordinates within one "
-        f"sigma before scaling, {100 * calibration.coverage_after:.0f} % after.", "",
+        f"- On virtual views of {f'{judged} held-out clips' if judged else 'the clips trained on'}, not "
+        f"drawn in training, with a middling simulated detector: MPJPE {calibration['mpjpe_mm']:.1f} mm; "
+        f"{100 * calibration['coverage_before']:.0f} % of coordinates within one "
+        f"sigma before scaling, {100 * calibration['coverage_after']:.0f} % after.", "",
         "## Scores",
     ]  # fmt: skip
     if scores:
@@ -104,11 +139,25 @@ def model_card(
         lines.append("Not evaluated yet: run `diffpose_ros evaluate --data FILE.npz --model " + name + "`.")
     lines += [
         "", "## Limits",
-        "- Ten bodies' motions: standing, walking, running, jumping, sports, gestures. Lying, crawling and "
-        "heavily occluded people are rare or absent; expect larger errors there.",
+        f"- The motions of {people} people. What they do not do, and how they are not built, is outside of "
+        "it: expect larger errors there.",
         "- Stature comes from a body prior: absolute scale is about 5 % uncertain unless the user gives "
         "`person_height`.",
         "- Not for medical, biometric or safety-certified use.", "",
-        "## Licence", "Weights: Apache-2.0. " + ACKNOWLEDGEMENT, "",
+        "## Licence", "Weights: Apache-2.0. " + licence_of(clips), "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _left_out(recipe: Recipe) -> list[str]:
+    """Lines on what the recipe keeps out of training."""
+    clips = recipe.clips
+    parts = [
+        (what, names)
+        for what, names in (
+            ("left out, sources", clips.leave_out_sources), ("held out, people", clips.hold_out_subjects),
+            ("held out, actions", clips.hold_out_actions),
+        )
+        if names
+    ]  # fmt: skip
+    return ["- " + "; ".join(f"{what}: {', '.join(names)}" for what, names in parts) + "."] if parts else []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffpose_ros.core import H36M17
 from diffpose_ros.diffusion.noise import fixed_noise
@@ -50,7 +52,30 @@ def rollout(
         hypotheses: N; the network's own when omitted.
         bone_window: frames that the mean bone lengths cover.
     """
+    with evaluating(network):
+        return _rollout(network, batch, guidance, steps, hypotheses, bone_window)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, and outside the mode that each part was in before."""
+    modes = [(module, module.training) for module in network.modules()]
     network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _rollout(
+    network: LifterNetwork,
+    batch: dict[str, Tensor],
+    guidance: tuple[float, float, float, float] | None,
+    steps: tuple[int, ...] | None,
+    hypotheses: int | None,
+    bone_window: int,
+) -> Rollout:
     points, times, rotation = batch["points"], batch["times_s"], batch["rotation"]
     b, t = points.shape[:2]
     config = network.config

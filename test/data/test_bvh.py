@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+pytest.importorskip("pybvh", reason="pybvh is not installed: training needs it")
+
 from scipy.spatial.transform import Rotation
 
 from diffpose_ros.core import H36M17, InputError
-from diffpose_ros.data.formats import bvh, bvh_file
-from diffpose_ros.data.formats.bvh_skeletons import SKELETONS, SkeletonMap, simplify
+from diffpose_ros.data.formats import bvh
+from diffpose_ros.data.formats.bvh_file import read_bvh, simplify
+from diffpose_ros.data.formats.bvh_skeletons import SKELETONS, SkeletonMap
 
 ORDERS = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
 
@@ -66,8 +70,8 @@ ARM = {
 def test_rotations_apply_in_the_order_of_the_channels(tmp_path, order):
     rng = np.random.default_rng(7)
     angles = {n: rng.uniform(-170, 170, 3) for n in ("Base", "Upper", "Lower")}
-    parsed = bvh_file.read(write_bvh(tmp_path / "a.bvh", ARM, [angles], order=order))
-    position, rotation = parsed.pose()
+    parsed = read_bvh(write_bvh(tmp_path / "a.bvh", ARM, [angles], order=order))
+    position, rotation = parsed.position, parsed.rotation
     # scipy's capital letters are intrinsic rotations: each in the frame the one before left.
     turn = {n: Rotation.from_euler(order, a, degrees=True) for n, a in angles.items()}
     base, upper = turn["Base"], turn["Base"] * turn["Upper"]
@@ -82,7 +86,7 @@ def test_rotations_apply_in_the_order_of_the_channels(tmp_path, order):
 def test_a_quarter_turn_worked_by_hand(tmp_path):
     """Turning the upper arm by 90 degrees about z lays everything above it along -x."""
     path = write_bvh(tmp_path / "a.bvh", ARM, [{"Upper": (90, 0, 0)}], order="ZXY", root=(5, 6, 7))
-    position, _ = bvh_file.read(path).pose()
+    position = read_bvh(path).position
     want = [[5, 6, 7], [5, 7, 7], [3, 7, 7], [2.75, 7.5, 7]]
     np.testing.assert_allclose(position[0], want, atol=1e-9)
 
@@ -90,88 +94,92 @@ def test_a_quarter_turn_worked_by_hand(tmp_path):
 def test_two_turns_in_one_joint_worked_by_hand(tmp_path):
     """Z then X: the x axis has already turned to y, so the bone along y stays where z put it."""
     frames = [{"Base": (90, 90, 0)}]
-    zx, _ = bvh_file.read(write_bvh(tmp_path / "a.bvh", ARM, frames, order="ZXY")).pose()
+    zx = read_bvh(write_bvh(tmp_path / "a.bvh", ARM, frames, order="ZXY")).position
     np.testing.assert_allclose(zx[0, 1], [0, 0, 1], atol=1e-9)
-    xz, _ = bvh_file.read(write_bvh(tmp_path / "b.bvh", ARM, frames, order="XZY")).pose()
+    xz = read_bvh(write_bvh(tmp_path / "b.bvh", ARM, frames, order="XZY")).position
     np.testing.assert_allclose(xz[0, 1], [-1, 0, 0], atol=1e-9)
 
 
+SIX = (
+    "HIERARCHY\nROOT Base\n{\nOFFSET 9 9 9\nCHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation "
+    "Yrotation\nJOINT Arm\n{\nOFFSET 0 1 0\nCHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation "
+    "Yrotation\nEnd Site\n{\nOFFSET 1 0 0\n}\n}\n}\nMOTION\nFrames: 2\nFrame Time: 0.04\n"
+)
+
+
 def test_positions_of_joints_replace_their_offsets(tmp_path):
-    (tmp_path / "a.bvh").write_text(
-        "HIERARCHY\nROOT Base\n{\nOFFSET 9 9 9\nCHANNELS 3 Xposition Yposition Zposition\n"
-        "JOINT Arm\n{\nOFFSET 0 1 0\nCHANNELS 2 Yposition Zrotation\nEnd Site\n{\nOFFSET 1 0 0\n}\n"
-        "}\n}\nMOTION\nFrames: 1\nFrame Time: 0.04\n1 2 3 4 90\n"
-    )
-    position, _ = bvh_file.read(tmp_path / "a.bvh").pose()
+    (tmp_path / "a.bvh").write_text(SIX + "1 2 3 0 0 0 0 4 0 90 0 0\n1 2 3 0 0 0 0 4 0 0 0 0\n")
+    position = read_bvh(tmp_path / "a.bvh").position
     np.testing.assert_allclose(position[0], [[1, 2, 3], [1, 6, 3], [1, 7, 3]], atol=1e-9)
+    np.testing.assert_allclose(position[1], [[1, 2, 3], [1, 6, 3], [2, 6, 3]], atol=1e-9)
+
+
+def test_a_joint_that_moves_away_from_its_parent_is_refused(tmp_path):
+    (tmp_path / "a.bvh").write_text(SIX + "1 2 3 0 0 0 0 4 0 90 0 0\n1 2 3 0 0 0 0 5 0 0 0 0\n")
+    with pytest.raises(InputError, match=r"a\.bvh: joint 'Arm' moves away from its parent"):
+        read_bvh(tmp_path / "a.bvh")
 
 
 def test_end_sites_and_rest_pose_are_kept(tmp_path):
-    parsed = bvh_file.read(write_bvh(tmp_path / "a.bvh", ARM, [{"Base": (30, 40, 50)}]))
+    parsed = read_bvh(write_bvh(tmp_path / "a.bvh", ARM, [{"Base": (30, 40, 50)}]))
     assert parsed.names == ("Base", "Upper", "Lower", "Lower_end")
-    assert [j.parent for j in parsed.joints] == [-1, 0, 1, 2]
+    assert parsed.parents == (-1, 0, 1, 2)
+    assert parsed.ends == (False, False, False, True)
     want = [[0, 0, 0], [0, 1, 0], [0, 3, 0], [0.5, 3.25, 0]]
-    np.testing.assert_allclose(parsed.rest(), want)
+    np.testing.assert_allclose(parsed.rest, want)
 
 
 def test_dos_line_ends_tabs_case_and_a_byte_order_mark_are_read(tmp_path):
     text = write_bvh(tmp_path / "a.bvh", ARM, [{}, {"Base": (10, 0, 0)}]).read_text()
-    odd = text.replace("\n", "\r\n\r\n").replace("Zrotation", "ZROTATION").replace(" ", " \t")
+    odd = text.replace("\n", "\r\n").replace("Zrotation", "ZROTATION").replace(" ", " \t")
     (tmp_path / "b.bvh").write_bytes(b"\xef\xbb\xbf" + odd.encode())
-    a, b = bvh_file.read(tmp_path / "a.bvh"), bvh_file.read(tmp_path / "b.bvh")
-    np.testing.assert_array_equal(a.pose()[0], b.pose()[0])
+    a, b = read_bvh(tmp_path / "a.bvh"), read_bvh(tmp_path / "b.bvh")
+    np.testing.assert_array_equal(a.position, b.position)
 
 
 @pytest.mark.parametrize(
     ("find", "replace", "text"),
     [
-        ("HIERARCHY", "HIERACHY", "line 1: expected HIERARCHY, got 'HIERACHY'"),
-        ("ROOT Base", "JOINT Base", "line 2: expected one ROOT that holds all joints"),
-        ("ROOT Base", "ROOT", "line 2: expected a joint with a name of its own"),
-        ("JOINT Lower", "JOINT Upper", "expected a joint with a name of its own, got 'JOINT"),
-        ("JOINT Upper", "ROOT Upper", "line 6: expected one ROOT"),
-        ("OFFSET 0 1 0", "OFFSET 0 1", "line 8: expected OFFSET and three numbers, got '0 1'"),
-        ("OFFSET 0 1 0", "OFFSET 0 one 0", "line 8: expected OFFSET and three numbers"),
-        ("OFFSET 0 1 0", "OFFSET 0 nan 0", "line 8: expected OFFSET and three numbers"),
-        ("OFFSET 0 1 0", "CHANNELS 0", "line 8: expected OFFSET, got 'CHANNELS 0'"),
-        ("CHANNELS 3", "CHANNELS 4", "line 9: expected CHANNELS, their number and their names"),
-        ("CHANNELS 3 Z", "CHANNELS 3 W", "line 9: expected CHANNELS, their number and their names"),
-        ("CHANNELS 3 Z", "CHANNELS 3 X", "line 9: expected CHANNELS, their number and their names"),
-        ("CHANNELS 3", "CHANEL 3", "line 9: expected ROOT, JOINT, End Site, CHANNELS or '}'"),
-        ("MOTION", "MOVE", "expected MOTION, got 'MOVE'"),
-        ("Frames: 2", "Frames: two", "expected Frames: and their number, got 'Frames: two'"),
-        ("Frames: 2", "Frames: 3", "expected 3 frames and at least one, got 2"),
-        ("Frames: 2", "Frames: 1", "expected 1 frames and at least one, got 2"),
-        ("Frame Time: 0.0333333", "Frame Time: 0", "expected a frame time above 0"),
-        ("Frame Time: 0.0333333", "Frame Time:", "expected Frame Time: and seconds"),
-        ("Frame Time:", "Frametime:", "expected Frame Time: and seconds, got 'Frametime:"),
-        ("0.100000", "0.100000 1.0", "line 25: expected 12 channel values, got '0.000000 0.0"),
-        ("0.100000", "inf", "line 25: expected 12 channel values"),
-        ("0.100000", "x", "line 25: expected 12 channel values"),
+        ("ROOT Base", "JOINT Base", "JOINT 'Base' outside any ROOT block"),
+        ("ROOT Base", "ROOT", "not a BVH file that can be read"),
+        ("JOINT Upper", "ROOT Upper", "Second ROOT 'Upper'"),
+        ("OFFSET 0 1 0", "OFFSET 0 1", "OFFSET must have 3 values, got 2"),
+        ("OFFSET 0 1 0", "OFFSET 0 one 0", "could not convert string to float"),
+        ("OFFSET 0 1 0", "OFFSET 0 nan 0", "expected finite numbers"),
+        ("CHANNELS 3", "CHANNELS 4", "CHANNELS declares 4 channels but lists 3"),
+        ("CHANNELS 3 Z", "CHANNELS 3 W", "unrecognized axis"),
+        ("Frames: 2", "Frames: two", "invalid literal for int"),
+        ("Frames: 2", "Frames: 3", "declares 3 frames but file contains 2"),
+        ("Frame Time: 0.0333333", "Frame Time: 0", "missing or zero"),
+        ("0.100000", "0.100000 1.0", "not a BVH file that can be read"),
+        ("0.100000", "inf", "expected finite numbers"),
+        ("0.100000", "x", "could not convert string"),
     ],
-)  # fmt: skip
-def test_a_file_that_breaks_the_format_names_its_line(tmp_path, find, replace, text):
+)
+def test_a_file_that_breaks_the_format_is_refused_in_one_line(tmp_path, find, replace, text):
     whole = write_bvh(tmp_path / "a.bvh", ARM, [{}, {}]).read_text()
     assert find in whole
     (tmp_path / "a.bvh").write_text(whole.replace(find, replace, 1))
-    with pytest.raises(InputError, match=rf"a\.bvh.*{text}"):
-        bvh_file.read(tmp_path / "a.bvh")
+    with pytest.raises(InputError, match=rf"a\.bvh: .*{text}") as caught:
+        read_bvh(tmp_path / "a.bvh")
+    assert "\n" not in str(caught.value)
+    assert "diffpose_ros_" not in str(caught.value), "the copy that was read is nobody's business"
 
 
 def test_a_file_cut_after_any_line_is_refused(tmp_path):
     rows = write_bvh(tmp_path / "a.bvh", ARM, [{}, {}]).read_text().splitlines()
     for cut in range(len(rows)):
         (tmp_path / "a.bvh").write_text("\n".join(rows[:cut]))
-        with pytest.raises(InputError, match=r"ends where|expected \d+ (frames|channel)"):
-            bvh_file.read(tmp_path / "a.bvh")
+        with pytest.raises(InputError, match=r"a\.bvh: "):
+            read_bvh(tmp_path / "a.bvh")
 
 
 def test_missing_and_binary_files_are_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.bvh: cannot be read \(No such file"):
-        bvh_file.read(tmp_path / "none.bvh")
+        read_bvh(tmp_path / "none.bvh")
     (tmp_path / "a.bvh").write_bytes(b"\x80\x81\xff" * 10)
     with pytest.raises(InputError, match="expected a BVH text file, got binary data"):
-        bvh_file.read(tmp_path / "a.bvh")
+        read_bvh(tmp_path / "a.bvh")
 
 
 # --- bodies -----------------------------------------------------------------------------------
@@ -270,7 +278,7 @@ def test_known_skeletons_are_recognised_and_mapped(tmp_path, kind):
 
 
 def test_every_map_covers_the_body_and_is_tested():
-    assert {s.name for s in SKELETONS} == set(FILE_NAMES)
+    assert {s.name for s in SKELETONS} == {*FILE_NAMES, "cgspeed"}
     assert simplify("mixamorig:LeftUpLeg") == simplify("left_up leg") == "leftupleg"
 
 
@@ -382,12 +390,12 @@ def test_unmapped_joints_are_listed(tmp_path):
         bvh.load_bvh(path)
     with pytest.raises(InputError, match=r"skeleton 'daz' finds no left_hip \('lThigh'\)"):
         bvh.load_bvh(path, skeleton="daz")
-    with pytest.raises(InputError, match=r"expected auto or one of cmu, mixamo, .* got 'robot'"):
+    with pytest.raises(InputError, match=r"expected auto or one of cgspeed, cmu, mixamo, .* got 'robot'"):
         bvh.load_bvh(path, skeleton="robot")
 
 
 def test_a_map_of_ones_own_is_used(tmp_path):
-    cmu = SKELETONS[0]
+    cmu = next(s for s in SKELETONS if s.name == "cmu")
     own = SkeletonMap("own", dict(cmu.joints) | {"spine": ("Hips", "Neck1")}, "Head")
     clip = bvh.load_bvh(person(tmp_path), skeleton=own)
     np.testing.assert_allclose(joint(clip, "spine")[0], [0, (0.95 + 1.42) / 2, 0], atol=1e-3)
@@ -414,3 +422,82 @@ def test_folders_without_files_are_named(tmp_path):
         bvh.load_folder(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         bvh.load_folder(tmp_path / "none")
+
+
+# --- CMU's recordings as cgspeed released them --------------------------------------------------
+
+
+def cgspeed(*, lost: bool) -> dict:
+    """That release's hierarchy, in its units; ``lost``: thorax and wrist of length zero, as it has them."""
+    thorax, wrist = ((0, 0, 0), (0, 0, 0)) if lost else ((0.0, 2.0, 0.1), (1.0, 0, 0))
+    joints: dict = {"Hips": (None, (0, 0, 0))}
+    for side, s, x in (("Left", "L", 1), ("Right", "R", -1)):
+        joints |= {
+            f"{s}HipJoint": ("Hips", (0, 0, 0)), f"{side}UpLeg": (f"{s}HipJoint", (1.7 * x, -1.9, 0.5)),
+            f"{side}Leg": (f"{side}UpLeg", (2.5 * x, -7.0, 0)),
+            f"{side}Foot": (f"{side}Leg", (2.7 * x, -7.4, 0)),
+            f"{side}Foot_end": (f"{side}Foot", (0, -0.5, 2.2)),
+        }  # fmt: skip
+    joints |= {
+        "LowerBack": ("Hips", (0, 0, 0)), "Spine": ("LowerBack", (0, 2.0, -0.2)),
+        "Spine1": ("Spine", (0, 2.0, 0.0)), "Neck": ("Spine1", thorax), "Neck1": ("Neck", (0, 1.7, 0.17)),
+        "Head": ("Neck1", (0, 1.7, -0.2)), "Head_end": ("Head", (0, 1.74, -0.1)),
+    }  # fmt: skip
+    for side, s, x in (("Left", "L", 1), ("Right", "R", -1)):
+        hand = tuple(x * v for v in wrist)
+        joints |= {
+            f"{side}Shoulder": ("Spine1", thorax), f"{side}Arm": (f"{side}Shoulder", (3.4 * x, 1.0, -0.4)),
+            f"{side}ForeArm": (f"{side}Arm", (5.0 * x, 0, 0)),
+            f"{side}Hand": (f"{side}ForeArm", (10.0 / 3.0 * x, 0, 0)),
+            f"{side}FingerBase": (f"{side}Hand", hand),
+            f"{side}FingerBase_end": (f"{side}FingerBase", (0.4 * x, 0, 0)),
+            f"{s}Thumb": (f"{side}Hand", hand), f"{s}Thumb_end": (f"{s}Thumb", (0.3 * x, 0, 0.3)),
+        }  # fmt: skip
+    return joints
+
+
+MOVING = {
+    "Spine": (4.2, 8.1, -3.3), "Spine1": (5.5, -12.3, 6.1), "Neck1": (3.1, 20.2, 4.4),
+    "LeftArm": (-80.5, 12.4, 5.2), "LeftForeArm": (8.1, -35.5, 20.3), "RightArm": (75.3, -8.2, 11.7),
+    "RightForeArm": (-5.4, 44.6, -12.1), "RightUpLeg": (3.3, -30.8, 2.9), "Head": (5.1, 9.7, 14.8),
+}  # fmt: skip
+
+
+def test_what_cgspeeds_release_lost_is_put_back(tmp_path):
+    root = (0, 17.0, 0)
+    frames = [{}, MOVING, {**MOVING, "Hips": (10.5, 40.2, 3.3)}]
+    lost = write_bvh(tmp_path / "lost.bvh", cgspeed(lost=True), frames, order="ZYX", root=root)
+    exact = write_bvh(tmp_path / "exact.bvh", cgspeed(lost=False), frames, order="ZYX", root=root)
+    clip = bvh.load_bvh(lost)
+    assert len(clip) == 2, "the calibration pose at its start is no motion"
+    whole = read_bvh(exact)
+    at = {name: whole.position[1:, i] * bvh.UNITS["cmu"] for i, name in enumerate(whole.names)}
+    want = {
+        "spine": "Spine1", "thorax": "Neck", "head_top": "Head_end", "left_shoulder": "LeftArm",
+        "right_shoulder": "RightArm", "left_elbow": "LeftForeArm", "right_elbow": "RightForeArm",
+        "left_wrist": "LeftFingerBase", "right_wrist": "RightFingerBase", "left_knee": "LeftLeg",
+        "right_ankle": "RightFoot",
+    }  # fmt: skip
+    for ours, theirs in want.items():
+        off = np.linalg.norm(joint(clip, ours) - at[theirs], axis=-1)
+        assert off.max() < 0.008, f"{ours}: {1000 * off.max():.1f} mm"
+    unmended = read_bvh(lost)
+    arm = unmended.position[1:, unmended.names.index("LeftArm")] * bvh.UNITS["cmu"]
+    assert np.linalg.norm(arm - at["LeftArm"], axis=-1).min() > 0.11
+    nose = joint(clip, "nose") - joint(clip, "head_top")
+    np.testing.assert_allclose(np.linalg.norm(nose, axis=-1), 0.1226, atol=0.003)
+
+
+def test_a_whole_skeleton_of_the_same_names_is_left_alone(tmp_path):
+    path = write_bvh(tmp_path / "a.bvh", cgspeed(lost=False), [MOVING], order="ZYX", root=(0, 17.0, 0))
+    clip, whole = bvh.load_bvh(path), read_bvh(path)
+    for ours, theirs in (("thorax", "Neck"), ("left_shoulder", "LeftArm"), ("left_wrist", "LeftHand")):
+        want = whole.position[:, whole.names.index(theirs)] * bvh.UNITS["cmu"]
+        np.testing.assert_allclose(joint(clip, ours), want, atol=1e-5)
+
+
+def test_a_head_without_its_crown_is_refused(tmp_path):
+    joints = {k: v for k, v in cgspeed(lost=True).items() if k != "Head_end"}
+    path = write_bvh(tmp_path / "a.bvh", joints, [MOVING], order="ZYX", root=(0, 17.0, 0))
+    with pytest.raises(InputError, match="expected an end site on 'Head'"):
+        bvh.load_bvh(path)

@@ -7,10 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from diffpose_ros.core import H36M17, ConfigError, InputError
+from diffpose_ros.core import H36M17, ConfigError
 from diffpose_ros.diffusion.noise import fixed_noise
 from diffpose_ros.diffusion.schedules import PAPER, Schedule, ddim_steps
-from diffpose_ros.methods.diffusion.mixture import Mixture, fit_mixture
 
 
 def test_the_papers_schedule_does_not_reach_noise_and_the_default_does() -> None:
@@ -62,25 +61,3 @@ def test_the_noise_of_one_hypothesis_does_not_move_the_body_as_a_whole() -> None
     left, right = list(H36M17.left), list(H36M17.right)
     assert np.allclose(noise[left], -noise[right])
     assert np.allclose(fixed_noise(1, joints=5).mean(1), 0, atol=1e-6)
-
-
-def test_em_finds_two_components() -> None:
-    rng = np.random.default_rng(0)
-    narrow = rng.normal(0, 0.3, (3000, 17, 3))
-    wide = rng.normal(0.5, 2.0, (1000, 17, 3))
-    fitted = fit_mixture(np.concatenate([narrow, wide]), components=2)
-    assert fitted.weight == pytest.approx([0.75, 0.25], abs=0.01)
-    assert fitted.std[0].mean() == pytest.approx(0.3, abs=0.02)
-    assert fitted.std[1].mean() == pytest.approx(2.0, abs=0.1)
-    assert fitted.mean[1].mean() == pytest.approx(0.5, abs=0.1)
-
-
-def test_em_needs_draws() -> None:
-    with pytest.raises(InputError, match="50 draws or more, got 10"):
-        fit_mixture(np.zeros((10, 17, 3)))
-
-
-def test_hypotheses_share_the_components_by_weight() -> None:
-    shape = (2, 17, 3)
-    mixture = Mixture(np.array([0.6, 0.4], np.float32), np.zeros(shape), np.ones(shape))
-    assert mixture.assign(5).tolist() == [0, 0, 0, 1, 1]

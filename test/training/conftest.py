@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import COCO17, H36M17
+from diffpose_ros.data.clips import Clip, save_clips
 from diffpose_ros.data.virtual.synthesis import MotionLibrary
 
 REST = np.array(
@@ -38,27 +39,31 @@ def mocap(library: MotionLibrary, tmp_path: Path) -> Path:
             coco[:, i] = library.body[:, H36M17.index(name)]
     coco[:, [1, 2, 3, 4]] = library.body[:, 17:]
     path = tmp_path / "mocap.npz"
-    np.savez(path, h36m17=library.body[:, :17], coco17=coco, offsets=library.offsets, fps=30.0)
+    clips = [
+        Clip(name, subject, "walk", 30.0, library.body[a:b, :17], coco[a:b], source="CMU asf/amc")
+        for name, subject, a, b in (("first", "s1", 0, 70), ("second", "s2", 70, 120))
+    ]
+    save_clips(path, clips)
     return path
 
 
 @pytest.fixture
 def plan(mocap: Path, tmp_path: Path):
-    """Writes training configurations (as plain data) of tiny networks."""
+    """Writes configurations of single runs (as plain data) of tiny networks."""
 
     def make(task: str = "context", **optimiser) -> dict:
         models = {
-            "context": {"width": 16, "depth": 1, "heads": 2, "window": 5},
-            "diffpose": {"denoiser": {"width": 16, "depth": 1}, "window": 5},
-            "starpose": {
+            "context": {"encoder": {"width": 16, "body": 32, "depth": 1, "heads": 2, "window": 5}},
+            "diffpose": {"lifter": {"denoiser": {"width": 16, "depth": 1}, "window": 5}},
+            "starpose": {"lifter": {
                 "denoiser": {"width": 16, "depth": 1}, "window": 5, "mirror": True,
                 "history": {"width": 8, "depth": 1, "heads": 2, "length": 4},
-            },
+            }},
         }  # fmt: skip
         return {
-            "task": task, "data": str(mocap), "output": str(tmp_path / task),
+            "task": task, "data": [str(mocap)], "output": str(tmp_path / task),
             "context": "" if task == "context" else str(tmp_path / "context" / "model.safetensors"),
-            "model": models[task], "synthesis": {"frames": 8},
+            **models[task], "synthesis": {"frames": 8},
             "optimiser": {"steps": 6, "batch": 2, "warmup": 1, "precision": "float32",
                           "compile": False, "save_every": 3, **optimiser},
         }  # fmt: skip

@@ -10,8 +10,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: training needs it")
 
 from diffpose_ros.core import ConfigError  # noqa: E402
+from diffpose_ros.core.typed_config import from_mapping
 from diffpose_ros.training.build import build, pick_device  # noqa: E402
-from diffpose_ros.training.config import TrainingConfig, from_mapping  # noqa: E402
+from diffpose_ros.training.config import TrainingConfig  # noqa: E402
 
 ELSEWHERE = torch.device("meta")
 

@@ -10,10 +10,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: training needs it")
 
 from diffpose_ros.core import ConfigError, ModelError
+from diffpose_ros.core.typed_config import from_mapping
 from diffpose_ros.data.virtual.augment import rotation_from_vector
 from diffpose_ros.methods.diffusion.network import LifterNetworkConfig
 from diffpose_ros.training.build import build
-from diffpose_ros.training.config import TrainingConfig, from_mapping
+from diffpose_ros.training.config import TrainingConfig
 from diffpose_ros.training.diffusion import DiffusionTask, into_next_view
 
 
@@ -43,6 +44,26 @@ def test_gradients_reach_denoiser_and_history_but_not_the_frozen_context(lifter)
     assert any(n.startswith("denoiser.") for n in moved)
     assert any(n.startswith("history.") for n in moved) == (net.history is not None)
     assert not any(n.startswith("context.") for n in lifter.trainer.trainable)
+
+
+def test_what_learns_drops_out_and_the_frozen_encoder_does_not(plan) -> None:
+    list(run(plan("context", steps=3)).trainer.run())
+    content = plan("starpose")
+    content["lifter"]["denoiser"]["dropout"] = 0.5
+    job = run({**content, "rollouts": 0.5})
+    net, batch = job.lifter, job.trainer.dataset[0]
+    modes, dropped = [], []
+    net.context.register_forward_pre_hook(lambda module, _: modes.append(module.training))
+    net.denoiser.blocks[0].dropout.register_forward_hook(
+        lambda module, given, out: dropped.append((module.training, bool((out == 0).any())))
+    )
+    for step in range(3):  # with rollouts and without
+        job.trainer.loss(batch, step)
+        assert net.training
+        assert dropped[-1] == (True, True), "the pass that learns"
+        assert not any(d for d in dropped[:-1]) or all(a == b for a, b in dropped)
+    assert set(modes) == {False}
+    assert (False, False) in dropped, "its own answers of before come as they would online"
 
 
 def test_the_lifter_learns_around_the_answer_it_will_get(lifter) -> None:
@@ -116,7 +137,7 @@ def test_poses_are_carried_into_the_next_frames_view() -> None:
 def test_the_standard_process_starts_around_the_hip_and_not_around_the_context(plan) -> None:
     list(run(plan("context", steps=3)).trainer.run())
     content = plan("diffpose")
-    content["model"] |= {"initial": "standard", "components": 1}
+    content["lifter"] |= {"initial": "standard", "components": 1}
     net = run(content).lifter
     pose, log_sigma = torch.randn(2, 17, 3), torch.randn(2, 17, 3)
     points, view = torch.rand(2, 21, 3), torch.zeros(2, 6)
@@ -135,7 +156,7 @@ def test_the_papers_initial_distributions_train_and_run(plan, initial) -> None:
 
     list(run(plan("context", steps=3)).trainer.run())
     content = plan("starpose")
-    content["model"] |= {"initial": initial}
+    content["lifter"] |= {"initial": initial}
     job = run(content)
     assert float(job.lifter.mixture_std[:, 1:, :2].max()) < 20  # keypoints say where x and y are
     list(job.trainer.run())
@@ -145,7 +166,7 @@ def test_the_papers_initial_distributions_train_and_run(plan, initial) -> None:
 
 @pytest.mark.parametrize(
     ("change", "text"),
-    [({"initial": "heatmap"}, "expected one of context, detector, histogram, standard"),
+    [({"initial": "heatmap"}, "initial: expected context, detector, histogram or standard"),
      ({"initial": "standard"}, "expected 1 component, got 5")],
 )  # fmt: skip
 def test_an_initial_distribution_that_does_not_exist_is_refused(change, text) -> None:
@@ -174,9 +195,10 @@ class TestRollouts:
     def test_they_are_what_the_lifter_answers_online_and_training_goes_on(self, task) -> None:
         from diffpose_ros.training.rollout import rollout
 
+        task(self.batch, 0)
+        before = [m.training for m in task.network.modules()]
         answers = task._rolled_out(self.batch)
-        assert task.network.training
-        assert not task.network.context.training
+        assert [m.training for m in task.network.modules()] == before
         online = rollout(task.network, self.batch, guidance=(0, 0, 0, 0), steps=(50, 0), hypotheses=1)
         assert torch.equal(answers, online.mean)
         assert answers.shape == self.batch["pose"].shape

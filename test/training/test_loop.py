@@ -14,8 +14,9 @@ pytest.importorskip("safetensors", reason="safetensors is not installed: trainin
 from safetensors.torch import load_file, save_file
 
 from diffpose_ros.core import ModelError
+from diffpose_ros.core.typed_config import from_mapping
 from diffpose_ros.training.build import build
-from diffpose_ros.training.config import OptimiserConfig, TrainingConfig, from_mapping
+from diffpose_ros.training.config import OptimiserConfig, TrainingConfig
 from diffpose_ros.training.loop import learning_rate
 
 

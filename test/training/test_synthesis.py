@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import H36M17, InputError
+from diffpose_ros.data.clips import Clip
 from diffpose_ros.data.virtual import augment
 from diffpose_ros.data.virtual.camera import CameraConfig, view
 from diffpose_ros.data.virtual.detector_noise import NoiseConfig, detect
@@ -188,9 +189,15 @@ def test_time_grids_increase() -> None:
         assert (np.diff(times) > 0).all()
 
 
-def test_no_motion_is_refused(tmp_path) -> None:
-    with pytest.raises(InputError, match=r"nothing\.npz"):
-        MotionLibrary.from_npz(tmp_path / "nothing.npz")
+def test_no_motion_is_refused() -> None:
+    with pytest.raises(InputError, match="expected one frame rate for all, got no clips"):
+        MotionLibrary.from_clips([])
+
+
+def test_a_single_frame_is_no_motion(library: MotionLibrary) -> None:
+    clip = Clip("pose", "s", "", 30.0, library.body[:1, :17])
+    with pytest.raises(InputError, match="clip 'pose': expected 2 frames or more to learn from, got 1"):
+        MotionLibrary.from_clips([clip])
 
 
 def test_an_odd_skeleton_is_brought_to_the_common_one(library: MotionLibrary) -> None:

@@ -1,14 +1,10 @@
-"""The BVH format: skeleton, channels and frames of a Biovision hierarchy file.
-
-A channel list such as ``Zrotation Xrotation Yrotation`` means ``R = Rz Rx Ry``: rotations apply in
-the order in which they are listed, each in the frame that the one before it left. Position
-channels are a joint's place in its parent's frame; they replace its offset.
-"""
+"""BVH files through pybvh, and what it leaves to its caller: encodings, positions of joints, NaN."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import tempfile
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,205 +12,175 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
 
-CHANNELS = ("Xposition", "Yposition", "Zposition", "Xrotation", "Yrotation", "Zrotation")
-_CHANNEL = {name.lower(): name for name in CHANNELS}
-END = "_end"
-"""Suffix of the name given to an end site, which has none of its own."""
+_BROKEN = (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError, RecursionError)
+"""What pybvh raises over a damaged file."""
 
+_STILL = 1e-3
+"""How far a joint may move from its offset, relative to the largest one, and count as fixed."""
 
-@dataclass
-class Joint:
-    """One joint of the hierarchy.
-
-    Attributes:
-        name: as the file has it; ``<parent>_end`` for an end site.
-        parent: index of its parent, -1 for the root.
-        offset: (3,) rest position in the parent's frame, file units.
-        channels: its channels in the file's order.
-        column: where its channels start in a frame.
-    """
-
-    name: str
-    parent: int
-    offset: tuple[float, float, float]
-    channels: tuple[str, ...] = ()
-    column: int = 0
+_PREFIXES = ("mixamorig", "ccbase", "bip01", "bip001")
 
 
 @dataclass(frozen=True)
-class Bvh:
-    """A parsed file.
+class BvhMotion:
+    """A file's skeleton and motion.
 
     Attributes:
-        joints: parents first, end sites included.
-        frame_time: seconds between frames.
-        values: (T, C) channel values: file units and degrees.
+        path: the file.
+        names: (J) joints, parents first; an end site is named ``<parent>_end``.
+        parents: (J) index of each joint's parent, -1 for the root.
+        ends: (J) which are end sites.
+        offset: (J, 3) place of each joint in its parent's frame at rest, file units; the root's is zero.
+        position: (T, J, 3) in the world, file units.
+        rotation: (T, J, 3, 3) world rotations; an end site turns with its parent.
+        fps: frames per second.
+        whole_degrees: (T,) frames in which every angle is a whole number of degrees, as in a calibration
+            pose that somebody typed.
     """
 
-    joints: tuple[Joint, ...]
-    frame_time: float
-    values: NDArray[np.float64] = field(repr=False)
+    path: Path
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    ends: tuple[bool, ...]
+    offset: NDArray[np.float64]
+    position: NDArray[np.float64]
+    rotation: NDArray[np.float64]
+    fps: float
+    whole_degrees: NDArray[np.bool_]
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Joint names, in the order of :attr:`joints`."""
-        return tuple(j.name for j in self.joints)
-
     def rest(self) -> NDArray[np.float64]:
-        """(J, 3) joint positions with all rotations zero, the root at its offset."""
-        out = np.zeros((len(self.joints), 3))
-        for i, joint in enumerate(self.joints):
-            out[i] = np.array(joint.offset) + (out[joint.parent] if joint.parent >= 0 else 0.0)
+        """(J, 3) joint positions with all rotations zero, the root at zero."""
+        out = self.offset.copy()
+        for i, parent in enumerate(self.parents):
+            if parent >= 0:
+                out[i] += out[parent]
         return out
 
-    def pose(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Forward kinematics.
-
-        Returns:
-            World positions (T, J, 3) in file units, and world rotations (T, J, 3, 3).
-        """
-        t, j = len(self.values), len(self.joints)
-        position, rotation = np.empty((t, j, 3)), np.empty((t, j, 3, 3))
-        for i, joint in enumerate(self.joints):
-            local = np.tile(np.asarray(joint.offset, dtype=np.float64), (t, 1))
-            turn = np.tile(np.eye(3), (t, 1, 1))
-            for k, channel in enumerate(joint.channels):
-                value = self.values[:, joint.column + k]
-                axis = "XYZ".index(channel[0])
-                if channel.endswith("position"):
-                    local[:, axis] = value
-                else:
-                    turn = turn @ _about(axis, np.radians(value))
-            if joint.parent < 0:
-                position[:, i], rotation[:, i] = local, turn
-            else:
-                up = rotation[:, joint.parent]
-                position[:, i] = position[:, joint.parent] + np.einsum("tij,tj->ti", up, local)
-                rotation[:, i] = up @ turn
-        return position, rotation
+    def moved(self, joints: list[int], shift: NDArray[np.float64]) -> BvhMotion:
+        """The same with ``joints`` moved by ``shift`` (T, 3) in the world."""
+        position = self.position.copy()
+        position[:, joints] += shift[:, None]
+        return replace(self, position=position)
 
 
-def _about(axis: int, angle: NDArray[np.float64]) -> NDArray[np.float64]:
-    c, s = np.cos(angle), np.sin(angle)
-    out = np.zeros((len(angle), 3, 3))
-    a, b = (axis + 1) % 3, (axis + 2) % 3
-    out[:, axis, axis] = 1.0
-    out[:, a, a], out[:, b, b] = c, c
-    out[:, a, b], out[:, b, a] = -s, s
-    return out
-
-
-def read(path: str | Path) -> Bvh:
-    """Parse a BVH file.
+def read_bvh(path: str | Path) -> BvhMotion:
+    """Read a BVH file.
 
     Raises:
-        InputError: the file is missing, not text, or breaks the format; the message names the
-            line.
+        InputError: it cannot be read or breaks the format, holds NaN, or a joint other than the root
+            moves away from its parent.
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig", errors="strict")
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: expected a BVH text file, got binary data") from None
-    lines = _Lines(path, text)
-    joints = _hierarchy(lines)
-    return _motion(lines, joints)
+    from pybvh import read_bvh_file
 
-
-class _Lines:
-    """Non-empty lines with their numbers, and errors that name them."""
-
-    def __init__(self, path: Path, text: str) -> None:
-        self.path = path
-        self._rows: Iterator[tuple[int, list[str]]] = (
-            (n, row.split()) for n, row in enumerate(text.splitlines(), 1) if row.strip()
-        )
-        self.number = 0
-
-    def next(self, expected: str) -> list[str]:
-        row = next(self._rows, None)
-        if row is None:
-            raise InputError(f"{self.path}: ends where {expected} was expected")
-        self.number, words = row
-        return words
-
-    def rest(self) -> Iterator[list[str]]:
-        for number, words in self._rows:
-            self.number = number
-            yield words
-
-    def error(self, expected: str, got: str) -> InputError:
-        got = got if len(got) <= 60 else got[:57] + "..."
-        return InputError(f"{self.path}, line {self.number}: expected {expected}, got '{got}'")
-
-    def numbers(self, words: list[str], count: int, what: str) -> list[float]:
+    with tempfile.TemporaryDirectory(prefix="diffpose_ros_") as folder:
+        copy = Path(folder) / "motion.bvh"
         try:
-            out = [float(w) for w in words]
-        except ValueError:
-            raise self.error(what, " ".join(words)) from None
-        if len(out) != count or not np.isfinite(out).all():
-            raise self.error(what, " ".join(words))
-        return out
-
-
-def _hierarchy(lines: _Lines) -> tuple[Joint, ...]:
-    words = lines.next("HIERARCHY")
-    if words[0].upper() != "HIERARCHY":
-        raise lines.error("HIERARCHY", " ".join(words))
-    joints: list[Joint] = []
-    open_joints: list[int] = []
-    column = 0
-    while True:
-        words = lines.next("the end of the hierarchy")
-        key = words[0].upper()
-        if key in ("ROOT", "JOINT", "END"):
-            if (key == "ROOT") == bool(open_joints) or (key == "ROOT" and joints):
-                raise lines.error("one ROOT that holds all joints", " ".join(words))
-            parent = open_joints[-1] if open_joints else -1
-            name = joints[parent].name + END if key == "END" else " ".join(words[1:])
-            if not name or any(j.name == name for j in joints):
-                raise lines.error("a joint with a name of its own", " ".join(words))
-            if lines.next("'{'") != ["{"]:
-                raise lines.error("'{'", name)
-            offset = lines.next("OFFSET")
-            if offset[0].upper() != "OFFSET":
-                raise lines.error("OFFSET", " ".join(offset))
-            x, y, z = lines.numbers(offset[1:], 3, "OFFSET and three numbers")
-            joints.append(Joint(name, parent, (x, y, z)))
-            open_joints.append(len(joints) - 1)
-        elif key == "CHANNELS" and open_joints and not joints[open_joints[-1]].channels:
-            names = [_CHANNEL.get(w.lower(), "") for w in words[2:]]
-            if words[1:2] != [str(len(names))] or "" in names or len(set(names)) < len(names):
-                raise lines.error("CHANNELS, their number and their names", " ".join(words))
-            joint = joints[open_joints[-1]]
-            joint.channels, joint.column = tuple(names), column
-            column += len(names)
-        elif key == "}" and open_joints:
-            open_joints.pop()
-            if not open_joints:
-                return tuple(joints)
+            copy.write_text(_simple(path, text), encoding="ascii", errors="replace")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                parsed = read_bvh_file(copy, world_up="+y")
+                root, local = parsed.to_rotmat()
+                position = np.asarray(parsed.node_positions(), np.float64)
+        except InputError:
+            raise
+        except _BROKEN as error:
+            line = (str(error) or type(error).__name__).splitlines()[0]
+            line = line.replace(f" in file {copy}", "").replace(str(copy), "the file")
+            raise InputError(f"{path}: not a BVH file that can be read: {line}") from None
+    if not (np.isfinite(position).all() and np.isfinite(root).all() and parsed.frame_time > 0):
+        raise InputError(f"{path}: expected finite numbers and a frame time above 0, got NaN or the like")
+    nodes = parsed.nodes
+    index = {id(node): i for i, node in enumerate(nodes)}
+    parents = tuple(-1 if n.parent is None else index[id(n.parent)] for n in nodes)
+    rotation = np.empty((*position.shape, 3))
+    joint = 0
+    for i, node in enumerate(nodes):
+        above = rotation[:, parents[i]] if parents[i] >= 0 else np.eye(3)
+        if node.is_end_site():
+            rotation[:, i] = above
         else:
-            raise lines.error("ROOT, JOINT, End Site, CHANNELS or '}'", " ".join(words))
+            rotation[:, i] = above @ np.asarray(local)[:, joint]
+            joint += 1
+    offset = np.array([n.offset for n in nodes], np.float64)
+    offset[0] = 0.0
+    degrees = np.rad2deg(parsed.joint_angles).reshape(len(position), -1)
+    fps = 1.0 / parsed.frame_time
+    return BvhMotion(
+        path=path,
+        names=tuple(f"{n.parent.name}_end" if n.is_end_site() else n.name for n in nodes),
+        parents=parents, ends=tuple(bool(n.is_end_site()) for n in nodes), offset=offset,
+        position=position, rotation=rotation,
+        # Frame times are written with few digits: 0.0083333 s means 120 Hz.
+        fps=float(round(fps)) if abs(fps - round(fps)) < 1e-3 * fps else fps,
+        whole_degrees=(np.abs(degrees - degrees.round()) < 1e-5).all(1),
+    )  # fmt: skip
 
 
-def _motion(lines: _Lines, joints: tuple[Joint, ...]) -> Bvh:
-    words = lines.next("MOTION")
-    if words[0].upper() != "MOTION":
-        raise lines.error("MOTION", " ".join(words))
-    words = lines.next("Frames:")
-    if words[0].lower() != "frames:" or len(words) != 2 or not words[1].isdigit():
-        raise lines.error("Frames: and their number", " ".join(words))
-    frames = int(words[1])
-    words = lines.next("Frame Time:")
-    if [w.lower() for w in words[:2]] != ["frame", "time:"]:
-        raise lines.error("Frame Time: and seconds", " ".join(words))
-    (frame_time,) = lines.numbers(words[2:], 1, "Frame Time: and seconds")
-    if frame_time <= 0:
-        raise lines.error("a frame time above 0", words[2])
-    columns = sum(len(j.channels) for j in joints)
-    rows = [lines.numbers(w, columns, f"{columns} channel values") for w in lines.rest()]
-    if len(rows) != frames or not frames:
-        raise InputError(f"{lines.path}: expected {frames} frames and at least one, got {len(rows)}")
-    return Bvh(joints=joints, frame_time=frame_time, values=np.array(rows).reshape(frames, columns))
+def simplify(name: str) -> str:
+    """A joint's name without prefix, case, spaces and punctuation."""
+    out = "".join(c for c in name.rsplit(":", 1)[-1].lower() if c.isalnum())
+    for prefix in _PREFIXES:
+        out = out.removeprefix(prefix)
+    return out
+
+
+def _simple(path: Path, text: str) -> str:
+    """The file as pybvh reads it: names in one word, positions at the root alone.
+
+    Many exporters write six channels for every joint, three of which say what its offset says: those are
+    folded into the offset.
+    """
+    head, mark, motion = text.partition("Frame Time:")
+    if not mark or "JOINT" not in head:
+        return text
+    lines = head.splitlines()
+    kept: list[int] = []
+    folded: list[tuple[int, str, list[int], list[str]]] = []  # OFFSET line, joint, columns, axes
+    column, offset_line, joint, root = 0, 0, "", True
+    for i, line in enumerate(lines):
+        words = line.split()
+        if words[:1] in (["ROOT"], ["JOINT"]):
+            joint, root = "_".join(words[1:]), words[0] == "ROOT"
+            lines[i] = f"{words[0]} {joint}"
+        elif words[:1] == ["OFFSET"]:
+            offset_line = i
+        elif words[:1] == ["CHANNELS"]:
+            names = words[2:]
+            columns = list(range(column, column + len(names)))
+            column += len(names)
+            away = [] if root else [n for n in names if n.lower().endswith("position")]
+            if away:
+                pairs = list(zip(columns, names, strict=True))
+                folded.append((offset_line, joint, [c for c, n in pairs if n in away], away))
+                turns = [n for n in names if n not in away]
+                lines[i] = f"CHANNELS {len(turns)} {' '.join(turns)}"
+                columns = [c for c, n in pairs if n not in away]
+            kept += columns
+    if not folded:
+        return "\n".join(lines) + mark + motion
+    time, _, rows = motion.lstrip().partition("\n")
+    values = np.loadtxt(rows.splitlines(), ndmin=2)
+    if values.shape[1] != column:
+        raise ValueError(f"motion lines have {values.shape[1]} values, the hierarchy declares {column}")
+    for at, joint, columns, names in folded:
+        place = values[:, columns]
+        size = max(float(np.abs(place).max()), 1e-9)
+        if float(np.ptp(place, axis=0).max()) > _STILL * size:
+            raise InputError(
+                f"{path}: joint '{joint}' moves away from its parent; expected positions at the root "
+                "alone, export the file with fixed bones"
+            )
+        offset = [float(v) for v in lines[at].split()[1:4]]
+        for name, value in zip(names, np.median(place, axis=0), strict=True):
+            offset["XYZ".index(name[0].upper())] = float(value)
+        lines[at] = "OFFSET " + " ".join(f"{v:.9g}" for v in offset)
+    body = "\n".join(" ".join(f"{v:.9g}" for v in row) for row in values[:, kept])
+    return "\n".join(lines) + f"\nFrame Time: {time}\n{body}\n"

@@ -1,20 +1,21 @@
 """Which joint of a BVH skeleton is which of H36M-17's, for the skeletons that people have.
 
-An entry is the mean of one or several of the file's joints. ``head_top`` and ``nose`` are left out:
-:mod:`diffpose_ros.data.formats.bvh` places them from the head. Names are compared without prefix
+An entry is the mean of one or several of the file's joints. ``head_top`` and ``nose`` are mostly left out:
+:mod:`diffpose_ros.data.formats.bvh_head` places them from the head. Names are compared without prefix
 (``mixamorig:``, ``CC_Base_``), case, spaces and underscores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from diffpose_ros.core import H36M17, InputError
+from diffpose_ros.data.formats import bvh_cmu
+from diffpose_ros.data.formats.bvh_file import BvhMotion, simplify
 
 HEAD_JOINTS = ("nose", "head_top")
 MAPPED = tuple(n for n in H36M17.joints if n not in HEAD_JOINTS)
-_PREFIXES = ("mixamorig", "ccbase", "bip01", "bip001")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class SkeletonMap:
         joints: H36M-17 joint -> the file's joints whose mean it is, for each of :data:`MAPPED`.
         head: the file's joint that the head turns with.
         marks: further joints by which a file of this kind is known; they are not used.
+        mend: what puts a file of this kind right before its joints are taken.
+        calibrates: whether files of this kind begin with a calibration pose.
 
     Raises:
         InputError: a joint of H36M-17 is left out, or one is named that is not among them.
@@ -35,10 +38,12 @@ class SkeletonMap:
     joints: Mapping[str, tuple[str, ...]]
     head: str
     marks: tuple[str, ...] = ()
+    mend: Callable[[BvhMotion], BvhMotion] | None = None
+    calibrates: bool = False
 
     def __post_init__(self) -> None:
         missing = [n for n in MAPPED if not self.joints.get(n)]
-        unknown = [n for n in self.joints if n not in MAPPED]
+        unknown = [n for n in self.joints if n not in H36M17.joints]
         if missing or unknown:
             raise InputError(
                 f"skeleton map '{self.name}': "
@@ -52,17 +57,10 @@ class SkeletonMap:
     def lacking(self, names: Iterable[str]) -> dict[str, str]:
         """What of this map a file with joints ``names`` does not have: our name -> the file's."""
         have = {simplify(n) for n in names}
-        wanted = [(ours, name) for ours, theirs in self.joints.items() for name in theirs]
+        made = HEAD_JOINTS if self.mend is not None else ()
+        wanted = [(o, name) for o, theirs in self.joints.items() if o not in made for name in theirs]
         wanted += [("head", self.head)] + [("mark", m) for m in self.marks]
         return {ours: name for ours, name in wanted if simplify(name) not in have}
-
-
-def simplify(name: str) -> str:
-    """A joint's name without prefix, case, spaces and punctuation."""
-    out = "".join(c for c in name.rsplit(":", 1)[-1].lower() if c.isalnum())
-    for prefix in _PREFIXES:
-        out = out.removeprefix(prefix)
-    return out
 
 
 def find(names: Iterable[str], where: str) -> SkeletonMap:
@@ -121,7 +119,17 @@ _LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
 _MOTIONBUILDER = ("*UpLeg", "*Leg", "*Foot", "*Arm", "*ForeArm", "*Hand")
 _PLAIN = ("*Hip", "*Knee", "*Ankle", "*Shoulder", "*Elbow", "*Wrist")
 
+_CGSPEED = _skeleton(
+    "cgspeed", "Left|Right", _MOTIONBUILDER, ("Spine1", "Neck", "Head"),
+    ("LHipJoint", "LowerBack", "Neck1", "LeftFingerBase", "RightFingerBase"),
+)  # fmt: skip
+_CGSPEED = replace(
+    _CGSPEED, mend=bvh_cmu.mend, calibrates=True,
+    joints={**_CGSPEED.joints, "nose": (bvh_cmu.NOSE_NAME,), "head_top": (bvh_cmu.CROWN_NAME,)},
+)  # fmt: skip
+
 SKELETONS = (
+    _CGSPEED,
     _skeleton("cmu", "Left|Right", _MOTIONBUILDER, ("Spine1", "Neck1", "Head"), ("LowerBack",)),
     _skeleton("mixamo", "Left|Right", _MOTIONBUILDER, ("Spine1", "Neck", "Head"), ("Spine2",)),
     _skeleton("motionbuilder", "Left|Right", _MOTIONBUILDER, ("Spine", "Neck", "Head")),
@@ -146,4 +154,4 @@ SKELETONS = (
 )  # fmt: skip
 """The special before the general: the first that fits is taken. Where a trunk has several joints,
 the spine is the one nearest the middle between hip and thorax, but for CMU's, whose upper one is
-what the mocap of the bundled weights calls spine."""
+what the mocap of the bundled weights calls spine. ``cmu`` are other conversions of CMU's recordings."""

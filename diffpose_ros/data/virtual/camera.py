@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from diffpose_ros.core.typed_config import at_least, share, span
 from diffpose_ros.data.virtual.augment import rotation_from_vector
 
 
@@ -30,6 +31,14 @@ class CameraConfig:
     roll_std: float = 0.05
     off_centre: float = 0.8
     moving: float = 0.3
+
+    def __post_init__(self) -> None:
+        span("distance", self.distance)
+        span("focal", self.focal)
+        span("height", self.height, above=-100.0)
+        at_least("roll_std", self.roll_std, 0.0)
+        at_least("off_centre", self.off_centre, 0.0)
+        share("moving", self.moving)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from diffpose_ros.core import ConfigError
+from diffpose_ros.core.typed_config import at_least, share, span
+
 # Relative difficulty of COCO keypoints: face sharp; hips, wrists and ankles loose.
 _DIFFICULTY = np.array([0.5, 0.5, 0.5, 0.6, 0.6, 1.0, 1.0, 1.1, 1.1, 1.3, 1.3, 1.4, 1.4, 1.2, 1.2, 1.3, 1.3])
 _LIMBS = ((7, 9), (8, 10), (9,), (10,), (13, 15), (14, 16), (15,), (16,), (11, 13, 15),
@@ -45,6 +48,17 @@ class NoiseConfig:
     swaps_per_s: tuple[float, float] = (0.0, 0.25)
     masked: float = 0.4
     blackout: float = 0.08
+
+    def __post_init__(self) -> None:
+        span("jitter", self.jitter)
+        span("correlation_s", self.correlation_s)
+        span("bursts_per_s", self.bursts_per_s, equal=True)
+        span("swaps_per_s", self.swaps_per_s, equal=True)
+        at_least("bias", self.bias, 0.0)
+        if not self.burst_s > 0:
+            raise ConfigError(f"burst_s: expected above 0, got {self.burst_s:g}")
+        share("masked", self.masked)
+        share("blackout", self.blackout)
 
 
 def detect(

@@ -6,13 +6,15 @@ bodies, cameras and detectors differ from batch to batch and segment to segment.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import InputError
+from diffpose_ros.core import ConfigError, InputError
+from diffpose_ros.core.typed_config import at_least, share, span
+from diffpose_ros.data.clips import Clip, bodies
 from diffpose_ros.data.virtual import augment
 from diffpose_ros.data.virtual.camera import CameraConfig, view
 from diffpose_ros.data.virtual.detector_noise import NoiseConfig, detect
@@ -39,6 +41,13 @@ class AugmentConfig:
     shape_spread: float = 0.08
     offset_rad: float = 0.0
     speed: tuple[float, float] = (0.7, 1.4)
+
+    def __post_init__(self) -> None:
+        share("crossover", self.crossover)
+        share("rotation", self.rotation)
+        for name in ("rotation_max_rad", "shape_spread", "offset_rad"):
+            at_least(name, getattr(self, name), 0.0)
+        span("speed", self.speed)
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,16 @@ class SynthesisConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
+
+    def __post_init__(self) -> None:
+        at_least("frames", self.frames, 2)
+        at_least("long_frames", self.long_frames, 2)
+        share("long_share", self.long_share)
+        share("drop", self.drop)
+        if not self.rates_hz or min(self.rates_hz) <= 0 or min(self.rates_hz.values()) < 0:
+            raise ConfigError("rates_hz: expected frame rates above 0 and how often each is drawn")
+        if not sum(self.rates_hz.values()) > 0:
+            raise ConfigError("rates_hz: expected at least one rate that is drawn, got none")
 
 
 @dataclass(frozen=True)
@@ -112,29 +131,19 @@ class MotionLibrary:
         self.weights = lengths / lengths.sum()
 
     @classmethod
-    def from_npz(cls, path: str | Path, *, clips: NDArray[np.bool_] | None = None) -> MotionLibrary:
-        """Load a file with ``h36m17``, ``coco17``, ``offsets`` and ``fps``.
-
-        Args:
-            path: the file.
-            clips: (C,) which clips to keep; all when omitted.
+    def from_clips(cls, clips: Iterable[Clip]) -> MotionLibrary:
+        """All clips, turned Y up and brought to one skeleton convention.
 
         Raises:
-            InputError: the file is not there or lacks an array.
+            InputError: there are none, their frame rates differ, or one has a single frame.
         """
-        try:
-            with np.load(path, allow_pickle=False) as f:
-                h36m, coco = f["h36m17"], f["coco17"]
-                offsets, fps = f["offsets"].astype(np.int64), float(f["fps"])
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(f"motion capture file {path}: {error}") from error
-        body = np.concatenate([h36m, coco[:, list(mapping.FACE)]], axis=1).astype(np.float32)
-        body = np.concatenate([one_convention(body[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)])
-        if clips is not None:
-            keep = [body[a:b] for a, b, k in zip(offsets, offsets[1:], clips, strict=False) if k]
-            offsets = np.cumsum([0] + [len(k) for k in keep])
-            body = np.concatenate(keep)
-        return cls(body, offsets, fps)
+        clips = list(clips)
+        for clip in clips:
+            if len(clip) < 2:
+                raise InputError(f"clip '{clip.name}': expected 2 frames or more to learn from, got 1")
+        body, offsets = bodies(clips)
+        parts = [one_convention(body[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)]
+        return cls(np.concatenate(parts), offsets, clips[0].fps)
 
     def sample(
         self,

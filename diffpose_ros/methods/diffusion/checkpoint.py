@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from diffpose_ros.core import ConfigError, ModelError
+from diffpose_ros.core.typed_config import read_yaml
 from diffpose_ros.methods.diffusion.export import StepGraph
 from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig
 from diffpose_ros.methods.model_file import ModelFile
@@ -33,11 +33,13 @@ def load_network(folder: str | Path) -> LifterNetwork:
     config, weights = folder / "config.yaml", folder / "model.safetensors"
     for file in (config, weights):
         if not file.is_file():
-            raise ModelError(f"{file}: missing; expected a folder with config.yaml and model.safetensors")
+            raise ModelError(
+                f"{file}: missing; expected a folder with config.yaml and model.safetensors"
+            )
     try:
-        network = LifterNetwork(LifterNetworkConfig.from_mapping(yaml.safe_load(config.read_text())))
-    except (yaml.YAMLError, ConfigError, AttributeError, TypeError) as error:
-        raise ModelError(f"{config}: not a lifter's configuration ({error})") from error
+        network = LifterNetwork(LifterNetworkConfig.from_mapping(read_yaml(config), str(config)))
+    except ConfigError as error:
+        raise ModelError(f"{error}; not a lifter's configuration") from error
     try:
         network.load_state_dict(load_file(weights))
     except (SafetensorError, OSError) as error:

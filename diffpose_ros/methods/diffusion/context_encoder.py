@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffpose_ros.core import H36M17, ConfigError
+from diffpose_ros.core.typed_config import at_least
 from diffpose_ros.geometry.mapping import MIRRORED_POINTS
 from diffpose_ros.geometry.normalise import MIRRORED_VIEW
 from diffpose_ros.methods.layers import BodyAttention, Mlp, age_biases, banded_ages
@@ -60,12 +61,14 @@ class ContextConfig:
     mirror: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("width", "body", "depth", "heads", "keys"):
+            at_least(name, getattr(self, name), 1)
         if self.body % self.heads:
-            raise ConfigError(f"context body {self.body} is not a multiple of {self.heads} heads")
-        if self.keys < 1:
-            raise ConfigError(f"context keys: expected at least 1, got {self.keys}")
+            raise ConfigError(f"body: expected a multiple of the {self.heads} heads, got {self.body}")
+        if not self.mlp_ratio > 0:
+            raise ConfigError(f"mlp_ratio: expected above 0, got {self.mlp_ratio:g}")
         if not 1 <= self.window <= 243:
-            raise ConfigError(f"context window: expected 1 to 243 frames, got {self.window}")
+            raise ConfigError(f"window: expected 1 to 243 frames, got {self.window}")
 
 
 class Block(nn.Module):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffpose_ros.core import H36M17, ConfigError
+from diffpose_ros.core.typed_config import at_least
 from diffpose_ros.methods.layers import JointAttention
 
 JOINTS = 17
@@ -41,6 +42,10 @@ class DenoiserConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in ("width", "depth", "heads", "context"):
+            at_least(name, getattr(self, name), 1)
+        if not 0.0 <= self.dropout < 1.0:
+            raise ConfigError(f"dropout: expected from 0 to below 1, got {self.dropout:g}")
         if self.width % self.heads:
             raise ConfigError(f"denoiser width {self.width} is not a multiple of {self.heads} heads")
 

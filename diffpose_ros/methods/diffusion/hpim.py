@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from diffpose_ros.core import H36M17, ConfigError
+from diffpose_ros.core.typed_config import at_least
 from diffpose_ros.methods.layers import JointAttention, Mlp, TemporalAttention, age_biases, banded_ages
 
 JOINTS = 17
@@ -42,6 +43,8 @@ class HistoryConfig:
     use_2d: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("width", "depth", "heads", "length"):
+            at_least(name, getattr(self, name), 1)
         if self.width % self.heads:
             raise ConfigError(f"history width {self.width} is not a multiple of {self.heads} heads")
 

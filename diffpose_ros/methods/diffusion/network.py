@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from diffpose_ros.core import ConfigError
+from diffpose_ros.core.typed_config import at_least, from_mapping, one_of
 from diffpose_ros.diffusion.samplers import sample_ddim
 from diffpose_ros.diffusion.schedules import Schedule, ddim_steps
 from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder
@@ -58,8 +59,9 @@ class LifterNetworkConfig:
     guidance: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        if self.initial not in INITIAL:
-            raise ConfigError(f"initial: expected one of {', '.join(INITIAL)}, got '{self.initial}'")
+        one_of("initial", self.initial, INITIAL)
+        for name in ("components", "hypotheses", "steps"):
+            at_least(name, getattr(self, name), 1)
         if self.initial == "standard" and self.components != 1:
             raise ConfigError(f"initial standard: expected 1 component, got {self.components}")
 
@@ -84,27 +86,13 @@ class LifterNetworkConfig:
         return asdict(self)
 
     @classmethod
-    def from_mapping(cls, data: dict[str, Any]) -> LifterNetworkConfig:
+    def from_mapping(cls, data: Any, where: str = "lifter configuration") -> LifterNetworkConfig:
         """Inverse of :meth:`to_mapping`.
 
         Raises:
-            ConfigError: unknown or missing keys.
+            ConfigError: unknown or missing keys, or values of the wrong type.
         """
-        try:
-            history = data.get("history")
-            return cls(
-                context=ContextConfig(**data["context"]),
-                denoiser=DenoiserConfig(**data["denoiser"]),
-                history=HistoryConfig(**history) if history else None,
-                schedule=Schedule(**data.get("schedule", {})),
-                initial=str(data.get("initial", "context")),
-                components=int(data.get("components", 5)),
-                hypotheses=int(data.get("hypotheses", 5)),
-                steps=int(data.get("steps", 5)),
-                guidance=tuple(data.get("guidance", (0.0, 0.0, 0.0, 0.0))),
-            )
-        except (KeyError, TypeError) as error:
-            raise ConfigError(f"lifter configuration: {error}") from error
+        return from_mapping(cls, data, where)
 
 
 class LifterNetwork(nn.Module):
@@ -153,7 +141,8 @@ class LifterNetwork(nn.Module):
         return 1 + FEWER_STEPS.index(steps) if own else 0
 
     def component(self, hypotheses: int) -> Tensor:
-        """Mixture component of each hypothesis (N,), stratified by weight (see ``Mixture.assign``)."""
+        """Mixture component of each hypothesis (N,), stratified by weight, so that N draws stand for
+        the mixture without chance."""
         at = (torch.arange(hypotheses) + 0.5) / hypotheses
         edges = self.mixture_weight.cumsum(0)[:-1]
         return (at[:, None] > edges[None, :]).sum(dim=1)
