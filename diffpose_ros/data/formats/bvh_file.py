@@ -165,7 +165,7 @@ def _simple(path: Path, text: str) -> str:
                 columns = [c for c, n in pairs if n not in away]
             kept += columns
     if not folded:
-        return "\n".join(lines) + mark + motion
+        return "\n".join(lines) + f"\n{mark}{motion}"
     time, _, rows = motion.lstrip().partition("\n")
     values = np.loadtxt(rows.splitlines(), ndmin=2)
     if values.shape[1] != column:
