@@ -16,9 +16,9 @@ from diffpose_ros.data.resampling import resample
 from diffpose_ros.geometry.mapping import FACE
 
 UP_AXES = ("y", "z")
-REQUIRED = ("names", "offsets", "h36m17", "fps")
+REQUIRED = ("offsets", "h36m17", "fps")
 TEXT = ("names", "subject", "action", "source")
-OPTIONAL = ("coco17", "up_axis", *TEXT[1:])
+OPTIONAL = ("coco17", "up_axis", *TEXT)
 
 _UP_TURN = {
     ("y", "z"): np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
@@ -107,8 +107,8 @@ def load_clips(path: str | Path) -> list[Clip]:
     """Read a motion capture archive.
 
     Args:
-        path: an ``.npz`` with ``names (C,)``, ``offsets (C+1,)``, ``h36m17 (F, 17, 3)`` metres and
-            ``fps``; ``coco17``, ``subject``, ``action``, ``source`` and ``up_axis`` may be left out.
+        path: an ``.npz`` with ``offsets (C+1,)``, ``h36m17 (F, 17, 3)`` metres and ``fps``; ``coco17``,
+            ``names (C,)``, ``subject``, ``action``, ``source`` and ``up_axis`` may be left out.
             Clip ``i`` is rows ``offsets[i]:offsets[i+1]``. Without ``up_axis`` the axis is the one
             along which people stand.
 
@@ -125,11 +125,11 @@ def load_clips(path: str | Path) -> list[Clip]:
                 f"{path}: {name}: expected floats of shape (frames, 17, 3), the joints of "
                 f"{'Human3.6M' if name == 'h36m17' else 'COCO'}, got {value.dtype} {value.shape}"
             )
-    offsets = arrays["offsets"]
-    count = len(arrays["names"]) if arrays["names"].ndim == 1 else 0
-    if offsets.shape != (count + 1,) or offsets.dtype.kind not in "iu" or not count:
+    offsets = np.atleast_1d(arrays["offsets"])
+    count = len(arrays["names"]) if "names" in arrays else max(len(offsets) - 1, 1)
+    if offsets.shape != (count + 1,) or offsets.dtype.kind not in "iu":
         raise InputError(
-            f"{path}: offsets: expected one integer more than there are names ({count}), got "
+            f"{path}: offsets: expected one integer more than there are clips ({count}), got "
             f"{offsets.dtype} {offsets.shape}"
         )
     steps = np.diff(offsets.astype(np.int64))
@@ -150,7 +150,7 @@ def load_clips(path: str | Path) -> list[Clip]:
         rows = slice(int(offsets[i]), int(offsets[i + 1]))
         try:
             clip = Clip(
-                name=text["names"][i],
+                name=text["names"][i] or f"clip {i}",
                 subject=text["subject"][i],
                 action=text["action"][i],
                 fps=float(arrays["fps"].reshape(())),

@@ -13,8 +13,8 @@ from diffpose_ros.core import ConfigError
 from diffpose_ros.training.ablation import load_plan
 
 BASE = {
-    "task": "context", "data": "nothing.npz", "output": "nowhere",
-    "model": {"width": 16, "body": 32, "depth": 1, "heads": 2, "window": 5},
+    "name": "encoder", "data": "nothing.npz", "output": "nowhere",
+    "encoder": {"model": {"width": 16, "body": 32, "depth": 1, "heads": 2, "window": 5}},
     "optimiser": {"steps": 9, "batch": 2, "warmup": 1, "precision": "float32", "compile": False},
     "synthesis": {"frames": 8, "augment": {"shape_spread": 0.03}},
 }  # fmt: skip
@@ -58,7 +58,7 @@ def test_each_variant_is_trained_once_and_has_its_row(call, plan, files, tmp_pat
     assert (alone.code, alone.err) == (0, "")
     table = tmp_path / "runs/plan/ablation.md"
     assert not table.exists()
-    log = tmp_path / "runs/plan/no-mirroring/log.jsonl"
+    log = tmp_path / "runs/plan/no-mirroring/encoder/run-1/log.jsonl"
     before = log.read_text()
     done = call(*words)
     assert (done.code, done.err) == (0, "")
@@ -73,12 +73,14 @@ def test_lifters_are_compared_as_they_run(call, plan, files, tmp_path):
     pytest.importorskip("onnx", reason="onnx is not installed: export needs it")
     context = ("ablate", plan(variants={"all": None}), "--data", files[0], "--benchmark", files[1])
     assert call(*context, "--folder", tmp_path / "runs").code == 0
-    lifter = BASE | {"task": "diffpose", "model": {"denoiser": {"width": 16, "depth": 1}}}
+    model = {"denoiser": {"width": 16, "depth": 1}, "schedule": {"diffusion_steps": 8}, "steps": 3}
+    lifter = BASE | {"name": "diffpose", "lifter": {"model": model},
+                     "calibration": {"batches": 1, "batch": 2}}  # fmt: skip
     (tmp_path / "lifter.yaml").write_text(yaml.safe_dump(lifter))
-    standard = {"model": {"initial": "standard", "components": 1}}
+    standard = {"lifter": {"model": {"initial": "standard", "components": 1}}}
     path = plan(base="lifter.yaml", variants={"DiffPose": None, "Stand-Diff": standard})
     done = call("ablate", path, "--data", files[0], "--benchmark", files[1], "--folder", tmp_path / "runs",
-                "--context", tmp_path / "runs/plan/all/model.safetensors",
+                "--encoder", tmp_path / "runs/plan/all/encoder/run-1/model.safetensors",
                 "--output", tmp_path / "table.md", "--plot", tmp_path / "table.png")  # fmt: skip
     assert (done.code, done.err) == (0, "")
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: --plot needs it")
@@ -91,19 +93,20 @@ def test_lifters_are_compared_as_they_run(call, plan, files, tmp_path):
 def test_a_change_reaches_its_leaf_and_nothing_else(plan):
     change = {"synthesis": {"rates_hz": {10.0: 1.0}}}
     first, second = load_plan(plan(variants={"all": None, "slow": change})).variants
-    assert first.config.optimiser.steps == second.config.optimiser.steps == 2
-    assert second.config.synthesis.rates_hz == {10.0: 1.0}
-    assert second.config.synthesis.augment == first.config.synthesis.augment
-    assert first.config.synthesis.augment.shape_spread == 0.03
+    (one,), (other,) = first.recipe.encoder.runs, second.recipe.encoder.runs
+    assert one.optimiser.steps == other.optimiser.steps == 2
+    assert other.synthesis.rates_hz == {10.0: 1.0}
+    assert other.synthesis.augment == one.synthesis.augment
+    assert one.synthesis.augment.shape_spread == 0.03
 
 
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ({"variants": {}}, "expected 'base', 'variants'"),
+        ({"variants": {}}, "plan.yaml: variants: expected at least one"),
         ({"variants": {"odd": {"synthesis": {"augment": {"mirorr": 1}}}}},
-         "odd.synthesis.augment: unknown key"),
-        ({"odd": 1}, "expected 'base', 'variants'"),
+         "variant 'odd': synthesis.augment.mirorr: unknown key 'mirorr' in synthesis.augment, did you mean"),
+        ({"vairants": {}}, "plan.yaml: vairants: unknown key 'vairants', did you mean 'variants'?"),
         ({"base": "gone.yaml"}, "gone.yaml: No such file"),
     ],
 )  # fmt: skip

@@ -8,49 +8,60 @@ import yaml
 
 pytest.importorskip("torch", reason="torch is not installed: training needs it")
 pytest.importorskip("onnx", reason="onnx is not installed: export needs it")
+pytest.importorskip("pydantic", reason="pydantic is not installed: training needs it")
 
 from diffpose_ros.core import Camera, People2D, TrackState
 from diffpose_ros.lifting import Lifter, LifterConfig
 
+RECIPE = {
+    "name": "tiny",
+    "optimiser": {"steps": 2, "batch": 2, "warmup": 1, "save_every": 1},
+    "synthesis": {"frames": 8},
+    "encoder": {"model": {"width": 16, "body": 32, "depth": 1, "heads": 2, "keys": 4, "window": 5}},
+    "lifter": {
+        "model": {"denoiser": {"width": 16, "depth": 1}, "window": 5, "schedule": {"diffusion_steps": 8},
+                  "history": {"width": 8, "depth": 1, "heads": 2, "length": 4}, "components": 2, "steps": 3},
+    },
+    "calibration": {"batches": 1, "batch": 2, "guidance": False},
+}  # fmt: skip
 
-def write(path, mocap, **content):
-    common = {
-        "data": str(mocap), "output": str(path.with_suffix("")), "synthesis": {"frames": 8},
-        "optimiser": {"steps": 2, "batch": 2, "warmup": 1, "precision": "float32", "save_every": 1},
-    }  # fmt: skip
-    path.write_text(yaml.safe_dump(common | content))
+
+@pytest.fixture
+def recipe(tmp_path, mocap):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**RECIPE, "data": str(mocap), "output": str(tmp_path / "out")}))
     return path
 
 
-def test_training_leaves_models_that_lift(call, mocap, tmp_path):
-    context = write(
-        tmp_path / "context.yaml", mocap, task="context",
-        model={"width": 16, "body": 32, "depth": 1, "heads": 2, "window": 5},
-    )  # fmt: skip
-    done = call("train", context, "--no-compile")
+def test_training_leaves_models_that_lift(call, recipe, tmp_path):
+    done = call("train", recipe, "--plan")
     assert (done.code, done.err) == (0, "")
-    assert "trained" in done.out
+    assert [line.split("  ")[0] for line in done.out.splitlines()] == [
+        "encoder run 1", "tiny run 1", "calibration", "model"
+    ]  # fmt: skip
+    assert done.out.count("not begun") == 4
 
-    lifter = write(
-        tmp_path / "starpose.yaml", mocap, task="starpose",
-        context=str(tmp_path / "context" / "model.safetensors"),
-        model={"denoiser": {"width": 16, "depth": 1}, "window": 5,
-               "history": {"width": 8, "depth": 1, "heads": 2, "length": 4}},
-    )  # fmt: skip
-    done = call("train", lifter, "--no-compile", "--stop-after", 0.01, "--steps", 400)
+    done = call("train", recipe, "--no-compile", "--stop-after", 0, "--name", "mine")
     assert done.code == 0
-    assert "stopped at step" in done.out
-    done = call("train", lifter, "--no-compile", "--name", "mine", "--steps", 2)
+    assert "stopped at step 1 of 'encoder run 1'" in done.out
+    done = call("train", recipe, "--no-compile", "--name", "mine")
     assert (done.code, done.err) == (0, "")
-    assert "resuming" in done.out
-    folder = tmp_path / "starpose" / "model"
+    assert "encoder run 1: resuming at step 1" in done.out
+    assert f"done: {tmp_path}/out/mine/model" in done.out
+    folder = tmp_path / "out" / "mine" / "model"
     assert "# mine" in (folder / "MODEL_CARD.md").read_text()
+    assert call("train", recipe, "--name", "mine", "--plan").out.count(" done ") == 4
+
+    done = call("train", recipe, "--no-compile", "--name", "mine", "--batch", 3)
+    assert done.code == 1
+    assert "settings.optimiser.batch = 2, now it is 3" in done.err
+    assert done.err.count("\n") == 1
 
     done = call("export", folder, "--output", tmp_path / "graphs", "--steps", 3, "--name", "other")
     assert done.code == 0
     assert "3 steps" in done.out
     started = Lifter(LifterConfig(model=tmp_path / "graphs" / "model.onnx", backend="onnxruntime"))
-    assert (started.spec.name, started.spec.steps) == ("other", 3)
+    assert started.method.name == "other"
     people = People2D(
         xy=np.random.default_rng(0).uniform(100, 400, (1, 17, 2)), score=np.ones((1, 17)),
         track_id=np.array([1]), age_s=np.zeros(1), state=np.array([TrackState.NEW]),
@@ -66,13 +77,15 @@ def test_training_leaves_models_that_lift(call, mocap, tmp_path):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("train", "nowhere.yaml"), "training configuration nowhere.yaml: No such file"),
+        (("train", "nowhere.yaml"), "recipe nowhere.yaml: No such file"),
         (("export", "nowhere"), "nowhere/config.yaml: missing; expected a folder with"),
+        (("train", "{recipe}", "--data", "gone.npz"), "gone.npz: no such file"),
+        (("train", "{recipe}", "--until", "x"), "until: expected one of: encoder run 1, tiny run 1"),
     ],
-    ids=["train", "export"],
+    ids=["train", "export", "data", "stage"],
 )
-def test_what_is_not_there_is_named_in_one_line(call, words, text):
-    done = call(*words)
+def test_what_is_not_there_is_named_in_one_line(call, recipe, words, text):
+    done = call(*(str(recipe) if w == "{recipe}" else w for w in words))
     assert done.code == 1
     assert text in done.err
     assert done.err.count("\n") == 1

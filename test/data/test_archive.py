@@ -19,6 +19,7 @@ from diffpose_ros.data.formats.archive import (
     labels,
     read_arrays,
     read_plain,
+    write_arrays,
 )
 
 
@@ -236,3 +237,71 @@ def test_plain_archives_hold_no_objects(tmp_path):
     np.save(tmp_path / "single.npy", np.zeros(2))
     with pytest.raises(InputError, match=r"expected an \.npz archive, got a single array"):
         read_plain(tmp_path / "single.npy", "a test", ("a",))
+
+
+def zeros(path, name="a", megabytes=200) -> None:
+    """An archive of a few hundred kilobytes that inflates to ``megabytes``."""
+    packed = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
+    with packed as archive, archive.open(f"{name}.npy", "w") as member:
+        shape = (megabytes * 2**18,)
+        np.lib.format.write_array_header_1_0(
+            member, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        )
+        for _ in range(megabytes):
+            member.write(bytes(2**20))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda p: read_plain(p, "a test", ("a",)), lambda p: read_arrays(p, ("a",))],
+    ids=["plain", "with objects"],
+)
+def test_a_file_that_inflates_beyond_all_bounds_is_refused_before_it_is_read(tmp_path, read, monkeypatch):
+    zeros(tmp_path / "bomb.npz")
+    assert (tmp_path / "bomb.npz").stat().st_size < 2**20
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", lambda *_: pytest.fail("it was read"))
+    text = r"bomb\.npz: refused, a would inflate to 210 MB, expected at most 67 MB"
+    with pytest.raises(InputError, match=text):
+        read(tmp_path / "bomb.npz")
+
+
+def test_arrays_that_nobody_asks_for_are_not_read(tmp_path):
+    zeros(tmp_path / "a.npz", name="other")
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive, archive.open("a.npy", "w") as member:
+        np.lib.format.write_array(member, np.arange(3))
+    assert read_plain(tmp_path / "a.npz", "a test", ("a",))["a"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("shape", [(10**12,), (2,), (3, 10**9)], ids=["terabytes", "less", "two axes"])
+def test_a_header_that_lies_is_refused(tmp_path, shape):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open("a.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(
+            member, {"descr": "<f8", "fortran_order": False, "shape": shape}
+        )
+        member.write(np.zeros(4).tobytes())
+    text = r"a\.npz: a: the header tells of .* bytes of shape .*, the archive holds 32"
+    with pytest.raises(InputError, match=text):
+        read_plain(tmp_path / "a.npz", "a test", ("a",))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("kind", ["f4", ">i8", "U5", "?"])
+def test_arrays_of_every_order_and_type_come_back(tmp_path, order, kind):
+    value = np.asarray(np.arange(6).reshape(2, 3).astype(kind), order=order)
+    np.savez(tmp_path / "a.npz", a=value, single=np.array(3.0))
+    got = read_plain(tmp_path / "a.npz", "a test", ("a", "single"))
+    np.testing.assert_array_equal(got["a"], value)
+    assert got["a"].dtype == value.dtype
+    assert got["a"].flags.writeable
+    assert got["single"].shape == ()
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
+    write_arrays(tmp_path / "a.npz", {"a": np.arange(3)})
+    before = (tmp_path / "a.npz").read_bytes()
+    with pytest.raises(TypeError):
+        write_arrays(tmp_path / "a.npz", {"a": np.arange(3), 7: np.arange(2)})
+    assert (tmp_path / "a.npz").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+    with pytest.raises(InputError, match=r"b\.npz: cannot be written \(No such file"):
+        write_arrays(tmp_path / "nowhere" / "b.npz", {"a": np.arange(3)})

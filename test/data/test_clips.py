@@ -207,10 +207,10 @@ def test_labels_and_coco_may_be_left_out(tmp_path):
         ({"fps": np.array([30.0, 30])}, "fps: expected one number"),
         ({"fps": np.array(0.0)}, "clip 'a': fps: expected above 0"),
         ({"h36m17": np.full((6, 17, 3), np.nan)}, "clip 'a': h36m17: expected finite"),
-        ({"h36m17": np.zeros((6, 15, 3))}, "clip 'a': h36m17: expected shape"),
-        ({"h36m17": np.full((6, 17, 3), "x")}, "could not convert"),
-        ({"up_axis": np.array("x")}, "up axis: expected 'y' or 'z'"),
-        ({"names": np.array([{"a": 1}, 2], dtype=object)}, "not a readable .npz"),
+        ({"h36m17": np.zeros((6, 15, 3))}, "h36m17: expected floats of shape"),
+        ({"h36m17": np.full((6, 17, 3), "x")}, "h36m17: expected floats of shape"),
+        ({"up_axis": np.array("x")}, "up_axis: expected 'y' or 'z'"),
+        ({"names": np.array([{"a": 1}, 2], dtype=object)}, "names: expected numbers or text, got"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_array(tmp_path, changes, text):

@@ -14,14 +14,15 @@ pytest.importorskip("onnx", reason="onnx is not installed: export needs it")
 from small_network import small_network
 
 from diffpose_ros.core import ModelError
+from diffpose_ros.data.clips import Clip
 from diffpose_ros.data.virtual.synthesis import SynthesisConfig
 from diffpose_ros.methods.diffusion.checkpoint import load_network
 from diffpose_ros.methods.diffusion.network import FEWER_STEPS
 from diffpose_ros.methods.registry import read_spec
-from diffpose_ros.training.calibration import Calibration, calibrate, held_out, write_model
+from diffpose_ros.training.calibration import calibrate, held_out, write_graphs, write_weights
 from diffpose_ros.training.choose_guidance import SHAKING, SPEED, choose_guidance
-from diffpose_ros.training.config import TrainingConfig
-from diffpose_ros.training.model_card import model_card, time_spent
+from diffpose_ros.training.model_card import StageLog, licence_of, model_card, time_spent
+from diffpose_ros.training.recipe import parse_recipe
 
 
 @pytest.fixture
@@ -81,11 +82,11 @@ def test_held_out_views_repeat_and_are_not_training_views(library) -> None:
 
 def test_a_model_folder_holds_what_the_runtime_reads(tmp_path) -> None:
     network = small_network()
-    files = write_model(network, tmp_path / "out", name="mine", card="# mine\n")
-    assert sorted(f.name for f in files) == [
-        "MODEL_CARD.md", "config.yaml", "model.onnx", "model.safetensors", "model_1.onnx",
-        "model_2.onnx",
-    ]  # fmt: skip
+    files = write_weights(network, tmp_path / "out")
+    graphs = dict(write_graphs(network, tmp_path / "out", name="mine"))
+    assert list(graphs.values()) == [5, 2, 1]
+    assert sorted(f.name for f in (*files, *graphs)) == sorted(f.name for f in (tmp_path / "out").iterdir())
+    assert len(files) + len(graphs) == 5
     assert [read_spec(tmp_path / "out" / f"model{s}.onnx").steps for s in ("", "_2", "_1")] == [5, 2, 1]
     spec = read_spec(tmp_path / "out" / "model.onnx")
     assert (spec.kind, spec.name) == ("starpose", "mine")
@@ -121,7 +122,7 @@ def _no_mapping(folder) -> None:
         (_no_config, r"config\.yaml: missing; expected a folder with"),
         (_torn, r"model\.safetensors: not a readable safetensors file"),
         (_wider, r"model\.safetensors: does not fit config\.yaml"),
-        (_no_mapping, r"config\.yaml: not a lifter's configuration"),
+        (_no_mapping, r"config\.yaml: expected a mapping of keys to values, got list; not a lifter's"),
     ],
     ids=["no configuration", "torn weights", "another size", "not a mapping"],
 )
@@ -154,24 +155,41 @@ def test_the_card_says_what_the_model_learnt_from_and_for_how_long(tmp_path) -> 
         )
     )
     assert time_spent(log) == (4, 600.0), "a second sitting starts its clock anew"
-    config = TrainingConfig(task="starpose", data="somewhere/mocap.npz", output="")
+    recipe = parse_recipe(
+        {"name": "mine", "data": ["somewhere/mocap.npz"], "lifter": {"model": {"history": {}}},
+         "clips": {"hold_out_subjects": ["s9"]}}, "mine.yaml",
+    )  # fmt: skip
     network = small_network().config
+    body = np.zeros((60, 17, 3))
+    clips = [Clip(n, f"of {n}", "", 30.0, body, source=s) for n, s in (("a", "CMU asf/amc"), ("b", "X"))]
+    measured = {"mpjpe_mm": 50.0, "coverage_before": 0.4, "coverage_after": 0.68, "held_out_clips": 7}
     text = model_card(
-        "mine", config, network, 12345, Calibration(50.0, 0.4, 0.68),
-        logs={"denoiser": log, "context encoder": tmp_path / "none.jsonl"},
+        recipe, network, 12345, measured, clips=clips,
+        logs=[StageLog("denoiser", log), StageLog("context encoder", tmp_path / "none.jsonl")],
     )  # fmt: skip
     assert text.startswith("# mine\n")
-    for said in ("12,345 parameters", "mocap.npz", "denoiser: 4 steps, 10 minutes", "StarPose",
-                 "68 % after", "mocap.cs.cmu.edu", "Not evaluated yet", "mirror image"):  # fmt: skip
+    for said in ("12,345 parameters", "mocap.npz: 2 clips", "denoiser: 4 steps, 10 minutes", "StarPose",
+                 "68 % after", "mocap.cs.cmu.edu", "Not evaluated yet", "mirror image", "7 held-out clips",
+                 "held out, people: s9", "name no source"):  # fmt: skip
         assert said in text, said
     assert "somewhere" not in text
     assert "context encoder: " not in text
     scored = model_card(
-        "mine", config, replace(network, history=None), 1, Calibration(1, 0.5, 0.7), logs={},
-        scores={"MPJPE mm": 41.234},
+        recipe, replace(network, history=None), 1, {**measured, "held_out_clips": 0}, clips=clips[:1],
+        logs=[], scores={"MPJPE mm": 41.234},
     )  # fmt: skip
     assert "- MPJPE mm: 41.2" in scored
     assert "StarPose" not in scored
+    assert "of the clips trained on" in scored
+    assert "name no source" not in scored
+
+
+def test_every_source_is_acknowledged() -> None:
+    body = np.zeros((2, 17, 3))
+    clips = [Clip("a", "", "", 30.0, body, source=s) for s in ("CMU via cgspeed BVH", "ACCAD BVH")]
+    assert "NSF EIA-0196217" in licence_of(clips)
+    assert "Ohio State University, CC BY 3.0" in licence_of(clips)
+    assert "Ohio" not in licence_of(clips[:1])
 
 
 def test_views_are_finite(views) -> None:

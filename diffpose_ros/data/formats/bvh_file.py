@@ -139,7 +139,7 @@ def _simple(path: Path, text: str) -> str:
     folded into the offset.
     """
     head, mark, motion = text.partition("Frame Time:")
-    if not mark or "JOINT" not in head:
+    if not mark or "JOINT" not in head or "ROOT" not in head:
         return text
     lines = head.splitlines()
     kept: list[int] = []

@@ -64,7 +64,7 @@ class ContextConfig:
         for name in ("width", "body", "depth", "heads", "keys"):
             at_least(name, getattr(self, name), 1)
         if self.body % self.heads:
-            raise ConfigError(f"body: expected a multiple of the {self.heads} heads, got {self.body}")
+            raise ConfigError(f"body: {self.body} is not a multiple of {self.heads} heads")
         if not self.mlp_ratio > 0:
             raise ConfigError(f"mlp_ratio: expected above 0, got {self.mlp_ratio:g}")
         if not 1 <= self.window <= 243:
