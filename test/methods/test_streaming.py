@@ -220,7 +220,7 @@ def test_banded_ages_see_the_window_and_nothing_else() -> None:
     ("change", "text"),
     [
         ({"body": 30}, "not a multiple of 4 heads"),
-        ({"keys": 0}, "context keys: expected at least 1, got 0"),
+        ({"keys": 0}, "keys: expected 1 or more, got 0"),
         ({"window": 300}, "expected 1 to 243 frames"),
     ],
 )
