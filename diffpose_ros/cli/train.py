@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from diffpose_ros.cli._options import bounded, command
+from diffpose_ros.cli._options import Screen, bounded, command
 
 if TYPE_CHECKING:
     from diffpose_ros.training.recipe import Recipe
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from diffpose_ros.training.recipe import load_recipe
     from diffpose_ros.training.stages import RecipeRun
 
-    console = Console(soft_wrap=True)
+    console = Screen(soft_wrap=True)
     work = RecipeRun(_override(load_recipe(args.recipe), args))
     if args.plan:
         _list(work, console)

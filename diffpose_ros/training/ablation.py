@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from diffpose_ros.core import ConfigError, InputError
+from diffpose_ros.core.files import write_text
 from diffpose_ros.core.typed_config import from_mapping, read_yaml
 from diffpose_ros.data import benchmark
 from diffpose_ros.evaluation import report
@@ -145,7 +146,7 @@ def run_variant(
         report.score(answer([s.thinned(SLOW_HZ) for s in sequences])),
     )  # fmt: skip
     text = {"model": key, "scores": outcome.scores.as_dict(), "slow": outcome.slow.as_dict()}
-    done.write_text(json.dumps(text))
+    write_text(done, json.dumps(text))
     return outcome
 
 

@@ -11,6 +11,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from diffpose_ros.core.files import whole, write_text
 from diffpose_ros.data.virtual.camera import CameraConfig
 from diffpose_ros.data.virtual.detector_noise import NoiseConfig
 from diffpose_ros.data.virtual.synthesis import MotionLibrary, SynthesisConfig, make_batch
@@ -149,15 +150,12 @@ def write_weights(network: LifterNetwork, folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights, config = folder / "model.safetensors", folder / "config.yaml"
-    part = folder / "model.part"
-    save_file({k: _stored(v) for k, v in network.state_dict().items()}, part)
-    part.chmod(0o644)
-    part.replace(weights)
+    with whole(weights) as part:
+        save_file({k: _stored(v) for k, v in network.state_dict().items()}, part)
+        part.chmod(0o644)
     data = network.config.to_mapping()
     data["guidance"] = list(data["guidance"])
-    part = folder / "config.part"
-    part.write_text(yaml.safe_dump(data, sort_keys=False))
-    part.replace(config)
+    write_text(config, yaml.safe_dump(data, sort_keys=False))
     return [weights, config]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from diffpose_ros.core import ConfigError, ModelError
+from diffpose_ros.core.files import write_text
 
 FILE = "stage.json"
 
@@ -53,9 +54,7 @@ def read(folder: Path) -> StageRecord | None:
 def write(folder: Path, record: StageRecord) -> None:
     """Write the record, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / (FILE + ".part")
-    part.write_text(json.dumps(vars(record), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(folder / FILE)
+    write_text(folder / FILE, json.dumps(vars(record), indent=1, sort_keys=True) + "\n")
 
 
 def open_stage(folder: Path, wanted: dict[str, Any], *, restart: bool) -> StageRecord:

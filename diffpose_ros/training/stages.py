@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from diffpose_ros.core import ConfigError
+from diffpose_ros.core.files import whole, write_text
 from diffpose_ros.data.motion import Motions, choose, fingerprint, load_motion
 from diffpose_ros.data.virtual.synthesis import MotionLibrary, make_batch
 from diffpose_ros.methods.diffusion.checkpoint import load_network
@@ -244,9 +245,8 @@ class RecipeRun:
         ]
         found = compress_keys(encoder, views, cut.keys)
         record.result = {"kept": found.kept, "singular_values": found.singular_values.tolist()}
-        part = folder / "model.part"
-        save_file({n: t.contiguous() for n, t in found.encoder.state_dict().items()}, part)
-        part.replace(folder / "model.safetensors")
+        with whole(folder / "model.safetensors") as part:
+            save_file({n: t.contiguous() for n, t in found.encoder.state_dict().items()}, part)
         yield 0, f"{100 * found.kept:.2f} % of the squared singular values stay"
 
     def _calibrate(
@@ -284,7 +284,7 @@ class RecipeRun:
             self.recipe, network.config, sum(p.numel() for p in network.parameters()),
             calibration.result, logs=logs, clips=self.motions.train,
         )  # fmt: skip
-        (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+        write_text(folder / "MODEL_CARD.md", card)
         for path, steps in write_graphs(network, folder, name=self.recipe.name):
             worst = check_parity(network, path, steps=steps)
             yield 0, f"{path} ({path.stat().st_size / 1e6:.1f} MB, {1e6 * worst:.1f} um from torch)"

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
+from diffpose_ros.core.files import whole
 from diffpose_ros.data.formats import safe_pickle
 
 # What zipfile, numpy's header parser and the unpickler raise over a damaged file.
@@ -98,18 +99,8 @@ def write_arrays(path: str | Path, arrays: dict[str, NDArray]) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with whole(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 class _Members:
