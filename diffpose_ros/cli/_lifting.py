@@ -128,6 +128,7 @@ class Job:
         self.table = PoseTable()
         self.overlooked = 0
         self.settled = False
+        self._shown: tuple[Skeleton, ...] = ()
         self._start = time.perf_counter()
         self._end = self._start
 
@@ -144,8 +145,12 @@ class Job:
             if self._pace.single:
                 self._front_end.reset()
             people = self._front_end.see(image, when)
-            skeletons = tuple(self._lifter.lift(people, camera, when).skeletons)
+            result = self._lifter.lift(people, camera, when)
+            skeletons = tuple(result.skeletons)
             self.table.add(stamp_ns, people, skeletons)
+            if getattr(result.report, "thinned", False):
+                skeletons = self._shown  # the picture keeps those of the frame before
+            self._shown = skeletons
             if not len(people):
                 self.overlooked += _anyone(self._front_end)
             if self.overlaid is not None:

@@ -37,6 +37,10 @@ _LAYOUTS = {
     "mono8": _Layout(1, cv2.COLOR_GRAY2RGB),
     "8UC1": _Layout(1, cv2.COLOR_GRAY2RGB),
     "mono16": _Layout(1, cv2.COLOR_GRAY2RGB, depth=2),
+    "rgb16": _Layout(3, None, depth=2),
+    "bgr16": _Layout(3, cv2.COLOR_BGR2RGB, depth=2),
+    "rgba16": _Layout(4, cv2.COLOR_RGBA2RGB, depth=2),
+    "bgra16": _Layout(4, cv2.COLOR_BGRA2RGB, depth=2),
     "yuv422": _Layout(2, cv2.COLOR_YUV2RGB_UYVY, even_width=True),
     "uyvy": _Layout(2, cv2.COLOR_YUV2RGB_UYVY, even_width=True),
     "yuv422_yuy2": _Layout(2, cv2.COLOR_YUV2RGB_YUY2, even_width=True),
@@ -45,6 +49,10 @@ _LAYOUTS = {
     "bayer_bggr8": _Layout(1, cv2.COLOR_BayerRG2RGB),
     "bayer_gbrg8": _Layout(1, cv2.COLOR_BayerGR2RGB),
     "bayer_grbg8": _Layout(1, cv2.COLOR_BayerGB2RGB),
+    "bayer_rggb16": _Layout(1, cv2.COLOR_BayerBG2RGB, depth=2),
+    "bayer_bggr16": _Layout(1, cv2.COLOR_BayerRG2RGB, depth=2),
+    "bayer_gbrg16": _Layout(1, cv2.COLOR_BayerGR2RGB, depth=2),
+    "bayer_grbg16": _Layout(1, cv2.COLOR_BayerGB2RGB, depth=2),
 }
 
 ENCODINGS = tuple(_LAYOUTS)
@@ -68,10 +76,10 @@ def to_rgb(
         width: pixels.
         height: pixels.
         step: bytes from one row to the next; rows may be padded.
-        is_bigendian: byte order of ``mono16``.
+        is_bigendian: byte order of 16-bit encodings.
 
     Returns:
-        (H, W, 3) uint8 RGB, a copy: it stays valid when the message goes. ``mono16`` is scaled
+        (H, W, 3) uint8 RGB, a copy: it stays valid when the message goes. 16 bits are scaled
         from 0..65535 to 0..255.
 
     Raises:
@@ -103,9 +111,11 @@ def to_rgb(
         )
     rows = flat[: step * height].reshape(height, step)[:, :row]
     if layout.depth == 2:
-        wide = np.ascontiguousarray(rows).view(">u2" if is_bigendian else "<u2")
-        grey = np.rint(wide * (255.0 / 65535.0)).astype(np.uint8)
-        return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+        wide = np.ascontiguousarray(rows).view(">u2" if is_bigendian else "<u2").astype(np.uint16)
+        colour: Any = wide.reshape(height, width, layout.channels)
+        if layout.code is not None:
+            colour = cv2.cvtColor(colour, layout.code)
+        return np.asarray(cv2.convertScaleAbs(colour, alpha=255.0 / 65535.0), dtype=np.uint8)
     if layout.code is None:
         return rows.copy().reshape(height, width, layout.channels)
     pixels = np.ascontiguousarray(rows).reshape(height, width, layout.channels)

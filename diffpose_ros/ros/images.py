@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import functools
 from typing import Any
 
 import cv2
@@ -14,17 +15,18 @@ from diffpose_ros.media.encodings import to_rgb
 
 Image = NDArray[np.uint8]
 
-_CHANNELS = {
-    "rgb8": 3, "bgr8": 3, "8UC3": 3, "mono8": 1, "8UC1": 1, "rgba8": 4, "bgra8": 4, "mono16": 2,
+BRIDGED = {
+    "bgr8": 3, "mono8": 1, "rgba8": 4, "bgra8": 4, "mono16": 2, "rgb16": 6, "bgr16": 6, "rgba16": 8,
+    "bgra16": 8, "yuv422": 2, "yuv422_yuy2": 2,
 }  # fmt: skip
-_BRIDGE: Any = None
-_BRIDGE_TRIED = False
+"""Encodings that ``cv_bridge`` converts where it is installed, and their bytes per pixel."""
 
 
 def image_to_rgb(message: Any) -> Image:
     """A ``sensor_msgs/Image`` as (H, W, 3) uint8 RGB.
 
-    ``cv_bridge`` converts where it is installed, the package's own conversion where not.
+    ``cv_bridge`` converts where it is installed, the package's own conversion where not; both give the
+    same numbers.
 
     Raises:
         InputError: zero size, too little data, unknown encoding.
@@ -35,21 +37,30 @@ def image_to_rgb(message: Any) -> Image:
     data = np.frombuffer(message.data, dtype=np.uint8)
     if data.size < step * height:
         raise InputError(f"image: expected step x height = {step * height} bytes, got {data.size}")
-    channels = _CHANNELS.get(message.encoding)
-    if channels is not None and step < channels * width:
-        raise InputError(
-            f"image: expected a step of at least {channels * width} bytes for {width} pixels of "
-            f"{message.encoding}, got {step}"
-        )
-    if message.encoding == "rgb8":
-        # the commonest case needs no conversion, with or without cv_bridge
-        rows = data[: step * height].reshape(height, step)
-        return np.ascontiguousarray(rows[:, : 3 * width]).reshape(height, width, 3)
-    # Bayer stays with our own conversion: cv_bridge's demosaicing depends on OpenCV's version
-    bridge = None if "bayer" in message.encoding else _bridge()
-    if bridge is not None and channels is not None:
-        return np.ascontiguousarray(bridge.imgmsg_to_cv2(message, "rgb8"))
+    bridge = load_bridge() if suits_bridge(message) else None
+    if bridge is not None:
+        try:
+            return np.ascontiguousarray(bridge.imgmsg_to_cv2(message, "rgb8"))
+        except Exception as error:  # CvBridgeError, and what OpenCV and numpy raise below it
+            raise InputError(f"image: cv_bridge cannot convert {message.encoding}: {error}") from None
     return to_rgb(data, message.encoding, width, height, step, bool(message.is_bigendian))
+
+
+def suits_bridge(message: Any) -> bool:
+    """Whether ``cv_bridge``'s Python half reads this image rightly.
+
+    It refuses ``8UC3``, fails on big-endian data with numpy 2 and shears rows whose padding is no whole
+    number of pixels. Its Bayer conversion depends on OpenCV's version; ``rgb8`` needs none.
+    """
+    size = BRIDGED.get(message.encoding, 0)
+    step = int(message.step)
+    return (
+        size > 0
+        and not message.is_bigendian
+        and step % size == 0
+        and step >= size * int(message.width)
+        and not (message.encoding.startswith("yuv") and int(message.width) % 2)
+    )
 
 
 def compressed_to_rgb(message: Any) -> Image:
@@ -93,15 +104,12 @@ def rgb_to_compressed(image: Image, header: Any, *, quality: int = 90) -> Any:
     return CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=data)
 
 
-def _bridge() -> Any:
+@functools.cache
+def load_bridge() -> Any:
     """The ``cv_bridge`` converter, or ``None`` where it is not installed."""
-    global _BRIDGE, _BRIDGE_TRIED
-    if not _BRIDGE_TRIED:
-        _BRIDGE_TRIED = True
-        try:
-            from cv_bridge import CvBridge
+    try:
+        from cv_bridge import CvBridge
 
-            _BRIDGE = CvBridge()
-        except ImportError:
-            _BRIDGE = None
-    return _BRIDGE
+        return CvBridge()
+    except ImportError:
+        return None

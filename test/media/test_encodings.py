@@ -28,7 +28,22 @@ REFERENCE = {
     "bayer_gbrg8": (1, cv2.COLOR_BayerGR2RGB),
     "bayer_grbg8": (1, cv2.COLOR_BayerGB2RGB),
 }
-BYTES = {"rgb8": 3, "mono16": 2, **{name: n for name, (n, _) in REFERENCE.items()}}
+WIDE = {
+    "mono16": (1, cv2.COLOR_GRAY2RGB),
+    "rgb16": (3, None),
+    "bgr16": (3, cv2.COLOR_BGR2RGB),
+    "rgba16": (4, cv2.COLOR_RGBA2RGB),
+    "bgra16": (4, cv2.COLOR_BGRA2RGB),
+    "bayer_rggb16": (1, cv2.COLOR_BayerBG2RGB),
+    "bayer_bggr16": (1, cv2.COLOR_BayerRG2RGB),
+    "bayer_gbrg16": (1, cv2.COLOR_BayerGR2RGB),
+    "bayer_grbg16": (1, cv2.COLOR_BayerGB2RGB),
+}
+BYTES = {
+    "rgb8": 3,
+    **{name: 2 * n for name, (n, _) in WIDE.items()},
+    **{name: n for name, (n, _) in REFERENCE.items()},
+}
 
 
 def pixels(channels: int) -> np.ndarray:
@@ -74,6 +89,17 @@ def test_yuv_byte_order(encoding, order):
     row = [value["Y"] if c == "Y" else value[next(seen)] for c in order * (W // 2)]
     out = to_rgb(bytes(row) * H, encoding, W, H, W * 2)
     np.testing.assert_allclose(out[3, 3], [255, 0, 0], atol=3)
+
+
+@pytest.mark.parametrize("big", [False, True], ids=["little-endian", "big-endian"])
+@pytest.mark.parametrize("encoding", WIDE)
+def test_16_bits_are_scaled_as_cv_bridge_scales(encoding, big):
+    channels, code = WIDE[encoding]
+    wide = np.random.default_rng(2).integers(0, 65536, (H, W, channels), dtype=np.uint16)
+    data = wide.astype(">u2" if big else "<u2").tobytes()
+    out = to_rgb(data, encoding, W, H, 2 * W * channels, is_bigendian=big)
+    colour = wide if code is None else cv2.cvtColor(wide, code)
+    np.testing.assert_array_equal(out, cv2.convertScaleAbs(colour, alpha=255.0 / 65535.0))
 
 
 @pytest.mark.parametrize("big", [False, True], ids=["little-endian", "big-endian"])
