@@ -36,7 +36,7 @@ def skeletons(types, stamp_ns):
     person = types["diffpose_ros/msg/Skeleton3D"](
         header=header(types, stamp_ns), image_width=64, image_height=48, joint_set="h36m17",
         track_id=7, age=duration, state=1, score=0.9, joints=[joint], root=point,
-        root_covariance=np.zeros(9), root_is_metric=False,
+        root_covariance=np.zeros(9), root_is_metric=False, body_frame="body_00007",
     )  # fmt: skip
     return types["diffpose_ros/msg/Skeleton3DArray"](
         header=header(types, stamp_ns), image_width=64, image_height=48, joint_set="h36m17",
