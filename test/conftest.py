@@ -40,7 +40,7 @@ class Wire:
         ]  # fmt: skip
         return self("diffpose_ros/msg/Person2DArray", header=self.header(stamp_ns),
                     image_width=64, image_height=48, joint_set="coco17", detector="movenet",
-                    people=people)  # fmt: skip
+                    people=people, image_topic="/diffpose/image_raw")  # fmt: skip
 
     def skeletons(self, stamp_ns, ids, latency_ns):
         point = self("geometry_msgs/msg/Point", x=1.0, y=0.0, z=4.0)
@@ -53,7 +53,7 @@ class Wire:
             self("diffpose_ros/msg/Skeleton3D", header=self.header(stamp_ns), image_width=64,
                  image_height=48, joint_set="h36m17", track_id=i, age=self.duration(), state=2,
                  score=0.9, joints=joints, root=point, root_covariance=np.eye(3).reshape(-1),
-                 root_is_metric=True)
+                 root_is_metric=True, body_frame=f"body_{i:05d}")
             for i in ids
         ]  # fmt: skip
         return self("diffpose_ros/msg/Skeleton3DArray", header=self.header(stamp_ns),
