@@ -19,7 +19,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "camera_file",
         default_value="",
-        description="Calibration of the video's camera (camera_info YAML); empty: as configured.",
+        description="Calibration file of the video's camera (ROS, Kalibr, OpenCV); empty: as configured.",
     ),
     DeclareLaunchArgument(
         "loop",

@@ -48,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
         help=f"a video file or a folder of images (default: {clip.CREDIT}, fetched once)",
     )  # fmt: skip
     camera = parser.add_mutually_exclusive_group()
-    camera.add_argument("--camera", metavar="CAMERA.yaml", help="ROS camera_info YAML file")
+    camera.add_argument("--camera", metavar="CAMERA.yaml", help="calibration file of ROS, Kalibr or OpenCV")
     camera.add_argument(
         "--fov", type=bounded(float, 10, 170), metavar="DEG",
         help="diagonal field of view to guess a camera from, without --camera",

@@ -54,7 +54,7 @@ def add_parser(subparsers: Any) -> None:
         help="a video file, a picture, a folder of images, a webcam (0, /dev/video0) or rtsp://...",
     )  # fmt: skip
     camera = parser.add_mutually_exclusive_group()
-    camera.add_argument("--camera", metavar="CAMERA.yaml", help="calibration, a ROS camera_info YAML file")
+    camera.add_argument("--camera", metavar="CAMERA.yaml", help="calibration file of ROS, Kalibr or OpenCV")
     camera.add_argument(
         "--fov", type=bounded(float, 5, 175), metavar="DEG", default=70.0,
         help="diagonal field of view to guess a camera from, without --camera "

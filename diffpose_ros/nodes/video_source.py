@@ -20,7 +20,7 @@ from diffpose_ros.ros.parameters import Spec
 
 SPECS = (
     Spec("source", str, "Video file, image folder, or index of a webcam.", fixed=True),
-    Spec("camera_file", str, "camera_info YAML of the camera; empty: guess from diagonal_fov_deg.",
+    Spec("camera_file", str, "Calibration file (ROS, Kalibr, OpenCV); empty: guess from diagonal_fov_deg.",
          fixed=True),
     Spec("diagonal_fov_deg", float, "Diagonal field of view of a camera without camera_file, deg.",
          10.0, 170.0, fixed=True),
