@@ -16,7 +16,7 @@ from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, qos
 from diffpose_ros.ros.body_frame import frame_prefix
 from diffpose_ros.ros.camera_info import RECTIFIED, Calibrated
-from diffpose_ros.ros.health import plausible_age
+from diffpose_ros.ros.health import RESULT_BEHIND_S, plausible_age
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec
 from diffpose_ros.ros.primary import PrimaryPerson
@@ -156,6 +156,7 @@ class LifterNode(PipelineNode):
             "keypoints",
             self._keypoints_came,
             name="keypoints",
+            behind_s=RESULT_BEHIND_S,
             advice="the keypoints node does not run, or is not active",
         )
 

@@ -11,6 +11,7 @@ from diffpose_ros.msg import Skeleton3DArray
 from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, qos
 from diffpose_ros.ros.body_frame import body_rotation
+from diffpose_ros.ros.health import RESULT_BEHIND_S
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.markers import MarkerStyle, SkeletonMarkers
 from diffpose_ros.ros.parameters import Spec
@@ -50,6 +51,7 @@ class MarkersNode(PipelineNode):
             "skeletons",
             self._skeletons_came,
             name="skeletons",
+            behind_s=RESULT_BEHIND_S,
             depth=10,
             advice="the lifter does not run, or is not active",
         )

@@ -21,6 +21,9 @@ SILENT_S = 1.5
 BEHIND_S, AHEAD_S = 1.0, 0.25
 """Stamps that differ by more than this from the node's clock on arrival are told of, seconds."""
 
+RESULT_BEHIND_S = 5.0
+"""The same for what other nodes worked on before, seconds; how late they are is in their own figures."""
+
 LOST_SHARE, MOSTLY_LOST_SHARE = 0.05, 0.5
 """Shares of lost messages, lately, from which an input is in trouble or in great trouble."""
 
@@ -56,9 +59,11 @@ class InputStatus:
         name: what comes in, e.g. ``"images"``.
         topic: its full name.
         kind: its type, e.g. ``"sensor_msgs/msg/Image"``.
-        silent_s: since the last message, or since subscribing where none has come, seconds.
+        silent_s: since the last message; where none has come, since a publisher is there, or since
+            subscribing; seconds.
         received: messages since subscribing.
         period_s: usual time between two messages lately, seconds; ``None``: unknown.
+        behind_s: how old its messages may be when they come, seconds.
         timeout_s: how long it may be silent, seconds; ``None``: for as long as it likes once it came.
         publishers: nodes that publish it.
         wrong_kinds: other types that are published under this name.
@@ -79,6 +84,7 @@ class InputStatus:
     silent_s: float = 0.0
     received: int = 0
     period_s: float | None = None
+    behind_s: float = BEHIND_S
     timeout_s: float | None = SILENT_S
     publishers: tuple[str, ...] = ()
     wrong_kinds: tuple[str, ...] = ()
@@ -228,7 +234,7 @@ def _lost(seen: InputStatus) -> Trouble | None:
 
 
 def _shifted(seen: InputStatus) -> Trouble | None:
-    if seen.offset_s is None or -AHEAD_S <= seen.offset_s <= BEHIND_S:
+    if seen.offset_s is None or -AHEAD_S <= seen.offset_s <= seen.behind_s:
         return None
     how = "behind" if seen.offset_s > 0 else "ahead of"
     return Trouble(

@@ -14,7 +14,7 @@ from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventType
 from rclpy.qos import qos_policy_name_from_kind
 
 from diffpose_ros.ros import qos
-from diffpose_ros.ros.health import SILENT_S, InputStatus
+from diffpose_ros.ros.health import BEHIND_S, SILENT_S, InputStatus
 
 RECENT_S = 5.0
 """What counts as lately, seconds."""
@@ -34,6 +34,7 @@ class Input:
         name: what comes in, for people.
         asked: reliability: ``auto`` (as the publishers offer), ``reliable`` or ``best_effort``.
         depth: messages that may wait.
+        behind_s: see :class:`InputStatus`.
         timeout_s: see :class:`InputStatus`.
         advice: what to do when nobody publishes.
         also: other types whose topics may be what the user looks for.
@@ -50,13 +51,15 @@ class Input:
         name: str,
         asked: str = "auto",
         depth: int = 1,
+        behind_s: float = BEHIND_S,
         timeout_s: float | None = SILENT_S,
         advice: str = "",
         also: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._node, self._kind, self._callback = node, kind, callback
-        self.name, self._advice, self._timeout_s = name, advice, timeout_s
+        self.name, self._advice = name, advice
+        self._behind_s, self._timeout_s = behind_s, timeout_s
         self.topic = node.resolve_topic_name(topic)
         self._given = topic
         self._asked, self._depth, self._clock = asked, depth, clock
@@ -114,6 +117,7 @@ class Input:
             silent_s=now - (self._since if self._last is None else self._last),
             received=self._received,
             period_s=median(gaps[-20:]) if len(gaps) >= 3 else None,
+            behind_s=self._behind_s,
             timeout_s=self._timeout_s,
             publishers=self._publishers,
             wrong_kinds=self._wrong,
@@ -141,6 +145,8 @@ class Input:
     def _look(self) -> list[qos.Offer]:
         found = self._node.get_publishers_info_by_topic(self.topic)
         right = [p for p in found if p.topic_type == self._kind_name]
+        if right and not self._publishers and self._last is None:
+            self._since = self._clock()
         self._publishers = tuple(dict.fromkeys(_full_name(p) for p in right))
         self._wrong = tuple(sorted({p.topic_type for p in found} - {self._kind_name}))
         if not right and self._clock() - self._alike_at >= ALIKE_EVERY_S:

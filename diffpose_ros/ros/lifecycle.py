@@ -288,7 +288,7 @@ class PipelineNode(LifecycleNode):
         self.monitor.set_state("configuring")
         late = threading.Timer(
             LOAD_LINE_S, self.get_logger().info,
-            ["still loading: compiling a model takes up to a minute the first time it is done here"],
+            ["still loading; where a model is compiled for the first time, this takes up to a minute"],
         )  # fmt: skip
         late.daemon = True
         late.start()

@@ -10,6 +10,7 @@ from diffpose_ros.ros.diagnostics import Monitor, Status, report
 from diffpose_ros.ros.health import (
     ERROR,
     OK,
+    RESULT_BEHIND_S,
     WARN,
     ClockStatus,
     InputStatus,
@@ -107,6 +108,12 @@ def test_a_latched_input_may_be_silent_once_it_came():
     assert input_trouble(replace(latched, publishers=())) is None
     assert input_trouble(replace(latched, received=0)).kind == "silent"
     assert input_trouble(replace(latched, received=0, publishers=())).kind == "no publisher"
+
+
+def test_results_of_other_nodes_may_be_older_than_images():
+    keypoints = replace(GOOD, name="keypoints", behind_s=RESULT_BEHIND_S, offset_s=1.8)
+    assert input_trouble(keypoints) is None
+    assert input_trouble(replace(keypoints, offset_s=5.1)).kind == "stamps"
 
 
 def test_one_lost_image_is_no_trouble():
