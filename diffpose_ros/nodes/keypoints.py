@@ -140,6 +140,7 @@ class KeypointsNode(PipelineNode):
             self._image_came,
             name="images",
             asked=self.parameters["image_qos"],
+            reliable_depth=qos.RELIABLE_IMAGE_DEPTH,
             advice="start the camera, or launch with image:=TOPIC (compressed:=true for JPEGs)",
             also=IMAGE_KINDS,
         )

@@ -34,6 +34,7 @@ class Input:
         name: what comes in, for people.
         asked: reliability: ``auto`` (as the publishers offer), ``reliable`` or ``best_effort``.
         depth: messages that may wait.
+        reliable_depth: the same of a reliable reader; ``None``: as ``depth``.
         behind_s: see :class:`InputStatus`.
         timeout_s: see :class:`InputStatus`.
         advice: what to do when nobody publishes.
@@ -51,6 +52,7 @@ class Input:
         name: str,
         asked: str = "auto",
         depth: int = 1,
+        reliable_depth: int | None = None,
         behind_s: float = BEHIND_S,
         timeout_s: float | None = SILENT_S,
         advice: str = "",
@@ -62,7 +64,8 @@ class Input:
         self._behind_s, self._timeout_s = behind_s, timeout_s
         self.topic = node.resolve_topic_name(topic)
         self._given = topic
-        self._asked, self._depth, self._clock = asked, depth, clock
+        self._asked, self._clock = asked, clock
+        self._depths = (depth, depth if reliable_depth is None else reliable_depth)
         self._kind_name = kind_name(kind)
         self._kinds_alike = {self._kind_name, *also}
         self._overrides = qos.overrides(node, self.topic)
@@ -159,7 +162,7 @@ class Input:
     def _subscribe(self, offer: qos.Offer) -> None:
         self._drop()
         self._offer, self._incompatible = offer, ""
-        profile = qos.overridden(qos.reader(offer, self._depth), self._overrides)
+        profile = qos.overridden(qos.reader(offer, self._depths[offer.reliable]), self._overrides)
         self._offer = qos.offered(profile)
         events: dict[str, Any] = {
             "message_lost": self._lost_some,

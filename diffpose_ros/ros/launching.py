@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,9 @@ from diffpose_ros.core.resources import config_path
 PROFILE = "fastdds_large_images.xml"
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 """Where Fast DDS looks for a profile: today, and before version 3."""
+
+SHARED_MEMORY_NEEDED = 5 * 64 * 2**20
+"""A segment of the profile for each node and the driver, bytes."""
 
 TRANSPORT_VARIABLES = (*PROFILE_VARIABLES, "FASTDDS_BUILTIN_TRANSPORTS")
 """A user who has set one of these has chosen the transports."""
@@ -92,13 +96,25 @@ def _typed(text: str, kind: type) -> Any:
     return text == "true" if kind is bool else kind(text)
 
 
-def transport_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def shared_memory_room() -> int:
+    """Free bytes of ``/dev/shm``; none where there is no such place."""
+    try:
+        return shutil.disk_usage("/dev/shm").free
+    except OSError:
+        return 0
+
+
+def transport_environment(environment: Mapping[str, str], room: int | None = None) -> dict[str, str]:
     """Variables that give Fast DDS room for large images; none where the user has chosen transports.
 
     Args:
         environment: of this process.
+        room: free bytes of shared memory; without room for a segment per node Fast DDS would report
+            errors and send over UDP alone.
     """
     if any(environment.get(name) for name in TRANSPORT_VARIABLES):
+        return {}
+    if (shared_memory_room() if room is None else room) < SHARED_MEMORY_NEEDED:
         return {}
     old = environment.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
     return {PROFILE_VARIABLES[old]: str(config_path(PROFILE))}

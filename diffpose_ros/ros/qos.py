@@ -1,6 +1,9 @@
 """Quality of service, in one place.
 
 Inputs are read as their publishers offer them (``auto``), depth 1: the newest wins, nothing queues.
+Images of reliable publishers have a depth of five, because large ones come in pieces, and with a depth of
+one the pieces of the next have no place until the last was taken (Fast DDS); the worker still takes the
+newest.
 Reliable publishers get a reliable reader, because Fast DDS loses most large images on their way to a
 best-effort one; best-effort publishers get a best-effort reader, because no other matches. What the
 package makes goes out reliable (REP-2003: publishers are reliable, who listens chooses).
@@ -27,6 +30,9 @@ IMAGE_OUT = QoSProfile(
     durability=DurabilityPolicy.VOLATILE,
 )
 """Images out: reliable, so that RViz and recorders match; depth 1, so that nothing piles up."""
+
+RELIABLE_IMAGE_DEPTH = 5
+"""Images that a reliable reader keeps until they are taken."""
 
 RESULT = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from diffpose_ros.core import ConfigError
+from diffpose_ros.ros import launching
 from diffpose_ros.ros.launching import TRANSPORT_VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -230,12 +231,16 @@ def test_the_packages_own_configuration_is_a_params_file(launched, name: str) ->
 def test_large_images_get_room_unless_the_user_has_chosen_transports(launched, monkeypatch) -> None:
     for name in TRANSPORT_VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(launching, "shared_memory_room", lambda: 10**10)
     monkeypatch.setenv("ROS_DISTRO", "kilted")
     profile = str(ROOT / "config" / "fastdds_large_images.xml")
     for node in launched():
         assert node.kwargs["additional_env"] == {"FASTDDS_DEFAULT_PROFILES_FILE": profile}
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
     assert launched()[0].kwargs["additional_env"] == {"FASTRTPS_DEFAULT_PROFILES_FILE": profile}
+    monkeypatch.setattr(launching, "shared_memory_room", lambda: 64_000_000)  # a container
+    assert launched()[0].kwargs["additional_env"] == {}
+    monkeypatch.setattr(launching, "shared_memory_room", lambda: 10**10)
     monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
     assert launched()[0].kwargs["additional_env"] == {}
 

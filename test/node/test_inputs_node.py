@@ -48,9 +48,11 @@ def test_the_reader_follows_the_publisher_and_one_that_changes(bench, kit):
     volatile = DurabilityPolicy.VOLATILE
     driver = bench.peer.create_publisher(Image, RAW, RELIABLE)
     assert bench.spin(lambda: read_as(node, RAW) == (ReliabilityPolicy.RELIABLE, volatile))
+    assert [s.qos_profile.depth for s in node.subscriptions if s.topic_name == RAW] == [5]
     bench.peer.destroy_publisher(driver)
     driver = bench.peer.create_publisher(Image, RAW, BEST_EFFORT)
     assert bench.spin(lambda: read_as(node, RAW) == (ReliabilityPolicy.BEST_EFFORT, volatile))
+    assert [s.qos_profile.depth for s in node.subscriptions if s.topic_name == RAW] == [1]
     heard = bench.listen(Person2DArray, "/diffpose/keypoints")
     assert bench.spin(lambda: driver.get_subscription_count() == 1)
     for i in range(20):
