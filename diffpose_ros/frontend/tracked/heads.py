@@ -72,6 +72,12 @@ def decode(
         np.isfinite(heatmap).all((1, 2, 3)) & np.isfinite(regress).all((1, 2, 3))
         & np.isfinite(offset).all((1, 2, 3)) & np.isfinite(center).all((1, 2, 3))
     )  # fmt: skip
+    if bad.any():
+        zero = (~bad)[:, None, None, None]
+        heatmap, center, regress, offset = (
+            np.where(zero, np.nan_to_num(head, posinf=0, neginf=0), 0)
+            for head in (heatmap, center, regress, offset)
+        )
     rows, people = np.arange(n)[:, None], np.arange(n)
     flat = (center[:, 0] * center_weight).reshape(n, -1).argmax(axis=1)
     cy, cx = np.divmod(flat, w)
