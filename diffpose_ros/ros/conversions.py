@@ -59,7 +59,7 @@ def people_from_message(message: Any) -> People2D:
 
     Raises:
         InputError: unknown joint set, wrong number or names of joints, NaN or infinity, scores outside
-            0..1, an unknown track state.
+            0..1, an unknown track state, a covariance that is none.
     """
     if message.joint_set not in JOINT_SETS:
         raise InputError(
@@ -71,6 +71,7 @@ def people_from_message(message: Any) -> People2D:
     rows = [_in_order("keypoints", p.keypoints, message.joint_set, p.track_id) for p in people]
     table = np.array([[(k.x, k.y, k.score) for k in row] for row in rows])
     return People2D(
+        covariance=_keypoint_covariance(rows, table[..., 2]),
         xy=table[..., :2],
         score=table[..., 2],
         joint_set=message.joint_set,
@@ -107,6 +108,20 @@ def _in_order(what: str, given: Sequence[Any], joints_of: str, track_id: int) ->
     return [by_name[j] for j in joints]
 
 
+def _keypoint_covariance(
+    rows: Sequence[Sequence[Any]], score: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """(P, J, 2, 2), or ``None`` where a keypoint that was seen has none."""
+    given = [k.covariance for row in rows for k in row]
+    lengths = np.array([len(c) for c in given])
+    wrong = lengths[(lengths != 0) & (lengths != 4)]
+    if len(wrong):
+        raise InputError(f"keypoint covariance: expected 4 numbers or none, got {wrong[0]}")
+    if not lengths.any() or ((lengths == 0) & (score.ravel() > 0)).any():
+        return None
+    return np.array([c if len(c) else (0.0,) * 4 for c in given]).reshape(*score.shape, 2, 2)
+
+
 def people_to_message(
     people: People2D, header: Any, *, width: int, height: int, detector: str, image_topic: str = ""
 ) -> Any:
@@ -115,6 +130,9 @@ def people_to_message(
 
     names = joint_set(people.joint_set).joints
     xy, score = people.xy.tolist(), people.score.tolist()
+    covariance = [[[]] * len(names)] * len(people)
+    if people.covariance is not None:
+        covariance = people.covariance.reshape(len(people), -1, 4).tolist()
     message = Person2DArray(
         header=header,
         image_width=width,
@@ -130,8 +148,8 @@ def people_to_message(
             state=int(people.state[i]),  # type: ignore[index]
             score=float(people.person_score[i]),  # type: ignore[index]
             keypoints=[
-                Keypoint2D(name=name, x=x, y=y, score=s)
-                for name, (x, y), s in zip(names, xy[i], score[i], strict=True)
+                Keypoint2D(name=name, x=x, y=y, score=s, covariance=c)
+                for name, (x, y), s, c in zip(names, xy[i], score[i], covariance[i], strict=True)
             ],
         )
         for i in range(len(people))

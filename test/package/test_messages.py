@@ -75,7 +75,7 @@ def test_nobody_promises_people_whom_the_image_does_not_show() -> None:
 @pytest.mark.parametrize(
     ("message", "names"),
     [
-        ("Keypoint2D", {"x", "y", "score"}),
+        ("Keypoint2D", {"x", "y", "score", "covariance"}),
         ("Person2D", {"track_id", "age", "state", "score", "keypoints"}),
         ("Person2DArray", {"header", "image_width", "image_height", "joint_set", "people", "image_topic"}),
         ("Joint3D", {"name", "position", "covariance", "score"}),

@@ -50,6 +50,51 @@ def test_people_come_back_as_they_went():
     assert message.header == HEADER
 
 
+def with_covariance():
+    spread = RNG.normal(size=(2, 17, 2, 2))
+    return People2D(
+        xy=RNG.uniform(0, 640, (2, 17, 2)),
+        score=np.full((2, 17), 0.5),
+        covariance=spread @ spread.transpose(0, 1, 3, 2),
+    )
+
+
+def test_keypoint_covariances_come_back_as_they_went():
+    people = with_covariance()
+    message = conversions.people_to_message(people, HEADER, width=640, height=480, detector="d")
+    back = conversions.people_from_message(message)
+    np.testing.assert_array_equal(back.covariance, people.covariance)
+    for person in message.people:
+        person.keypoints[3].score = 0.0
+        person.keypoints[3].covariance = []
+    kept = conversions.people_from_message(message).covariance
+    assert (kept[:, 3] == 0).all()
+    np.testing.assert_array_equal(kept[:, 4], people.covariance[:, 4])
+
+
+def test_people_without_covariances_have_none():
+    message = conversions.people_to_message(with_covariance(), HEADER, width=64, height=48, detector="d")
+    message.people[1].keypoints[2].covariance = []
+    assert conversions.people_from_message(message).covariance is None
+
+
+@pytest.mark.parametrize(
+    ("covariance", "text"),
+    [
+        ([1.0, 0.0], "expected 4 numbers or none, got 2"),
+        ([1.0, 2.0, 2.0, 1.0], "expected no negative eigenvalue"),
+        ([-1.0, 0.0, 0.0, 1.0], "expected no negative eigenvalue"),
+        ([1.0, 0.5, 0.1, 1.0], "expected symmetric"),
+        ([math.nan, 0.0, 0.0, 1.0], "expected finite numbers"),
+    ],
+)
+def test_a_keypoint_covariance_that_is_none_is_refused(covariance, text):
+    message = conversions.people_to_message(with_covariance(), HEADER, width=64, height=48, detector="d")
+    message.people[0].keypoints[0].covariance = covariance
+    with pytest.raises(InputError, match=f"keypoint covariance: {text}"):
+        conversions.people_from_message(message)
+
+
 def test_nobody_comes_back_as_nobody():
     message = conversions.people_to_message(People2D.empty(), HEADER, width=64, height=48, detector="d")
     assert len(conversions.people_from_message(message)) == 0

@@ -68,15 +68,13 @@ def decode(
         prior: where the joints are expected; a second weight of the heatmaps.
     """
     n, j, h, w = heatmap.shape
-    bad = ~(
-        np.isfinite(heatmap).all((1, 2, 3)) & np.isfinite(regress).all((1, 2, 3))
-        & np.isfinite(offset).all((1, 2, 3)) & np.isfinite(center).all((1, 2, 3))
-    )  # fmt: skip
+    heads = (heatmap, center, regress, offset)
+    bad = ~np.array([[np.isfinite(head[i]).all() for head in heads] for i in range(n)]).all(axis=1)
     if bad.any():
         zero = (~bad)[:, None, None, None]
         heatmap, center, regress, offset = (
             np.where(zero, np.nan_to_num(head, posinf=0, neginf=0), 0)
-            for head in (heatmap, center, regress, offset)
+            for head in heads
         )
     rows, people = np.arange(n)[:, None], np.arange(n)
     flat = (center[:, 0] * center_weight).reshape(n, -1).argmax(axis=1)
