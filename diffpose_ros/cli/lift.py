@@ -39,6 +39,7 @@ diffpose_ros lift family_photos/ --pictures --output photos.npz
 diffpose_ros lift rtsp://192.168.0.10/stream --frames 900 --output walk.npz
 """
 
+DETECTORS = ("movenet", "ultralytics", "onnx")
 FRONT_ENDS = ("auto", "tracked", "whole_image")
 RUNTIMES = ("auto", "onnxruntime", "openvino")
 """Those of ``diffpose_ros.frontend.detectors``, which is imported only when the command runs."""
@@ -84,7 +85,7 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("detector")
     group.add_argument(
         "--detector", default="movenet", metavar="NAME",
-        help="2D detector: movenet or ultralytics (default: %(default)s)",
+        help=f"2D detector: {', '.join(DETECTORS)} (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--front-end", choices=FRONT_ENDS, default="auto",

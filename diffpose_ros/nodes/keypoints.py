@@ -31,8 +31,8 @@ SPECS = (
     Spec("device", str, "Device of the ultralytics detector, e.g. cuda:0; empty: it chooses.",
          fixed=True),
     Spec("batch", int, "Images per call of the ultralytics detector.", 1, 256, fixed=True),
-    Spec("threads", int, "Threads of the movenet detector.", 1, 64, fixed=True),
-    Spec("runtime", str, "What runs the movenet detector; auto: openvino where it is faster.",
+    Spec("threads", int, "Threads of the movenet and onnx detectors.", 1, 64, fixed=True),
+    Spec("runtime", str, "What runs the movenet and onnx detectors; auto: openvino where it is faster.",
          choices=RUNTIMES, fixed=True),
     Spec("transport", str, "Read image_raw (raw) or image_raw/compressed (compressed).",
          choices=("raw", "compressed"), fixed=True),
@@ -64,11 +64,12 @@ def detector_options(values: Mapping[str, Any]) -> dict[str, Any]:
     common = {"keypoint_threshold": values["keypoint_threshold"]}
     if values["model"]:
         common["model"] = values["model"]
-    if values["detector"] == "movenet":
+    if values["detector"] in ("movenet", "onnx"):
+        most = MOVENET_PEOPLE if values["detector"] == "movenet" else values["max_people"]
         return common | {
             "input_size": values["input_size"],
             "person_threshold": lowest,
-            "max_people": min(values["max_people"], MOVENET_PEOPLE),
+            "max_people": min(values["max_people"], most),
             "threads": values["threads"],
             "runtime": values["runtime"],
         }

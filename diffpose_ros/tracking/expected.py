@@ -19,6 +19,7 @@ class Expected:
         visible: (T, J) joints whose place is known.
         size: (T,) apparent size, pixels, see :func:`diffpose_ros.core.oks.extent`.
         unseen_s: (T,) seconds since the last sight.
+        age_s: (T,) seconds since the first sight.
     """
 
     key: NDArray[np.int64]
@@ -27,6 +28,7 @@ class Expected:
     visible: NDArray[np.bool_]
     size: NDArray[np.float64]
     unseen_s: NDArray[np.float64]
+    age_s: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.key)
@@ -35,5 +37,5 @@ class Expected:
         """The tracks of these rows."""
         return Expected(
             self.key[rows], self.track_id[rows], self.xy[rows], self.visible[rows],
-            self.size[rows], self.unseen_s[rows],
+            self.size[rows], self.unseen_s[rows], self.age_s[rows],
         )  # fmt: skip

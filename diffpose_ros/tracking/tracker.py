@@ -126,6 +126,7 @@ class Tracker:
             visible=np.array([t.visible for t in tracks], dtype=bool).reshape(-1, joints),
             size=np.array([t.size for t in tracks], dtype=np.float64),
             unseen_s=np.array([t.unseen_s(stamp_ns) for t in tracks], dtype=np.float64),
+            age_s=np.array([(stamp_ns - t.first_ns) * 1e-9 for t in tracks], dtype=np.float64),
         )
 
     def _put_sides_right(

@@ -153,3 +153,11 @@ def test_an_unwritable_table_is_named(tmp_path):
     table.add(0, People2D.empty(), [])
     with pytest.raises(InputError, match=r"none.o\.npz: cannot be written"):
         table.save(tmp_path / "none" / "o.npz")
+
+
+def test_the_help_names_what_the_front_end_offers():
+    from diffpose_ros.frontend import FRONT_ENDS, detectors
+
+    assert lift.DETECTORS == detectors.DETECTORS
+    assert lift.RUNTIMES == detectors.RUNTIMES
+    assert lift.FRONT_ENDS == FRONT_ENDS

@@ -194,7 +194,7 @@ def test_options_out_of_range_are_refused(option, value, text):
 
 
 def test_an_unknown_detector_is_refused():
-    with pytest.raises(ConfigError, match="expected one of movenet, ultralytics, got 'openpose'"):
+    with pytest.raises(ConfigError, match="expected one of movenet, ultralytics, onnx, got 'openpose'"):
         make_detector("openpose")
 
 

@@ -34,6 +34,13 @@ def ids(frames):
     return [people.track_id.tolist() for people in frames]
 
 
+def wait(condition, timeout_s=10.0):
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.005)
+
+
 def test_it_is_a_front_end():
     front_end = make()
     assert isinstance(front_end, FrontEnd)
@@ -160,14 +167,68 @@ def test_frames_far_apart_still_follow():
     assert ids(frames) == [[0]] * 6
 
 
+# ---- short of time
+
+
+def hurried(**options):
+    """A front end for which every frame takes too long."""
+    return make(in_step=False, budget_s=0.001, **options)
+
+
+def until_discovered(front_end, scene, frames=40):
+    """Play until everyone is followed; the search is beside the frames."""
+    for i in range(frames):
+        front_end.see(paint(scene), i * FRAME)
+        wait(lambda: not front_end._discovery._busy and front_end._discovery._job is None)
+    return frames
+
+
+def test_short_of_time_pixels_are_spared_first_then_people_take_turns():
+    front_end = hurried()
+    scene = {0: (100, 240), 1: (300, 240), 2: (500, 240)}
+    front_end._pace.frame(0.0)
+    start = until_discovered(front_end, scene, 12)
+    assert front_end.report.values == {
+        "keypoints from": "3 crops of 192 px", "short of time": "no",
+    }  # fmt: skip
+    for _ in range(60):
+        front_end._pace.frame(1.0)
+    frames = play(front_end, [scene] * 10, start=start)
+    assert front_end.report.values == {
+        "keypoints from": "2 crops of 128 px",
+        "short of time": "fewer pixels, whole image at 256 px, searches every 1.6 s, people in turns",
+    }
+    assert ids(frames) == [[0, 1, 2]] * 10
+    waiting = [people.track_id[people.state == 2].tolist() for people in frames]
+    assert all(len(w) == 1 for w in waiting)
+    assert {w[0] for w in waiting} == {0, 1, 2}
+    assert front_end.report.counts["people predicted, not looked at"] == 10
+    last = frames[-1]
+    hidden = last.state == 2
+    assert last.score[hidden].max() == pytest.approx(0.2)
+    assert np.trace(last.covariance[hidden][0, 0]) > np.trace(last.covariance[~hidden][0, 0])
+    front_end.close()
+
+
+def test_with_time_to_spare_nothing_is_spared_any_more():
+    front_end = hurried()
+    for _ in range(60):
+        front_end._pace.frame(1.0)
+    assert front_end._pace.values()["short of time"] != "no"
+    for _ in range(400):
+        front_end._pace.frame(0.0)
+    assert front_end._pace.values() == {"short of time": "no"}
+    front_end.close()
+
+
+def test_in_step_there_is_time_for_everything():
+    front_end = make(budget_s=0.001)
+    for _ in range(60):
+        front_end._pace.frame(1.0)
+    assert front_end._pace.values() == {"short of time": "no"}
+
+
 # ---- beside the frames
-
-
-def wait(condition, timeout_s=10.0):
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.005)
 
 
 def test_a_search_beside_the_frames_does_not_hold_them_up():
@@ -175,7 +236,7 @@ def test_a_search_beside_the_frames_does_not_hold_them_up():
     free = threading.Event()
     find = front_end.whole.find
 
-    def slow(pyramid):
+    def slow(pyramid, **options):
         free.wait(10.0)
         return find(pyramid)
 
@@ -194,7 +255,7 @@ def test_what_was_searched_before_a_reset_is_forgotten():
     free, inside = threading.Event(), threading.Event()
     find = front_end.whole.find
 
-    def slow(pyramid):
+    def slow(pyramid, **options):
         inside.set()
         free.wait(10.0)
         return find(pyramid)
@@ -212,7 +273,7 @@ def test_what_was_searched_before_a_reset_is_forgotten():
 def test_what_goes_wrong_in_a_search_is_raised_by_the_next_frame():
     front_end = make(in_step=False)
 
-    def fail(pyramid):
+    def fail(pyramid, **options):
         raise BackendError("movenet: inference failed: no memory")
 
     front_end.whole.find = fail

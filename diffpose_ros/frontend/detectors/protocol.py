@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -43,35 +45,62 @@ def check_image(rgb: Any) -> None:
         raise InputError(f"image: expected (H, W, 3) uint8, got {rgb.shape}")
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A detector as the table knows it; its module is imported only when it is made.
+
+    Attributes:
+        module: in this package.
+        config: name of its configuration there.
+        maker: name of its class there.
+        about: one line for people.
+    """
+
+    module: str
+    config: str
+    maker: str
+    about: str
+
+
+TABLE: dict[str, Kind] = {
+    "movenet": Kind("movenet", "MoveNetConfig", "MoveNet", "MoveNet, in the package"),
+    "ultralytics": Kind(
+        "ultralytics", "UltralyticsConfig", "UltralyticsPose",
+        "YOLO-pose through your own ultralytics (AGPL-3.0)",
+    ),
+    "onnx": Kind(
+        "onnx_pose", "OnnxPoseConfig", "OnnxPose",
+        "a YOLO-pose, RTMPose or ViTPose file that you exported",
+    ),
+}  # fmt: skip
+"""Every detector; choices, help and documentation come from here."""
+
+DETECTORS = tuple(TABLE)
+"""Names that :func:`make_detector` knows."""
+
+
 def make_detector(name: str, **options: Any) -> Detector:
     """Make a detector.
 
     Args:
         name: one of :data:`DETECTORS`.
-        options: the fields of that detector's configuration, see :class:`MoveNetConfig` and
-            :class:`UltralyticsConfig`.
+        options: the fields of that detector's configuration.
 
     Raises:
         ConfigError: unknown name or option, or an option out of range.
         ModelError: the model file is missing, damaged, or not such a detector.
         BackendError: what the detector runs on is not installed or fails to start.
     """
-    from diffpose_ros.frontend.detectors.movenet import MoveNet, MoveNetConfig
-    from diffpose_ros.frontend.detectors.ultralytics import UltralyticsConfig, UltralyticsPose
-
-    makers: dict[str, tuple[Any, Any]] = {
-        "movenet": (MoveNetConfig, MoveNet),
-        "ultralytics": (UltralyticsConfig, UltralyticsPose),
-    }
-    if name not in makers:
+    if name not in TABLE:
         raise ConfigError(f"detector: expected one of {', '.join(DETECTORS)}, got '{name}'")
-    config, maker = makers[name]
+    kind = TABLE[name]
+    module = import_module(f"diffpose_ros.frontend.detectors.{kind.module}")
+    config = getattr(module, kind.config)
     known = list(inspect.signature(config).parameters)
     for option in options:
         if option not in known:
-            raise ConfigError(f"detector '{name}': unknown option '{option}', expected: {', '.join(known)}")
-    return maker(config(**options))
-
-
-DETECTORS = ("movenet", "ultralytics")
-"""Names that :func:`make_detector` knows."""
+            raise ConfigError(
+                f"detector '{name}': unknown option '{option}', expected: {', '.join(known)}"
+            )
+    made: Detector = getattr(module, kind.maker)(config(**options))
+    return made

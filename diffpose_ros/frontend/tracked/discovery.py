@@ -21,8 +21,8 @@ class Sighting:
 class Finder(Protocol):
     """Finds people in a whole image."""
 
-    def find(self, pyramid: Pyramid) -> People2D:
-        """People, keypoints in pixels of the image."""
+    def find(self, pyramid: Pyramid, *, input_size: int | None = None) -> People2D:
+        """People, keypoints in pixels of the image; looked at with so many pixels."""
         ...
 
 

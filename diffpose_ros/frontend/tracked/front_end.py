@@ -21,7 +21,7 @@ from diffpose_ros.frontend.detectors.protocol import check_image
 from diffpose_ros.frontend.protocol import FrontEndReport
 from diffpose_ros.frontend.pyramid import Pyramid
 from diffpose_ros.frontend.tracked import uncertainty
-from diffpose_ros.frontend.tracked.candidates import Candidates, drop_doubles, joined
+from diffpose_ros.frontend.tracked.candidates import Candidates, drop_doubles, joined, with_expected
 from diffpose_ros.frontend.tracked.config import TrackedConfig
 from diffpose_ros.frontend.tracked.crops import Crops
 from diffpose_ros.frontend.tracked.discovery import Beside, Finder, InStep
@@ -89,6 +89,8 @@ class Tracked:
         self._stamp_ns: int | None = None
         self._merged = self._closed = False
         self._follow_s = FOLLOW_S
+        self._waiting: Candidates | None = None
+        self._frame = 0
 
     @property
     def report(self) -> FrontEndReport:
@@ -106,6 +108,7 @@ class Tracked:
         gap_s = (stamp_ns - (self._stamp_ns or stamp_ns)) * 1e-9
         self._follow_s = max(FOLLOW_S, min(gap_s * 1.01, FOLLOW_SLOWLY_S))
         self._size, self._stamp_ns = rgb.shape, stamp_ns
+        self._frame += 1
         pyramid = Pyramid(rgb)
         candidates = self._candidates(pyramid, stamp_ns)
         looked = time.perf_counter()
@@ -113,6 +116,7 @@ class Tracked:
         tracking = time.perf_counter()
         undone = self.tracker.exchanges_undone
         people = self.tracker.update(found, stamp_ns)
+        people = self._with_waiting(people, stamp_ns)
         self._count("left/right exchanges undone", self.tracker.exchanges_undone - undone)
         self._remember(stamp_ns)
         if not self.config.in_step and self._pace.due(stamp_ns):
@@ -177,22 +181,24 @@ class Tracked:
     def _look(
         self, pyramid: Pyramid, candidates: Candidates, stamp_ns: int
     ) -> tuple[People2D, str]:
+        self._waiting = None
         if not len(candidates):
             return People2D.empty(), "nobody is followed"
         box = boxes(candidates.xy, candidates.visible)
         overlapping = (covered(box) >= OVERLAP).any(axis=1)
-        crowd = len(candidates) > self._pace.crops_that_pay()
+        crowd = len(candidates) > self.config.max_crops
         if not (overlapping.any() or crowd or self._merged):
-            found = self._crops(pyramid, candidates)
-            found = self._without_doubles(found, candidates)
-            return found, f"{len(candidates)} crops of {self._crop_size()} px"
+            turn, self._waiting = candidates.in_turn(self._pace.crops(len(candidates)), self._frame)
+            found = self._without_doubles(self._crops(pyramid, turn), turn)
+            return found, f"{len(turn)} crops of {self._crop_size()} px"
         self._count("frames looked at whole")
         self._merged = False
-        whole = self.whole.find(pyramid)
+        whole = self.whole.find(pyramid, input_size=self._pace.pixels(self.config.input_size))
         self._pace.searched(stamp_ns)
         whole = self._with_covariance(whole)
         missed = candidates.not_among(whole, self.config.keypoint_threshold)
-        missed = missed.best(self._pace.crops_beside())
+        most = self._pace.crops(min(len(missed), self.config.max_crops))
+        missed, self._waiting = missed.in_turn(most, self._frame)
         extra = self._crops(pyramid, missed)
         both = drop_doubles(joined(whole, extra), len(whole))
         why = "bodies overlap" if overlapping.any() else "a crowd" if crowd else "two became one"
@@ -229,12 +235,22 @@ class Tracked:
         self._merged = lost > 0
         return kept
 
+    def _with_waiting(self, people: People2D, stamp_ns: int) -> People2D:
+        """The people, and those who wait for their turn, where they are expected: as OCCLUDED."""
+        if self._waiting is None or not self._waiting.sure.any() or self._pace.level.share == 1:
+            return people
+        expected = self.tracker.expected(stamp_ns)
+        waiting = np.isin(expected.key, self._waiting.key) & (expected.track_id >= 0)
+        late = expected.take(waiting & ~np.isin(expected.track_id, people.track_id))  # type: ignore[arg-type]
+        self._count("people predicted, not looked at", len(late))
+        return with_expected(people, late)
+
     def _with_covariance(self, people: People2D) -> People2D:
         size = extent(people.xy, people.score > 0)
         return replace(people, covariance=uncertainty.from_score(people.score, size))
 
     def _crop_size(self) -> int:
-        return self.config.crop_size or self.single.size
+        return self._pace.pixels(self.config.crop_size or self.single.size)
 
     def _count(self, what: str, by: int = 1) -> None:
         self._counts[what] = self._counts.get(what, 0) + by

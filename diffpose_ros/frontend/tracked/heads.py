@@ -69,7 +69,7 @@ def decode(
     """
     n, j, h, w = heatmap.shape
     heads = (heatmap, center, regress, offset)
-    bad = ~np.array([[np.isfinite(head[i]).all() for head in heads] for i in range(n)]).all(axis=1)
+    bad = np.array([not all(np.isfinite(head[i]).all() for head in heads) for i in range(n)])
     if bad.any():
         zero = (~bad)[:, None, None, None]
         heatmap, center, regress, offset = (
