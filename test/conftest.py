@@ -30,7 +30,8 @@ class Wire:
 
     def keypoints(self, stamp_ns, ids):
         points = [
-            self("diffpose_ros/msg/Keypoint2D", name=n, x=float(i), y=2.0 * i, score=0.5)
+            self("diffpose_ros/msg/Keypoint2D", name=n, x=float(i), y=2.0 * i, score=0.5,
+                 covariance=np.zeros(0))
             for i, n in enumerate(COCO17.joints)
         ]
         people = [
