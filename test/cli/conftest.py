@@ -99,7 +99,7 @@ class Lifter:
             )
             for t in people.track_id
         ]  # fmt: skip
-        return SimpleNamespace(skeletons=skeletons)
+        return SimpleNamespace(skeletons=skeletons, report=None)
 
 
 @pytest.fixture
