@@ -22,11 +22,14 @@ from rich.progress import (
 )
 
 from diffpose_ros.core.files import claim
+from diffpose_ros.methods.catalog import model_names
+from diffpose_ros.methods.settings import CHOICES, MethodSettings
 
 if TYPE_CHECKING:
     from diffpose_ros.lifting import Lifter
 
-BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt", "torch")
+
+DEFAULT_MODEL = str(MethodSettings().model)
 
 
 class Screen(Console):
@@ -72,11 +75,12 @@ def add_lifter_options(parser: argparse.ArgumentParser) -> None:
     """``--model``, ``--backend`` and what else :func:`make_lifter` reads."""
     group = parser.add_argument_group("lifter")
     group.add_argument(
-        "--model", default="starpose", metavar="NAME|PATH",
-        help="a shipped model (see `diffpose_ros models`) or an .onnx file (default: %(default)s)",
+        "--model", default=DEFAULT_MODEL, metavar="NAME|PATH",
+        help=f"{', '.join(model_names())} (see `diffpose_ros models`), or an .onnx file "
+        "(default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--backend", default="auto", choices=BACKENDS,
+        "--backend", default="auto", choices=CHOICES["backend"],
         help="what runs the network (default: %(default)s, the best that works here)",
     )  # fmt: skip
     group.add_argument(

@@ -17,7 +17,6 @@ from diffpose_ros.bench import latency
 from diffpose_ros.bench import report as latency_report
 from diffpose_ros.bench.latency import STAGES, Publish
 from diffpose_ros.cli._options import (
-    BACKENDS,
     Screen,
     add_overwrite_option,
     bounded,
@@ -30,6 +29,7 @@ from diffpose_ros.lifting import LiftResult
 from diffpose_ros.methods.diffusion.contract import DiffusionSpec
 from diffpose_ros.methods.registry import read_spec
 from diffpose_ros.methods.streaming import StreamingSpec
+from diffpose_ros.runtime.load import BACKENDS
 
 EXAMPLES = """
 diffpose_ros bench
@@ -52,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
         help="sizes of the crowd (default: 1,5,10,50)",
     )  # fmt: skip
     parser.add_argument(
-        "--backend", action="append", choices=BACKENDS[1:], default=[],
+        "--backend", action="append", choices=sorted(BACKENDS), default=[],
         help="only this one; may be given several times (default: each that works here)",
     )  # fmt: skip
     parser.add_argument(

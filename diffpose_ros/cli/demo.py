@@ -66,7 +66,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--no-overlay", action="store_true", help="do not write the video")
     group = parser.add_argument_group("nodes (default: as config/*.yaml has it)")
     group.add_argument("--model", metavar="NAME|PATH", help="the lifter's model")
-    group.add_argument("--backend", choices=_options.BACKENDS, help="what runs the network")
+    group.add_argument("--backend", choices=_options.CHOICES["backend"], help="what runs the network")
     group.add_argument("--detector", metavar="NAME", help="2D detector")
     group.add_argument("--front-end", metavar="NAME", help="auto, tracked or whole_image")
     group.add_argument(

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from diffpose_ros.cli._options import Screen, add_overwrite_option, bounded, command
+from diffpose_ros.core import InputError
 from diffpose_ros.core.files import claim
 
 EXAMPLES = """
 diffpose_ros export out/training/starpose/model
 diffpose_ros export out/training/starpose/model --steps 5 3 1 --output /tmp/mine --name mine
+diffpose_ros export out/training/starpose/model --baseline mocap_30hz.npz --output out/baseline
 """
 
 
@@ -30,10 +32,17 @@ def add_parser(subparsers: Any) -> None:
         help="DDIM steps; the first becomes model.onnx, the others model_S.onnx "
         "(default: the trained number, then 2 and 1)",
     )  # fmt: skip
+    parser.add_argument(
+        "--baseline", type=Path, metavar="MOCAP.npz",
+        help="export the context encoder alone, a model of kind baseline; its sigma is calibrated on "
+        "virtual views of this motion capture; needs --output",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, and check each graph against the network."""
+    if args.baseline is not None:
+        return _baseline(args)
     from diffpose_ros.methods.diffusion.checkpoint import load_network
     from diffpose_ros.methods.diffusion.export import check_parity, export_onnx
 
@@ -50,4 +59,34 @@ def run(args: argparse.Namespace) -> int:
             f"{path}: {s} step{'s' if s > 1 else ''}, {path.stat().st_size / 1e6:.1f} MB, "
             f"differs from torch by {1e6 * worst:.1f} um at most"
         )
+    return 0
+
+
+def _baseline(args: argparse.Namespace) -> int:
+    """The encoder alone, as a model folder of its own."""
+    from diffpose_ros.core.resources import config_path
+    from diffpose_ros.data.virtual.synthesis import MotionLibrary
+    from diffpose_ros.methods.diffusion.checkpoint import load_network
+    from diffpose_ros.onnxgraph.fp16_weights import round_weights
+    from diffpose_ros.training.baseline import calibrate_sigma, card, from_lifter, write_baseline
+    from diffpose_ros.training.calibration import held_out
+    from diffpose_ros.training.config import load
+
+    console = Screen()
+    if args.output is None or args.steps is not None:
+        raise InputError("--baseline: expected --output for its folder, and no --steps: it takes none")
+    files = ("model.safetensors", "config.yaml", "MODEL_CARD.md", "model.onnx")
+    claim({f"--output, {n}": args.output / n for n in files}, overwrite=args.overwrite)
+    lifter = load_network(args.folder)
+    network = from_lifter(lifter)
+    round_weights(network)
+    library = MotionLibrary.from_npz(args.baseline)
+    with console.status("calibrating on virtual views"):
+        synthesis = load(config_path("training/context.yaml")).synthesis
+        views = held_out(library, synthesis, batches=4, batch=64)
+        calibration = calibrate_sigma(network, views)
+    name = args.name or "baseline"
+    text = card(name, network, calibration, source=lifter.config.kind, data=args.baseline.name)
+    for file in write_baseline(network, args.output, name=name, card=text):
+        console.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB", highlight=False)
     return 0

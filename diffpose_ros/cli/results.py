@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from diffpose_ros.cli._options import Screen, add_overwrite_option, bounded, command, outputs
-from diffpose_ros.core import ModelError
 from diffpose_ros.core.files import write_text
 from diffpose_ros.data import benchmark
-from diffpose_ros.evaluation.results import CONTEXT, QUICK, Plan, Study
+from diffpose_ros.evaluation.results import QUICK, Plan, Study
 
 EXAMPLES = """
 diffpose_ros results --data lifting_val.npz
@@ -41,8 +40,8 @@ def add_parser(subparsers: Any) -> None:
         "--sequences", type=bounded(int, 1), metavar="N",
         help=f"sequences in the sweeps, spread over the file (default: {Plan().sweep_sequences})",
     )  # fmt: skip
-    parser.add_argument("--diffpose", default="diffpose", metavar="NAME|PATH", help="model to show")
-    parser.add_argument("--starpose", default="starpose", metavar="NAME|PATH", help="model to show")
+    for name in ("baseline", "diffpose", "starpose"):
+        parser.add_argument(f"--{name}", default=name, metavar="NAME|PATH", help="model to show")
     parser.add_argument(
         "--backend", default="onnxruntime", help="what runs the networks (default: %(default)s)"
     )
@@ -51,7 +50,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure everything, write the page."""
     from diffpose_ros.evaluation.results_page import page
-    from diffpose_ros.methods.catalog import find_model, step_variants
+    from diffpose_ros.methods.catalog import step_variants
     from diffpose_ros.methods.registry import read_spec
 
     console = Screen()
@@ -74,11 +73,11 @@ def run(args: argparse.Namespace) -> int:
                 console.print(f"{time.monotonic() - begin:6.0f} s  {text}")
 
         study = Study(
-            sequences, _maker(args.backend), diffpose=args.diffpose, starpose=args.starpose,
-            plan=plan, steps=[spec.steps, *step_variants(spec.path)], weights=spec.guidance,
+            sequences, _maker(args.backend), baseline=args.baseline, diffpose=args.diffpose,
+            starpose=args.starpose, plan=plan,
+            steps=[spec.steps, *step_variants(spec.path)], weights=spec.guidance,
             window=spec.rings["context"].length if "context" in spec.rings else 81, note=note,
         )  # fmt: skip
-        _context(study, find_model(args.diffpose).parent)
         study.ablation()
         study.sweeps()
         study.guidance()
@@ -103,20 +102,6 @@ def _maker(backend: str) -> Any:
 def _allowed(windows: tuple[int, ...], spec: Any) -> tuple[int, ...]:
     ring = spec.rings.get("context")
     return tuple(w for w in windows if ring is not None and w <= ring.max_length)
-
-
-def _context(study: Study, folder: Path) -> None:
-    """The encoder alone runs in torch, from the checkpoint; both may be absent."""
-    from diffpose_ros.evaluation.context_only import run_context
-
-    missing = [p for p in ("torch", "safetensors") if find_spec(p) is None]
-    if missing:
-        study.results.notes.append(f"{CONTEXT}: {missing[0]} is not installed.")
-        return
-    try:
-        study.context(lambda sequences: run_context(folder, sequences))
-    except ModelError as error:
-        study.results.notes.append(f"{CONTEXT}: {str(error).replace(str(folder), folder.name)}.")
 
 
 def _plots(study: Study, output: Path) -> dict[str, str]:

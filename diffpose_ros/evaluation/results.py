@@ -97,6 +97,7 @@ class Study:
     Args:
         sequences: the benchmark.
         make: starts a lifter.
+        baseline: name or path of the model without diffusion.
         diffpose: name or path of the model without history.
         starpose: name or path of the model with it.
         plan: what to sweep.
@@ -111,6 +112,7 @@ class Study:
         sequences: Sequence[benchmark.Sequence],
         make: Make,
         *,
+        baseline: str = "baseline",
         diffpose: str = "diffpose",
         starpose: str = "starpose",
         plan: Plan,
@@ -122,7 +124,8 @@ class Study:
         if not sequences:
             raise InputError("results: expected at least one sequence, got none")
         self.sequences, self.make, self.plan, self.note = list(sequences), make, plan, note
-        self.diffpose, self.starpose, self.steps = diffpose, starpose, tuple(steps)
+        self.baseline, self.diffpose, self.starpose = baseline, diffpose, starpose
+        self.steps = tuple(steps)
         self.weights = tuple(weights) if any(weights) else PAPER_WEIGHTS
         count = min(plan.sweep_sequences, len(self.sequences))
         spread = np.linspace(0, len(self.sequences) - 1, count).round().astype(int)
@@ -134,17 +137,12 @@ class Study:
             sweep_frames=sum(len(s) for s in self.some),
         )
 
-    def context(self, run: Callable[[Sequence[benchmark.Sequence]], list[Prediction]]) -> None:
-        """Measure the context encoder with ``run``."""
-        self.note(CONTEXT)
-        self._keep(CONTEXT, run(self.sequences))
-
     def ablation(self) -> None:
-        """Measure the four lifters on all sequences."""
+        """Measure each rung of :data:`LADDER` on all sequences."""
         off: dict[str, Any] = {"guidance": False}
         on: dict[str, Any] = {"guidance_weights": self.weights}
         for name, model, settings in (
-            (DIFFPOSE, self.diffpose, off), (DIFFPOSE_STPG, self.diffpose, on),
+            (CONTEXT, self.baseline, {}), (DIFFPOSE, self.diffpose, off), (DIFFPOSE_STPG, self.diffpose, on),
             (STARPOSE_PLAIN, self.starpose, off), (STARPOSE, self.starpose, on),
         ):  # fmt: skip
             self.note(name)

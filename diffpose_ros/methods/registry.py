@@ -43,7 +43,7 @@ METHODS = {
     ),
     "diffpose": Entry(*_DIFFUSION, "diffusion around what a context encoder says (DiffPose)"),
     "baseline": Entry(
-        "diffpose_ros.methods.baseline.method", "diffpose_ros.methods.baseline.export",
+        "diffpose_ros.methods.baseline.method", "diffpose_ros.methods.baseline.network",
         "the context encoder alone: one pose with its own error, no diffusion, half the time",
     ),
 }  # fmt: skip

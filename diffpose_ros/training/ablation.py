@@ -14,12 +14,12 @@ from diffpose_ros.core.files import write_text
 from diffpose_ros.core.typed_config import from_mapping, read_yaml
 from diffpose_ros.data import benchmark
 from diffpose_ros.evaluation import report
-from diffpose_ros.evaluation.context_only import run_encoder
 from diffpose_ros.evaluation.protocol import Prediction
 from diffpose_ros.evaluation.protocol_batched import GROUP, run_together
 from diffpose_ros.evaluation.report import Scores
 from diffpose_ros.lifting import Lifter, LifterConfig
 from diffpose_ros.methods.diffusion.context_encoder import ContextEncoder
+from diffpose_ros.training.baseline import of_encoder, write_baseline
 from diffpose_ros.training.build import load_into
 from diffpose_ros.training.model_card import time_spent
 from diffpose_ros.training.recipe import Recipe, merged, parse_recipe, read_mapping
@@ -154,7 +154,8 @@ def _encoder(work: RecipeRun, folder: Path) -> Answer:
     encoder = ContextEncoder(work.encoder_model)
     load_into(encoder, folder / "model.safetensors")
     encoder.eval()
-    return lambda sequences: run_encoder(encoder, sequences)
+    write_baseline(of_encoder(encoder), folder / "baseline", name="encoder", card="")
+    return _lifter(folder / "baseline")
 
 
 def _lifter(folder: Path) -> Answer:

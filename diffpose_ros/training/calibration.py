@@ -136,7 +136,7 @@ def _calibrate(
     return Calibration(1000 * float(torch.cat(errors).norm(dim=-1).mean()), float(before), float(after))
 
 
-def _stored(value: torch.Tensor) -> torch.Tensor:
+def stored(value: torch.Tensor) -> torch.Tensor:
     """A tensor as the checkpoint keeps it: FP16 where nothing is lost."""
     half = value.half()
     return half if torch.equal(half.float(), value.float()) else value.contiguous()
@@ -151,7 +151,7 @@ def write_weights(network: LifterNetwork, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     weights, config = folder / "model.safetensors", folder / "config.yaml"
     with whole(weights) as part:
-        save_file({k: _stored(v) for k, v in network.state_dict().items()}, part)
+        save_file({k: stored(v) for k, v in network.state_dict().items()}, part)
         part.chmod(0o644)
     data = network.config.to_mapping()
     data["guidance"] = list(data["guidance"])

@@ -1,30 +1,34 @@
-"""``models``: what is in the box."""
+"""``models``: what is in the box and what works here."""
 
 import json
 
-from diffpose_ros.cli import models
+from diffpose_ros.methods.catalog import model_names
+from diffpose_ros.methods.registry import METHODS
+from diffpose_ros.runtime.load import BACKENDS, probe_backends
 
 
 def test_json_names_models_and_backends(call):
     outcome = call("models", "--json")
     assert outcome.code == 0, outcome.err
     content = json.loads(outcome.out)
-    assert set(content["backends"]) == {"onnxruntime", "openvino", "tensorrt", "torch"}
-    assert {m["name"] for m in content["models"]} == {
-        p.parent.name for p in models.WEIGHTS.glob("*/model.onnx")
-    }
+    assert set(content["backends"]) == set(BACKENDS)
+    for name, can in probe_backends().items():
+        assert content["backends"][name] == {"works": can.available, "reason": can.reason}
+    assert [m["name"] for m in content["models"]] == model_names()
+    for model in content["models"]:
+        assert model["summary"] == METHODS[model["kind"]].summary
 
 
-def test_files_with_fewer_steps_are_listed(tmp_path):
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    for name in ("model.onnx", "model_1.onnx", "model_2.onnx"):
-        (folder / name).write_bytes(b"x" * 1000)
-    (model,) = models.shipped_models(tmp_path)
-    assert (model["name"], model["steps"]) == ("mine", [5, 2, 1])
+def test_every_method_comes_with_a_model():
+    assert set(METHODS) == set(model_names())
+
+
+def test_files_with_fewer_steps_are_listed(call):
+    steps = {m["name"]: m["steps"] for m in json.loads(call("models", "--json").out)["models"]}
+    assert steps["starpose"] == [5, 2, 1]
+    assert steps["baseline"] == [1]
 
 
 def test_the_tables_name_the_backends(call):
     out = call("models").out
-    assert "onnxruntime" in out
-    assert "openvino" in out
+    assert all(name in out for name in BACKENDS)

@@ -54,7 +54,6 @@ def studied(contents, save):
         benchmark.load(save(contents)), make, plan=replace(QUICK, drift_frames=20), steps=[5, 2],
         weights=WEIGHTS, window=9,
     )  # fmt: skip
-    study.context(lambda sequences: study._run("context", list(sequences)))
     for part in (study.ablation, study.sweeps, study.guidance, study.drift):
         part()
     return study, started
@@ -77,9 +76,10 @@ def test_the_ladder_switches_one_thing_at_a_time(studied) -> None:
     _, started = studied
     ladder = [
         (s.settings["model"], s.settings.get("guidance"), s.settings.get("guidance_weights"))
-        for s in started[1:5]
+        for s in started[:5]
     ]
     assert ladder == [
+        ("baseline", None, None),
         ("diffpose", False, None), ("diffpose", None, WEIGHTS),
         ("starpose", False, None), ("starpose", None, WEIGHTS),
     ]  # fmt: skip
