@@ -14,10 +14,10 @@ pytest.importorskip("rosbags", reason="needs the rosbags package")
 
 from rosbags.rosbag2 import Reader
 
-from diffpose_ros.cli.models import shipped_models
 from diffpose_ros.media.video import open_source
+from diffpose_ros.methods.catalog import model_names
 
-if not any(m["name"] == "starpose" for m in shipped_models()):
+if "starpose" not in model_names():
     pytest.skip("needs the weights of starpose", allow_module_level=True)
 
 PHOTO = Path(__file__).parents[1] / "frontend" / "people.jpg"
