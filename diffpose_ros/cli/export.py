@@ -64,13 +64,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _baseline(args: argparse.Namespace) -> int:
     """The encoder alone, as a model folder of its own."""
-    from diffpose_ros.core.resources import config_path
-    from diffpose_ros.data.virtual.synthesis import MotionLibrary
+    from diffpose_ros.data.motion import load_motion
+    from diffpose_ros.data.virtual.synthesis import MotionLibrary, SynthesisConfig
     from diffpose_ros.methods.diffusion.checkpoint import load_network
     from diffpose_ros.onnxgraph.fp16_weights import round_weights
     from diffpose_ros.training.baseline import calibrate_sigma, card, from_lifter, write_baseline
     from diffpose_ros.training.calibration import held_out
-    from diffpose_ros.training.config import load
+    from diffpose_ros.training.model_card import licence_of
 
     console = Screen()
     if args.output is None or args.steps is not None:
@@ -80,13 +80,16 @@ def _baseline(args: argparse.Namespace) -> int:
     lifter = load_network(args.folder)
     network = from_lifter(lifter)
     round_weights(network)
-    library = MotionLibrary.from_npz(args.baseline)
+    clips = load_motion([args.baseline])
     with console.status("calibrating on virtual views"):
-        synthesis = load(config_path("training/context.yaml")).synthesis
-        views = held_out(library, synthesis, batches=4, batch=64)
+        synthesis = SynthesisConfig()
+        views = held_out(MotionLibrary.from_clips(clips), synthesis, batches=4, batch=64)
         calibration = calibrate_sigma(network, views)
     name = args.name or "baseline"
-    text = card(name, network, calibration, source=lifter.config.kind, data=args.baseline.name)
+    text = card(
+        name, network, calibration, source=lifter.config.kind, data=args.baseline.name,
+        licence=licence_of(clips),
+    )  # fmt: skip
     for file in write_baseline(network, args.output, name=name, card=text):
         console.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB", highlight=False)
     return 0

@@ -16,7 +16,6 @@ from diffpose_ros.methods.baseline.network import Baseline, to_mapping
 from diffpose_ros.methods.diffusion.context_encoder import ContextEncoder
 from diffpose_ros.methods.diffusion.network import LifterNetwork
 from diffpose_ros.training.calibration import stored
-from diffpose_ros.training.model_card import ACKNOWLEDGEMENT
 
 WARM_UP_FRAMES = 15
 """Frames at a clip's start that calibration leaves out: few have been seen yet."""
@@ -87,7 +86,9 @@ def write_baseline(network: Baseline, folder: Path, *, name: str, card: str) -> 
     return [weights, config, text, export_onnx(network, folder / "model.onnx", name=name)]
 
 
-def card(name: str, network: Baseline, calibration: SigmaCalibration, *, source: str, data: str) -> str:
+def card(
+    name: str, network: Baseline, calibration: SigmaCalibration, *, source: str, data: str, licence: str
+) -> str:
     """The model card (Markdown).
 
     Args:
@@ -96,6 +97,7 @@ def card(name: str, network: Baseline, calibration: SigmaCalibration, *, source:
         calibration: what calibration measured.
         source: the lifter whose encoder it is.
         data: name of the motion capture that calibration looked at.
+        licence: what must be said of the motion capture.
     """
     seen = network.context.config
     count = sum(p.numel() for p in network.parameters())
@@ -129,7 +131,7 @@ def card(name: str, network: Baseline, calibration: SigmaCalibration, *, source:
             "- Not for medical, biometric or safety-certified use.",
             "",
             "## Licence",
-            "Weights: Apache-2.0. " + ACKNOWLEDGEMENT,
+            "Weights: Apache-2.0. " + licence,
             "",
         ]
     )

@@ -33,7 +33,7 @@ def recipe(tmp_path, mocap):
     return path
 
 
-def test_training_leaves_models_that_lift(call, recipe, tmp_path):
+def test_training_leaves_models_that_lift(call, recipe, mocap, tmp_path):
     done = call("train", recipe, "--plan")
     assert (done.code, done.err) == (0, "")
     assert [line.split("  ")[0] for line in done.out.splitlines()] == [
@@ -61,7 +61,12 @@ def test_training_leaves_models_that_lift(call, recipe, tmp_path):
     assert done.code == 0
     assert "3 steps" in done.out
     started = Lifter(LifterConfig(model=tmp_path / "graphs" / "model.onnx", backend="onnxruntime"))
-    assert started.method.name == "other"
+    assert (started.method.name, started.method.levels[0].steps) == ("other", 3)
+    done = call("export", folder, "--baseline", mocap, "--output", tmp_path / "plain")
+    assert (done.code, done.err) == (0, "")
+    assert "The causal context encoder of `starpose`" in (tmp_path / "plain" / "MODEL_CARD.md").read_text()
+    plain = Lifter(LifterConfig(model=tmp_path / "plain", backend="onnxruntime"))
+    assert (plain.method.kind, len(plain.method.levels)) == ("baseline", 1)
     people = People2D(
         xy=np.random.default_rng(0).uniform(100, 400, (1, 17, 2)), score=np.ones((1, 17)),
         track_id=np.array([1]), age_s=np.zeros(1), state=np.array([TrackState.NEW]),
@@ -79,10 +84,11 @@ def test_training_leaves_models_that_lift(call, recipe, tmp_path):
     [
         (("train", "nowhere.yaml"), "recipe nowhere.yaml: No such file"),
         (("export", "nowhere"), "nowhere/config.yaml: missing; expected a folder with"),
+        (("export", "x", "--baseline", "m.npz"), "--baseline: expected --output for its folder"),
         (("train", "{recipe}", "--data", "gone.npz"), "gone.npz: no such file"),
         (("train", "{recipe}", "--until", "x"), "until: expected one of: encoder run 1, tiny run 1"),
     ],
-    ids=["train", "export", "data", "stage"],
+    ids=["train", "export", "baseline", "data", "stage"],
 )
 def test_what_is_not_there_is_named_in_one_line(call, recipe, words, text):
     done = call(*(str(recipe) if w == "{recipe}" else w for w in words))
