@@ -42,6 +42,8 @@ COLUMNS = {
     "acc_err_mm": ("ACC-ERR", "mm/frame²"),
     "min_of_n_mpjpe_mm": ("best of N", "mm"),
     "root_error_mm": ("root", "mm"),
+    "root_velocity_error_mm": ("root velocity", "mm/frame"),
+    "root_coverage_1sigma": ("root in 1 sigma", "%"),
     "coverage_1sigma": ("in 1 sigma", "%"),
     "coverage_2sigma": ("in 2 sigma", "%"),
 }
@@ -62,6 +64,10 @@ def add_parser(subparsers: Any) -> None:
         help="drop frames as a slower camera would (default: the file's rate)",
     )  # fmt: skip
     parser.add_argument("--sequences", type=bounded(int, 1), metavar="N", help="only the first N sequences")
+    parser.add_argument("--no-gravity", action="store_true", help="do not use the file's `up`")
+    parser.add_argument(
+        "--no-camera-height", action="store_true", help="do not use the file's `camera_height`"
+    )
     add_lifter_options(parser)
 
 
@@ -72,6 +78,9 @@ def run(args: argparse.Namespace) -> int:
     sequences = list(benchmark.load(args.data))[: args.sequences]
     if args.frame_rate is not None:
         sequences = [s.thinned(args.frame_rate) for s in sequences]
+    sequences = [
+        s.forgetting(gravity=args.no_gravity, camera_height=args.no_camera_height) for s in sequences
+    ]
     lifter = make_lifter(args, keep_hypotheses=True)
     predictions, seconds = _predict(lifter, sequences, console)
     scores = report.score(predictions)
@@ -80,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
     console.print(
         f"{scores.frames} frames of {scores.sequences} sequences, each from itself and its past, "
         f"{1000 * seconds / scores.frames:.1f} ms a frame"
+        + f"; {_told(sequences)}"
         + (f", {scores.unanswered_frames} without a skeleton" if scores.unanswered_frames else "")
     )
     if out is not None:
@@ -109,6 +119,15 @@ def _predict(
 
         predictions = list(protocol.run(lifter, sequences, progress=advance))
     return predictions, time.perf_counter() - start
+
+
+def _told(sequences: list[benchmark.Sequence]) -> str:
+    """What the lifter was told of gravity and the floor."""
+    up = sum(s.around.up is not None for s in sequences)
+    height = sum(s.around.camera_height is not None for s in sequences)
+    if not up and not height:
+        return "without gravity and camera height"
+    return f"gravity of {up} and camera height of {height} sequences"
 
 
 def _action(prediction: protocol.Prediction) -> str:

@@ -9,6 +9,7 @@ from diffpose_ros.core.errors import (
     ModelError,
 )
 from diffpose_ros.core.joints import COCO17, H36M17, JOINT_SETS, JointSet, joint_set
+from diffpose_ros.core.surroundings import UNKNOWN, Surroundings
 from diffpose_ros.core.types import (
     Frame,
     Hypotheses,
@@ -23,6 +24,7 @@ __all__ = [
     "DISTORTION_MODELS",
     "H36M17",
     "JOINT_SETS",
+    "UNKNOWN",
     "BackendError",
     "Camera",
     "ConfigError",
@@ -34,6 +36,7 @@ __all__ = [
     "ModelError",
     "People2D",
     "Skeleton",
+    "Surroundings",
     "TrackState",
     "Window",
     "joint_set",

@@ -200,6 +200,12 @@ class Skeleton:
         person_score: in [0, 1].
         joint_set: name of the joint set.
         root_covariance: (3, 3) m^2 of the root's position.
+        velocity: (3,) m/s of the root in the camera's frame; NaN where it is not known.
+        velocity_covariance: (3, 3) (m/s)^2; NaN likewise.
+        contact: (2,) how surely the right and the left foot stand still, 0 to 1; NaN where it is not
+            known.
+        size_source: what told the body's size, and with it the distance: ``body prior``,
+            ``person height``, ``floor`` or ``depth``.
 
     Raises:
         InputError: a shape is wrong or a number is not finite.
@@ -216,6 +222,10 @@ class Skeleton:
     person_score: float = 1.0
     joint_set: str = "h36m17"
     root_covariance: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 3)))
+    velocity: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
+    velocity_covariance: NDArray[np.float64] = field(default_factory=lambda: np.full((3, 3), np.nan))
+    contact: NDArray[np.float64] = field(default_factory=lambda: np.full(2, np.nan))
+    size_source: str = "body prior"
 
     def __post_init__(self) -> None:
         j = len(joint_set(self.joint_set))
@@ -231,3 +241,9 @@ class Skeleton:
             if name == "score":
                 _check.unit("skeleton score", checked)
             object.__setattr__(self, name, checked)
+        for name, value, shape in (
+            ("velocity", self.velocity, (3,)),
+            ("velocity_covariance", self.velocity_covariance, (3, 3)),
+            ("contact", self.contact, (2,)),
+        ):
+            object.__setattr__(self, name, _check.array(f"skeleton {name}", value, shape))

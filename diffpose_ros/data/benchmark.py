@@ -11,25 +11,27 @@ The one format in which a lifter is judged, wherever the motion came from. An ``
 ``fps``            a scalar, or (S,)
 ``names``          (S,) and ``subject``, ``action``: text, may be left out
 ``valid``          (F,) bool, may be left out: which frames count
+``up``             (S, 3), may be left out: unit vector against gravity, optical frame; NaN: unknown
+``camera_height``  (S,), may be left out: metres over the floor; NaN: unknown
 =================  ==========================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import Camera, InputError
+from diffpose_ros.core import Camera, InputError, Surroundings
 from diffpose_ros.data.formats import archive
 from diffpose_ros.data.sequence import Sequence, from_clip
 
 __all__ = ["REQUIRED", "Sequence", "from_clip", "load", "to_benchmark"]
 
 REQUIRED = ("offsets", "keypoints", "skeleton", "camera_matrix", "image_size", "fps")
-OPTIONAL = ("names", "subject", "action", "valid")
+OPTIONAL = ("names", "subject", "action", "valid", "up", "camera_height")
 
 
 def to_benchmark(path: str | Path, sequences: Iterable[Sequence], *, rate_hz: float | None = None) -> int:
@@ -62,6 +64,10 @@ def to_benchmark(path: str | Path, sequences: Iterable[Sequence], *, rate_hz: fl
         "image_size": sizes[0] if (sizes == sizes[0]).all() else sizes,
         "fps": fps[0] if (fps == fps[0]).all() else fps,
     }
+    if any(s.around.up is not None for s in kept):
+        arrays["up"] = np.stack([np.full(3, np.nan) if s.around.up is None else s.around.up for s in kept])
+    if any(s.around.camera_height is not None for s in kept):
+        arrays["camera_height"] = np.array([s.around.camera_height or np.nan for s in kept])
     if any(s.valid is not None for s in kept):
         arrays["valid"] = np.concatenate(
             [np.ones(len(s), bool) if s.valid is None else s.valid for s in kept]
@@ -103,12 +109,17 @@ def load(path: str | Path) -> tuple[Sequence, ...]:
     matrix = np.broadcast_to(matrix, (count, 3, 3))
     size = np.broadcast_to(size, (count, 2))
     fps = np.broadcast_to(fps.reshape(-1), (count,))
+    up, height = _around(path, arrays, count)
     text = {n: archive.labels(path, n, arrays, count) for n in ("names", "subject", "action")}
     out = []
     for i in range(count):
         rows = slice(int(offsets[i]), int(offsets[i + 1]))
         try:
             camera = Camera(matrix=matrix[i], width=int(size[i, 0]), height=int(size[i, 1]))
+            around = Surroundings(
+                up=None if np.isnan(up[i]).any() else up[i],
+                camera_height=None if np.isnan(height[i]) else float(height[i]),
+            )
         except InputError as error:
             raise InputError(f"{path}: sequence {i}: {error}") from None
         out.append(
@@ -121,9 +132,28 @@ def load(path: str | Path) -> tuple[Sequence, ...]:
                 keypoints=keypoints[rows],
                 skeleton=skeleton[rows],
                 valid=None if valid is None else valid[rows].astype(bool),
+                around=around,
             )
         )
     return tuple(out)
+
+
+def _around(
+    path: Path, arrays: Mapping[str, NDArray], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``up`` (S, 3) and ``camera_height`` (S,), NaN where the file does not tell them."""
+    out = []
+    for name, shape in (("up", (count, 3)), ("camera_height", (count,))):
+        value = arrays.get(name)
+        if value is None:
+            out.append(np.full(shape, np.nan))
+            continue
+        if value.dtype.kind not in "fiu" or value.shape != shape:
+            raise InputError(
+                f"{path}: {name}: expected numbers of shape {shape}, got {value.dtype} {value.shape}"
+            )
+        out.append(value.astype(np.float64))
+    return out[0], out[1]
 
 
 def _offsets(path: Path, value: NDArray) -> NDArray[np.int64]:

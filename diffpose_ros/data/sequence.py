@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import Camera, InputError
+from diffpose_ros.core import UNKNOWN, Camera, InputError, Surroundings
 from diffpose_ros.data.clips import Clip
 
 
@@ -25,6 +25,7 @@ class Sequence:
         keypoints: (F, 17, 3) COCO-17 x, y in pixels and score.
         skeleton: (F, 17, 3) H36M-17, metres, camera optical frame, absolute.
         valid: (F,) which frames count in an evaluation; ``None`` when all do.
+        around: gravity and the camera's height over the floor, as far as the file tells them.
 
     Raises:
         InputError: shapes disagree, a number is not finite, a score leaves [0, 1], the camera has
@@ -39,6 +40,7 @@ class Sequence:
     keypoints: NDArray[np.float64]
     skeleton: NDArray[np.float64]
     valid: NDArray[np.bool_] | None = None
+    around: Surroundings = UNKNOWN
 
     def __post_init__(self) -> None:
         where = f"sequence '{self.name}'"
@@ -70,6 +72,14 @@ class Sequence:
 
     def __len__(self) -> int:
         return int(self.keypoints.shape[0])
+
+    def forgetting(self, *, gravity: bool, camera_height: bool) -> Sequence:
+        """The same, as it is to a lifter that is not told gravity or the camera's height."""
+        around = Surroundings(
+            up=None if gravity else self.around.up,
+            camera_height=None if camera_height else self.around.camera_height,
+        )
+        return replace(self, around=around)
 
     def thinned(self, rate_hz: float) -> Sequence:
         """The same motion as a slower camera would have seen it.

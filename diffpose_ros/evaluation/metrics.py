@@ -170,6 +170,36 @@ def root_error(predicted: Array, true: Array) -> Array:
     return MM * np.linalg.norm(predicted[:, ROOT] - true[:, ROOT], axis=-1)
 
 
+def root_velocity_error(predicted: Array, true: Array) -> Array:
+    """Error of the absolute root's motion from frame to frame, (F - 1,) mm per frame.
+
+    Args:
+        predicted: (F, J, 3) m, absolute.
+        true: (F, J, 3) m, absolute.
+    """
+    predicted, true = _pair(predicted, true)
+    error = np.diff(predicted[:, ROOT], axis=0) - np.diff(true[:, ROOT], axis=0)
+    return MM * np.linalg.norm(error, axis=-1)
+
+
+def root_inside_sigma(predicted: Array, covariance: Array, true: Array, sigmas: float) -> NDArray:
+    """Which coordinates of the absolute root lie within so many standard deviations, (F, 3) bool.
+
+    Args:
+        predicted: (F, J, 3) m, absolute.
+        covariance: (F, 3, 3) m^2 of the root's position.
+        true: (F, J, 3) m, absolute.
+        sigmas: how many.
+    """
+    predicted, true = _pair(predicted, true)
+    covariance = np.asarray(covariance, np.float64)
+    if covariance.shape != (len(true), 3, 3):
+        raise InputError(f"root covariance: expected {(len(true), 3, 3)}, got {covariance.shape}")
+    deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=-2, axis2=-1), 0.0))
+    inside: NDArray = np.abs(predicted[:, ROOT] - true[:, ROOT]) <= sigmas * deviation
+    return inside
+
+
 def _difference_error(predicted: Array, true: Array, order: int) -> Array:
     p = np.diff(relative(predicted), n=order, axis=0)
     t = np.diff(relative(true), n=order, axis=0)

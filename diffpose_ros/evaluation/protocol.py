@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import Camera, People2D, TrackState
+from diffpose_ros.core import UNKNOWN, Camera, People2D, Surroundings, TrackState
 from diffpose_ros.data.benchmark import Sequence
 
 NS = 1_000_000_000
@@ -20,8 +20,9 @@ GAP_NS = 60 * NS
 class LifterLike(Protocol):
     """What the protocol asks of a lifter; :class:`diffpose_ros.lifting.Lifter` is one."""
 
-    def lift(self, people: People2D, camera: Camera, stamp_ns: int) -> Any:
-        """Skeletons of the people in one frame, as ``.skeletons`` of the result."""
+    def lift(self, people: People2D, camera: Camera, stamp_ns: int, *, around: Surroundings = UNKNOWN) -> Any:
+        """Skeletons of the people in one frame, as ``.skeletons`` of the result; ``around`` is given
+        where something is known of gravity and the floor."""
 
     def reset(self) -> None:
         """Forget everyone."""
@@ -38,6 +39,7 @@ class Prediction:
         hypotheses: (F, N, 17, 3) m, relative to the root, or ``None`` when not asked for.
         unanswered: frames without a skeleton; the last one was held, and before the first one
             every joint counts as lying at the camera.
+        root_covariance: (F, 3, 3) m^2 of the root's position, or ``None`` when not told.
     """
 
     sequence: Sequence
@@ -45,6 +47,7 @@ class Prediction:
     covariance: NDArray[np.float64]
     hypotheses: NDArray[np.float64] | None
     unanswered: int
+    root_covariance: NDArray[np.float64] | None = None
 
 
 def run(
@@ -87,6 +90,7 @@ def lift_sequence(
     frames = len(sequence)
     xyz = np.empty((frames, 17, 3))
     covariance = np.zeros((frames, 17, 3, 3))
+    root_covariance = np.zeros((frames, 3, 3))
     samples: list[NDArray[np.float64] | None] = []
     unanswered = 0
     for i in range(frames):
@@ -98,25 +102,33 @@ def lift_sequence(
             age_s=np.array([age]),
             state=np.array([TrackState.TRACKED if i else TrackState.NEW]),
         )
-        result = lifter.lift(people, sequence.camera, start_ns + round(age * NS))
+        result = lifter.lift(people, sequence.camera, start_ns + round(age * NS), **known(sequence.around))
         if result.skeletons:
             xyz[i] = result.skeletons[0].xyz
             covariance[i] = result.skeletons[0].covariance
+            root_covariance[i] = result.skeletons[0].root_covariance
             kept = getattr(result, "hypotheses", None)
             samples.append(np.asarray(kept[0].xyz) if kept else None)
         else:
             unanswered += 1
             xyz[i] = xyz[i - 1] if i else 0.0
             covariance[i] = covariance[i - 1] if i else 0.0
+            root_covariance[i] = root_covariance[i - 1] if i else 0.0
             samples.append(samples[-1] if samples else None)
         progress(1)
     return Prediction(
         sequence=sequence,
         xyz=xyz,
         covariance=covariance,
+        root_covariance=root_covariance,
         hypotheses=stack_samples(samples, xyz),
         unanswered=unanswered,
     )
+
+
+def known(around: Surroundings) -> dict[str, Surroundings]:
+    """The keyword of ``lift`` for what is known of the surroundings; empty where nothing is."""
+    return {} if around.up is None and around.camera_height is None else {"around": around}
 
 
 def stack_samples(

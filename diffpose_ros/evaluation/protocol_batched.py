@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import Camera, InputError, People2D, TrackState
 from diffpose_ros.data import benchmark
-from diffpose_ros.evaluation.protocol import GAP_NS, NS, LifterLike, Prediction, stack_samples
+from diffpose_ros.evaluation.protocol import GAP_NS, NS, LifterLike, Prediction, known, stack_samples
 
 GROUP = 12
 """Sequences lifted at once: more would push the caches out of the processor's."""
@@ -61,12 +61,20 @@ def in_camera(sequence: benchmark.Sequence, camera: Camera) -> benchmark.Sequenc
 def _groups(order: list[int], sequences: Sequence[benchmark.Sequence], size: int) -> Iterator[list[int]]:
     group: list[int] = []
     for i in order:
-        if group and (len(group) == size or sequences[i].fps != sequences[group[0]].fps):
+        if group and (len(group) == size or not _alike(sequences[i], sequences[group[0]])):
             yield group
             group = []
         group.append(i)
     if group:
         yield group
+
+
+def _alike(a: benchmark.Sequence, b: benchmark.Sequence) -> bool:
+    """Whether two sequences may share frames: their rate and what is known around the camera."""
+    same_up = (a.around.up is None) == (b.around.up is None) and (
+        a.around.up is None or np.array_equal(a.around.up, b.around.up)  # type: ignore[arg-type]
+    )
+    return a.fps == b.fps and same_up and a.around.camera_height == b.around.camera_height
 
 
 def _lift(
@@ -90,14 +98,14 @@ def _lift(
             age_s=np.full(len(there), age),
             state=np.full(len(there), TrackState.TRACKED if i else TrackState.NEW),
         )
-        result = lifter.lift(people, camera, start_ns + round(age * NS))
+        result = lifter.lift(people, camera, start_ns + round(age * NS), **known(sequences[0].around))
         kept = getattr(result, "hypotheses", None) or [None] * len(result.skeletons)
         found = {s.track_id - 1: (s, h) for s, h in zip(result.skeletons, kept, strict=True)}
         for s in there:
             answers[s].add(i, *found.get(int(s), (None, None)))
         progress(len(there))
     return [
-        Prediction(sequence, a.xyz, a.covariance, a.hypotheses(), a.unanswered)
+        Prediction(sequence, a.xyz, a.covariance, a.hypotheses(), a.unanswered, a.root_covariance)
         for sequence, a in zip(sequences, answers, strict=True)
     ]
 
@@ -108,6 +116,7 @@ class _Answers:
     def __init__(self, frames: int) -> None:
         self.xyz = np.zeros((frames, 17, 3))
         self.covariance = np.zeros((frames, 17, 3, 3))
+        self.root_covariance = np.zeros((frames, 3, 3))
         self.samples: list[NDArray[np.float64] | None] = []
         self.unanswered = 0
 
@@ -116,10 +125,12 @@ class _Answers:
             self.unanswered += 1
             if i:
                 self.xyz[i], self.covariance[i] = self.xyz[i - 1], self.covariance[i - 1]
+                self.root_covariance[i] = self.root_covariance[i - 1]
             self.samples.append(self.samples[-1] if self.samples else None)
             return
         self.xyz[i] = skeleton.xyz  # type: ignore[attr-defined]
         self.covariance[i] = skeleton.covariance  # type: ignore[attr-defined]
+        self.root_covariance[i] = skeleton.root_covariance  # type: ignore[attr-defined]
         self.samples.append(None if hypotheses is None else np.asarray(hypotheses.xyz))  # type: ignore[attr-defined]
 
     def hypotheses(self) -> NDArray[np.float64] | None:

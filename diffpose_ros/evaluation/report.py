@@ -17,9 +17,10 @@ from diffpose_ros.evaluation.protocol import Prediction
 class Scores:
     """Averages over frames; see :mod:`metrics` for each definition.
 
-    Errors are millimetres, ``mpjve_mm`` per frame and ``acc_err_mm`` per frame^2; shares
-    (``pck150``, ``auc``, ``coverage_*``) are 0 to 1. ``None`` stands for what could not be
-    measured: no hypotheses were kept, or sequences were too short for differences in time.
+    Errors are millimetres, ``mpjve_mm`` and ``root_velocity_error_mm`` per frame and ``acc_err_mm``
+    per frame^2; shares (``pck150``, ``auc``, ``coverage_*``, ``root_coverage_1sigma``) are 0 to 1.
+    ``None`` stands for what could not be measured: no hypotheses or covariances were kept, or
+    sequences were too short for differences in time.
     """
 
     mpjpe_mm: float
@@ -31,6 +32,8 @@ class Scores:
     acc_err_mm: float | None
     min_of_n_mpjpe_mm: float | None
     root_error_mm: float
+    root_velocity_error_mm: float | None
+    root_coverage_1sigma: float | None
     coverage_1sigma: float
     coverage_2sigma: float
     frames: int
@@ -77,6 +80,8 @@ def score(predictions: Sequence[Prediction]) -> Scores:
         acc_err_mm=_mean_over(predictions, metrics.acc_err),
         min_of_n_mpjpe_mm=None if best is None else float(best.mean()),
         root_error_mm=float(metrics.root_error(predicted, true).mean()),
+        root_velocity_error_mm=_mean_over(predictions, metrics.root_velocity_error),
+        root_coverage_1sigma=_root_coverage(predictions, counts),
         coverage_1sigma=float(metrics.inside_sigma(predicted, covariance, true, 1.0).mean()),
         coverage_2sigma=float(metrics.inside_sigma(predicted, covariance, true, 2.0).mean()),
         frames=len(true),
@@ -97,6 +102,17 @@ def _valid(prediction: Prediction) -> NDArray[np.bool_]:
     """(F,) which frames count."""
     valid = prediction.sequence.valid
     return np.ones(len(prediction.xyz), dtype=bool) if valid is None else valid
+
+
+def _root_coverage(predictions: Sequence[Prediction], counts: list[NDArray[np.bool_]]) -> float | None:
+    """Share of the root's coordinates within one sigma; ``None`` where a covariance is missing."""
+    inside = []
+    for prediction, count in zip(predictions, counts, strict=True):
+        if prediction.root_covariance is None:
+            return None
+        true = prediction.sequence.skeleton
+        inside.append(metrics.root_inside_sigma(prediction.xyz, prediction.root_covariance, true, 1.0)[count])
+    return float(np.concatenate(inside).mean())
 
 
 def _mean_over(

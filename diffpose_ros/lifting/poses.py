@@ -54,6 +54,10 @@ def skeletons(
                 state=TrackState(int(people.state[i])),  # type: ignore[index]
                 person_score=float(people.person_score[i]),  # type: ignore[index]
                 root_covariance=placed.covariance[k],
+                velocity=placed.velocity[k],
+                velocity_covariance=placed.velocity_covariance[k],
+                contact=placed.contact[k],
+                size_source=placed.source[k].value,
             )
         )
         if poses.hypotheses is not None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from diffpose_ros.core import Camera, ConfigError, InputError, People2D
+from diffpose_ros.core import UNKNOWN, Camera, ConfigError, InputError, People2D, Surroundings
 from diffpose_ros.core.stamps import StampJudge, Thinner, Verdict
 from diffpose_ros.geometry.mapping import coco_to_points
 from diffpose_ros.geometry.undistort import undistort
@@ -107,6 +107,7 @@ class Lifter:
         stamp_ns: int,
         *,
         deadline_s: float | None = None,
+        around: Surroundings = UNKNOWN,
     ) -> LiftResult:
         """Lift one frame.
 
@@ -118,6 +119,8 @@ class Lifter:
                 not newer than the last one is refused, a stream that went back makes everyone start
                 anew. Frames that come faster than :data:`MAX_RATE_HZ` are left out.
             deadline_s: seconds left for this call; ``None`` = the configured deadline.
+            around: gravity and the floor, in this frame; with both, the floor tells how far away and
+                how large people are.
 
         Returns:
             Skeletons in the order of ``people``, and the report. A refused frame gives no
@@ -155,7 +158,7 @@ class Lifter:
         if forgotten:
             messages.append(f"no room: forgot {forgotten} people out of view (max_tracks)")
         try:
-            result = self._run(people, camera, stamp_ns, chosen, deadline_s, start)
+            result = self._run(people, camera, stamp_ns, chosen, deadline_s, around, start)
         finally:
             self._drop_nameless()
         if self.backend.name != self._backend_name:
@@ -188,6 +191,7 @@ class Lifter:
         stamp_ns: int,
         chosen: Selection,
         deadline_s: float | None,
+        around: Surroundings,
         start: float,
     ) -> LiftResult:
         timer = self._timer
@@ -221,7 +225,10 @@ class Lifter:
         tangents = undistort(people.xy[source], camera)
         t1 = timer()
         rays, score = coco_to_points(tangents, chosen.score[source])
-        seen = Observed(stamp_ns, camera, rays, score, person_height=self.config.person_height)
+        seen = Observed(
+            stamp_ns, camera, rays, score,
+            up=around.up, camera_height=around.camera_height, person_height=self.config.person_height,
+        )  # fmt: skip
         rows = Rows(self.people, where, stamp_ns)
         poses = self.method.step(seen, rows, level)
         good = poses.finite() & rows.finite()

@@ -1,0 +1,55 @@
+"""What is known of the world around a camera: which way is up, and how high the camera is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from diffpose_ros.core.errors import InputError
+
+UNIT_TOLERANCE = 0.05
+HEIGHTS_M = (0.1, 50.0)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Gravity and the floor, as the camera has them in one frame.
+
+    Attributes:
+        up: (3,) unit vector against gravity, camera optical frame, or ``None`` where unknown.
+        camera_height: metres over the floor that people stand on, or ``None`` where unknown.
+
+    Raises:
+        InputError: ``up`` is no unit vector, or the height is not between 0.1 and 50 m.
+    """
+
+    up: NDArray[np.float64] | None = None
+    camera_height: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.up is not None:
+            object.__setattr__(self, "up", _unit(self.up))
+        height = self.camera_height
+        if height is not None and not HEIGHTS_M[0] <= height <= HEIGHTS_M[1]:  # also refuses NaN
+            raise InputError(
+                f"camera height: expected {HEIGHTS_M[0]:g} to {HEIGHTS_M[1]:g} m over the floor, "
+                f"got {height:g}"
+            )
+
+
+UNKNOWN = Surroundings()
+"""Nothing is known: people's sizes come from their bodies alone."""
+
+
+def _unit(value: ArrayLike) -> NDArray[np.float64]:
+    up = np.array(value, dtype=np.float64)
+    if up.shape != (3,) or not np.isfinite(up).all():
+        raise InputError(f"up: expected 3 finite numbers, got {np.asarray(value).tolist()}")
+    length = float(np.linalg.norm(up))
+    if abs(length - 1) > UNIT_TOLERANCE:
+        raise InputError(f"up: expected a unit vector, got one of length {length:.3g}")
+    up /= length
+    up.flags.writeable = False
+    return up

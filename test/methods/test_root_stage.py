@@ -1,0 +1,152 @@
+"""Where people stand, over time: steady, quick, honest, and not to be fooled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from walker import DT, HIP_M, POSE, UP, Watched, follow, rays_of, walk
+
+from diffpose_ros.core import H36M17
+from diffpose_ros.methods.root import ScaleSource
+
+HEIGHT = 1.4
+"""Of the camera, m."""
+FLOOR = {"up": UP, "camera_height": HEIGHT}
+
+
+def on_floor(x, z, *, size=1.0, lift=0.0):
+    """The hip of somebody who stands on the floor, or ``lift`` metres over it."""
+    return np.array([x, HEIGHT - HIP_M * size - lift, z])
+
+
+def standing(frames, root):
+    return np.repeat(POSE[None], frames, axis=0), np.repeat(root[None], frames, axis=0)
+
+
+def test_somebody_who_stands_still_stands_still() -> None:
+    places, speeds, _ = follow(Watched(), *standing(150, on_floor(0.4, 5.0)), noise=0.004)
+    settled = places[60:]
+    assert settled[:, 2].std() < 0.012
+    assert np.linalg.norm(speeds[60:], axis=1).mean() < 0.10
+    assert np.linalg.norm(np.diff(settled, axis=0), axis=1).mean() / DT < 0.10
+    assert settled.mean(axis=0) == pytest.approx(on_floor(0.4, 5.0), abs=0.12)
+
+
+@pytest.mark.parametrize("velocity", [(1.5, 0, 0), (0, 0, 1.5), (0, 0, -1.5), (0.8, 0, -0.8)])
+def test_somebody_who_walks_has_that_velocity(velocity) -> None:
+    poses = walk(velocity, 90)
+    roots = on_floor(-1.0, 7.0) + np.arange(90)[:, None] * DT * np.array(velocity)
+    places, speeds, _ = follow(Watched(), poses, roots, noise=0.003)
+    assert speeds[45:].mean(axis=0) == pytest.approx(velocity, abs=0.25)
+    assert np.linalg.norm(places[45:] - roots[45:], axis=1).mean() < 0.25
+
+
+@pytest.mark.parametrize(("direction", "lag_s"), [((1.0, 0, 0), 0.1), ((0, 0, -1.0), 0.25)])
+def test_a_start_and_a_stop_are_followed(direction, lag_s) -> None:
+    speed = np.zeros(150)
+    speed[45:105] = 1.5
+    velocity = speed[:, None] * np.array(direction)
+    roots = on_floor(-0.8, 6.5) + np.cumsum(velocity * DT, axis=0)
+    places, _, _ = follow(Watched(), walk(velocity, 150), roots, noise=0.002)
+    behind = (roots - places) @ np.array(direction)
+    assert np.abs(behind[45:] - behind[40:45].mean()).max() / 1.5 < lag_s
+
+
+def test_a_wild_keypoint_moves_nobody() -> None:
+    watched = Watched()
+    poses, roots = standing(60, on_floor(0.2, 6.0))
+    before, _, _ = follow(watched, poses, roots, noise=0.002)
+    rays = rays_of(POSE, roots[0])
+    rays[H36M17.index("right_wrist")] = (0.64, 0.36)
+    assert np.linalg.norm(watched.see(POSE, rays).root[0] - before[-1]) < 0.10
+
+
+def test_exchanged_sides_in_one_frame_move_nobody() -> None:
+    watched = Watched()
+    poses, roots = standing(60, on_floor(0.2, 6.0))
+    before, _, _ = follow(watched, poses, roots, noise=0.002)
+    rays = rays_of(POSE, roots[0])[list(H36M17.flip)]
+    assert np.linalg.norm(watched.see(POSE, rays).root[0] - before[-1]) < 0.15
+
+
+@pytest.mark.parametrize("size", [0.55, 0.65, 0.75, 1.1])
+def test_the_floor_tells_how_large_and_how_far_somebody_is(size) -> None:
+    root = on_floor(0.3, 5.0 * size, size=size)
+    far, _, _ = follow(Watched(), *standing(75, root), noise=0.002, size=size)
+    assert far[-1, 2] == pytest.approx(5.0, rel=0.02)  # as of a body of the lifter's size
+    places, _, placed = follow(Watched(**FLOOR), *standing(75, root), noise=0.002, size=size)
+    assert places[-1] == pytest.approx(root, abs=0.05 * 5 * size)
+    assert placed.scale[0] == pytest.approx(size, rel=0.05)
+    assert placed.source == (ScaleSource.FLOOR,)
+
+
+def test_a_jump_is_a_jump_and_no_distance() -> None:
+    frames = 90
+    height = np.zeros(frames)
+    flight = np.arange(17) * DT  # 0.57 s in the air, 0.4 m high
+    height[45:62] = np.maximum(0, 2.8 * flight - 0.5 * 9.81 * flight**2)
+    roots = np.array([on_floor(0.0, 5.0, lift=h) for h in height])
+    places, _, _ = follow(Watched(**FLOOR), np.repeat(POSE[None], frames, 0), roots, noise=0.002)
+    risen = -(places[:, 1] - places[44, 1])
+    assert risen.max() == pytest.approx(height.max(), rel=0.2)
+    assert np.abs(places[40:, 2] - 5.0).max() < 0.25
+
+
+def test_stairs_are_no_distance() -> None:
+    frames = 240
+    height = np.repeat([0.0, 0.17, 0.34, 0.51], 60)
+    roots = np.array([on_floor(0.0, 5.0, lift=h) for h in height])
+    places, _, placed = follow(Watched(**FLOOR), np.repeat(POSE[None], frames, 0), roots, noise=0.002)
+    assert np.abs(places[30:80, 2] - 5.0).max() < 0.25
+    assert placed.scale[0] < 1.35  # a body of 1.7 m does not become a giant of 2.3 m
+
+
+def test_a_known_height_makes_the_place_metric() -> None:
+    places, _, placed = follow(Watched(person_height=1.6), *standing(30, on_floor(0, 4.0)))
+    assert placed.source == (ScaleSource.PERSON_HEIGHT,)
+    free, _, prior = follow(Watched(), *standing(30, on_floor(0, 4.0)))
+    assert prior.source == (ScaleSource.BODY_PRIOR,)
+    assert places[-1, 2] / free[-1, 2] == pytest.approx(placed.scale[0], rel=0.01)
+    assert placed.covariance[0, 2, 2] < prior.covariance[0, 2, 2]
+
+
+def test_who_cannot_be_placed_in_one_frame_is_found_again() -> None:
+    watched = Watched()
+    before, _, _ = follow(watched, *standing(30, on_floor(0, 4.0)))
+    hidden = watched.see(POSE, np.full((17, 2), np.nan), np.zeros(17))
+    assert np.isnan(hidden.root).all()
+    assert np.isnan(hidden.velocity).all()
+    after, _, _ = follow(watched, *standing(1, on_floor(0, 4.0)))
+    assert after[0] == pytest.approx(before[-1], abs=0.05)
+
+
+def test_feet_that_stand_are_told_from_feet_that_swing() -> None:
+    velocity = np.array([1.3, 0, 0])
+    poses = walk(velocity, 75)
+    roots = on_floor(-1.0, 5.0) + np.arange(75)[:, None] * DT * velocity
+    watched = Watched()
+    contact = np.array(
+        [watched.see(p, rays_of(p, r)).contact[0] for p, r in zip(poses, roots, strict=True)]
+    )
+    right_stands = (np.arange(75) * DT / 0.5) % 2 < 1
+    # the frames of touching down and lifting off belong to neither
+    middle = np.abs((np.arange(75) * DT / 0.5) % 1 - 0.5) < 0.35
+    settled = middle & (np.arange(75) > 30)
+    assert (contact[settled & right_stands, 0] > 0.5).mean() > 0.9
+    assert (contact[settled & ~right_stands, 0] < 0.5).mean() > 0.9
+
+
+def test_its_covariance_covers_people_of_the_size_it_expects() -> None:
+    from diffpose_ros.methods.root.stage import BODY_SCALE_NOISE
+
+    rng = np.random.default_rng(3)
+    inside = []
+    for person in range(40):
+        size = 1 + BODY_SCALE_NOISE * rng.normal()
+        root = on_floor(rng.uniform(-1, 1), rng.uniform(3, 8) * size, size=size)
+        watched = Watched()
+        _, _, placed = follow(watched, *standing(20, root), noise=0.003, seed=person, size=size)
+        sigma = np.sqrt(np.diagonal(placed.covariance[0]))
+        inside.append(np.abs(placed.root[0] - root) < sigma)
+    assert np.mean(inside, axis=0)[2] > 0.6
+    assert np.mean(inside) > 0.6
