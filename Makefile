@@ -9,12 +9,13 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 ISOLATED = ROS_DOMAIN_ID=$$((RANDOM % 100 + 1)) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-train demo bench test soak lint mutate clean
+.PHONY: help setup setup-dev setup-train demo bench test fuzz soak lint mutate clean
 
 help:
 	@echo "make demo         people in a video -> 3D skeletons on ROS topics, a bag and out/demo.mp4"
 	@echo "make test         all tests"
 	@echo "make soak         a thousand life-cycle rounds of each node, Ctrl-C at hundreds of times"
+	@echo "make fuzz         2,000 bad inputs to the commands"
 	@echo "make bench        how long each stage takes, per frame"
 	@echo "make lint         ruff and mypy"
 	@echo "make mutate       break the numeric code in small ways and see whether a test notices (hours)"
@@ -42,6 +43,11 @@ test: setup-dev
 
 soak: setup-dev
 	@$(RUN) $(ISOLATED) $(ONE_THREAD) pytest -m soak $(ARGS)
+
+SEED ?= 1
+
+fuzz: setup-dev
+	@$(RUN) $(ONE_THREAD) python test/fuzz/run_cli.py --count 2000 --seed $(SEED)
 
 lint: setup-dev
 	@$(RUN) ruff check .

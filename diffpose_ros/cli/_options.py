@@ -63,7 +63,7 @@ def bounded(kind: Callable[[str], Any], low: float, high: float = math.inf) -> C
             value = kind(text)
         except (ValueError, OverflowError):
             value = None
-        if value is None or not math.isfinite(value) or not low <= value <= high:
+        if value is None or not (low <= value <= high and value != math.inf):
             word = "a whole number" if kind is int else "a number"
             raise argparse.ArgumentTypeError(f"expected {word}, {span}, got '{text}'")
         return value

@@ -14,7 +14,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from diffpose_ros import __version__
@@ -43,6 +43,9 @@ EXIT_CODES = """exit codes:
   129  ended by SIGHUP (the terminal closed); what was done is kept
   130  interrupted (Ctrl-C); what was done is kept
   143  ended by SIGTERM; what was done is kept"""
+
+WITH_ROS = {"demo"}
+"""Commands whose nodes log to stderr, as ROS does."""
 
 EXTRAS = {
     "torch": "pip install 'diffpose_ros[training]'",
@@ -79,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = next((w for w in words if not w.startswith("-")), None)
     _printable()
     _log_notes(debug)
-    with _signals.stoppable():
+    with _signals.stoppable(), _own_stderr(debug or command in WITH_ROS):
         code = _run(words, command, debug)
     return _flushed(code)
 
@@ -103,6 +106,11 @@ def _run(words: list[str], command: str | None, debug: bool) -> int:
         return _fail(str(error), command, debug)
     except MemoryError:
         return _fail("not enough memory for this input", command, debug)
+    except RecursionError:
+        return _fail("an input is nested too deeply", command, debug)
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename is not None else ""
+        return _fail(f"{named}{error.strerror or error}", command, debug)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as error:
@@ -159,6 +167,38 @@ def _fail(text: str, command: str | None, debug: bool, code: int = 1) -> int:
     prefix = f"diffpose_ros {command}" if command in COMMANDS else "diffpose_ros"
     print(f"{prefix}: error: {' '.join(text.split())}", file=sys.stderr)
     return code
+
+
+@contextlib.contextmanager
+def _own_stderr(shared: bool) -> Iterator[None]:
+    """Keep stderr for our one line: C libraries (decoders of images and videos) write there, past
+    every logger, what our messages say in words.
+
+    Args:
+        shared: leave it to them, too.
+    """
+    stream = sys.stderr
+    try:
+        ours = not shared and stream.fileno() == 2
+    except (AttributeError, OSError, ValueError):
+        ours = False
+    if not ours:
+        yield
+        return
+    stream.flush()
+    saved = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    sys.stderr = os.fdopen(os.dup(saved), "w", errors="backslashreplace")
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr, used = stream, sys.stderr
+        used.close()
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def _printable() -> None:

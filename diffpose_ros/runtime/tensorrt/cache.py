@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import platform
+import stat
 import struct
 import tempfile
 import time
@@ -153,6 +154,30 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
+def planted(path: Path) -> str | None:
+    """Why a file could be somebody else's work; ``None`` when only this user or root could write it.
+
+    An engine is code: TensorRT runs what it says. So the file and its folder must belong to this user
+    or root, and nobody else may write to them; a folder with the sticky bit (``/tmp``) protects files
+    that are there.
+
+    Raises:
+        OSError: the file is not there.
+    """
+    trusted = {0, os.geteuid()}
+    info = path.stat()
+    if info.st_uid not in trusted:
+        return f"it belongs to user {info.st_uid}"
+    if info.st_mode & 0o022:
+        return "others may write to it (chmod go-w)"
+    folder = path.parent.stat()
+    if folder.st_uid not in trusted:
+        return f"its folder belongs to user {folder.st_uid}"
+    if folder.st_mode & 0o022 and not folder.st_mode & stat.S_ISVTX:
+        return "others may write to its folder (chmod go-w)"
+    return None
+
+
 class EngineCache:
     """A folder of engine files, safe for many processes at once."""
 
@@ -175,6 +200,9 @@ class EngineCache:
         """The verified plan, or ``None``; a file that fails is set aside."""
         path = self.path(key)
         try:
+            if (why := planted(path)) is not None:
+                log.warning("engine %s is not used: %s; building it again", path, why)
+                return None
             data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
