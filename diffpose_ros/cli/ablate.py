@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     console = Screen()
     plan = load_plan(args.config)
     folder = args.folder / args.config.stem
-    given = outputs(args, "--output", "--plot", sources=[args.config, args.benchmark, args.data])
+    given = outputs(args, "--output", "--plot", sources=[args.config, args.benchmark, *(args.data or [])])
     picture, output = given.get("--plot"), given.get("--output")
     if output is None and not args.only:
         output = folder / "ablation.md"  # the run's own: a run that goes on replaces it

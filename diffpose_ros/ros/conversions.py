@@ -132,7 +132,7 @@ def people_to_message(
     xy, score = people.xy.tolist(), people.score.tolist()
     covariance = [[[]] * len(names)] * len(people)
     if people.covariance is not None:
-        covariance = people.covariance.reshape(len(people), -1, 4).tolist()
+        covariance = people.covariance.reshape(*people.score.shape, 4).tolist()
     message = Person2DArray(
         header=header,
         image_width=width,

@@ -21,7 +21,8 @@ def fit_mixture(
 ) -> Mixture:
     """A diagonal Gaussian mixture, the narrowest component first.
 
-    EM starts from the k-means clusters of the draws.
+    EM starts from draws chosen at random, several times, and the likeliest end is taken: components
+    that lie inside one another, as those of errors do, have no clusters for k-means to find.
 
     Args:
         residuals: (S, J, 3) draws.
@@ -38,7 +39,7 @@ def fit_mixture(
     if not np.isfinite(residuals).all():
         raise InputError("mixture: expected finite residuals, got NaN or infinity")
     model = GaussianMixture(
-        components, covariance_type="diag", init_params="kmeans", reg_covar=LEAST_VARIANCE,
+        components, covariance_type="diag", init_params="random_from_data", n_init=3, reg_covar=LEAST_VARIANCE,
         max_iter=rounds, random_state=seed,
     )  # fmt: skip
     with warnings.catch_warnings():

@@ -35,7 +35,9 @@ class Rays:
             pixels = np.concatenate([xy, np.ones((17, 1))], -1)
             xyz = 4.0 * pixels @ np.linalg.inv(camera.matrix).T
             covariance = np.tile(np.eye(3) * 1e-4, (17, 1, 1))
-            skeletons.append(SimpleNamespace(xyz=xyz, covariance=covariance, track_id=int(track_id)))
+            skeletons.append(SimpleNamespace(
+                    xyz=xyz, covariance=covariance, root_covariance=np.eye(3), track_id=int(track_id)
+                ))
             samples.append(Hypotheses((xyz - xyz[:1])[None]))
         return SimpleNamespace(skeletons=skeletons, hypotheses=samples)
 

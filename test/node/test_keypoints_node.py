@@ -104,7 +104,7 @@ def test_nobody_in_view_publishes_an_empty_array(bench, kit, make):
         ({"data": array.array("B")}, "got 0"),
         ({"width": 0}, "expected a positive size, got 0x240"),
         ({"height": 0}, "expected a positive size, got 320x0"),
-        ({"step": 320}, "expected a step of at least 960 bytes"),
+        ({"step": 320}, "image step: expected at least 960 bytes"),
     ],
     ids=["unknown encoding", "no encoding", "short", "no data", "width 0", "height 0", "step"],
 )

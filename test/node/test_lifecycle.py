@@ -186,10 +186,19 @@ def make():
     return node
 
 def feed(node):
-    from diffpose_ros.core import Camera
+    from sensor_msgs.msg import CameraInfo
     from diffpose_ros.msg import Person2DArray
-    node._camera = Camera.from_fov(64, 48)
-    node._worker.offer(Person2DArray(image_width=64, image_height=48, joint_set="coco17"))
+    info = CameraInfo(width=64, height=48, distortion_model="plumb_bob", d=[0.0] * 5)
+    info.k = [60.0, 0.0, 32.0, 0.0, 60.0, 24.0, 0.0, 0.0, 1.0]
+    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    info.p = [60.0, 0.0, 32.0, 0.0, 0.0, 60.0, 24.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    try:
+        node._camera_came(info)
+        message = Person2DArray(image_width=64, image_height=48, joint_set="coco17")
+        message.header.stamp.sec = 1
+        node._worker.offer(message)
+    except Exception as error:
+        print(repr(error), flush=True)
 
 sys.exit(run_node(make))
 """

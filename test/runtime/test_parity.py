@@ -108,8 +108,8 @@ def test_without_its_checkpoint_torch_says_what_is_missing(model, tmp_path):
     ("file", "content", "error"),
     [
         ("model.safetensors", b"nothing", "not a readable safetensors file"),
-        ("config.yaml", b"[1, 2]", "not a lifter's configuration"),
-        ("config.yaml", b"{context: {colour: red}}", "not a lifter's configuration"),
+        ("config.yaml", b"[1, 2]", ".*not a lifter's configuration"),
+        ("config.yaml", b"{context: {colour: red}}", ".*not a lifter's configuration"),
     ],
 )
 def test_a_broken_checkpoint_is_named(model, tmp_path, file, content, error):

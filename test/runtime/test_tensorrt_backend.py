@@ -252,8 +252,8 @@ def test_a_second_start_loads_the_engine(start, trt):
     assert trt.builds == 1
 
 
-@pytest.mark.parametrize("change", [{"max_people": 2}, {"hypotheses": 3}, {"precision": "fp16"},
-                                    {"windows": {"context": 5}}], ids=str)  # fmt: skip
+@pytest.mark.parametrize("change", [{"max_people": 2}, {"sizes": {"hypotheses": 3}}, {"precision": "fp16"},
+                                    {"sizes": {"context": 5}}], ids=str)  # fmt: skip
 def test_other_options_are_another_engine(start, trt, change):
     start().close()
     start(**change)
