@@ -113,7 +113,8 @@ class PapersWay:
         h = pose.unsqueeze(1) + torch.randn(1, self._n, 17, 3)
         for k in range(self._steps, 0, -1):
             embedded = self._denoiser.embed_condition(self._condition, self._n)
-            clean = self._denoiser(h, embedded, self._denoiser.embed_step(torch.tensor([float(k)])))
+            step = self._denoiser.embed_step(torch.tensor([float(k)]))
+            clean = self._denoiser(h.flatten(0, 1), embedded, step).view(h.shape)
             h = 0.9 * clean + 0.1 * h
         return h.mean(dim=1)
 
@@ -141,15 +142,20 @@ class _Online(nn.Module):
 
 
 def _session(module: nn.Module, inputs: tuple[Tensor, ...], folder: Path) -> Callable[[], object]:
+    import onnx
     import onnxruntime as ort
+
+    from diffpose_ros.onnxgraph.fuse import fuse
 
     path = folder / f"{type(module).__name__}.onnx"
     names = [f"in_{i}" for i in range(len(inputs))]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module.eval(), inputs, str(path), dynamo=False, opset_version=OPSET, input_names=names
-        )
+            module.eval(), inputs, str(path), dynamo=False, opset_version=OPSET, input_names=names,
+            dynamic_axes={n: {0: "people"} for n, t in zip(names, inputs, strict=True) if t.ndim > 1},
+        )  # fmt: skip
+    onnx.save(fuse(onnx.load(str(path))), str(path))
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = 1
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -72,9 +72,7 @@ def sample_ddim(
             clean = guide(clean)
         if nxt == 0:
             return clean
-        a, b = alphas[k], alphas[nxt]
-        # mean + sqrt(b) (clean - mean) + sqrt(1 - b) eps, with eps from h and clean, term by term.
-        old = math.sqrt(1.0 - b) / math.sqrt(max(1.0 - a, 1e-8))
-        new = math.sqrt(b) - old * math.sqrt(a)
-        h = old * h + new * clean + (1.0 - old - new) * mean
+        here, there = alphas[k], alphas[nxt]
+        eps = (h - mean - math.sqrt(here) * (clean - mean)) / math.sqrt(max(1.0 - here, 1e-8))
+        h = mean + math.sqrt(there) * (clean - mean) + math.sqrt(1.0 - there) * eps
     return h

@@ -15,6 +15,7 @@ from diffpose_ros.core import ConfigError, ModelError
 from diffpose_ros.data.motion import choose, load_motion
 from diffpose_ros.data.virtual.synthesis import MotionLibrary
 from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder
+from diffpose_ros.methods.diffusion.graformer import current_name
 from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig
 from diffpose_ros.training.config import LifterModel, TrainingConfig
 from diffpose_ros.training.context import ContextTask
@@ -47,7 +48,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         ModelError: missing, truncated, or not safetensors.
     """
     try:
-        return load_file(path)
+        return {current_name(name): value for name, value in load_file(path).items()}
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such checkpoint") from error
     except (SafetensorError, OSError) as error:

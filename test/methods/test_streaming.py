@@ -15,7 +15,7 @@ from diffpose_ros.geometry.mapping import MIRRORED_POINTS  # noqa: E402
 from diffpose_ros.geometry.normalise import MIRRORED_VIEW  # noqa: E402
 from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder  # noqa: E402
 from diffpose_ros.methods.diffusion.hpim import HistoryConfig, HistoryModule  # noqa: E402
-from diffpose_ros.methods.layers import AgeBias, BodyAttention, Mlp, add_product, banded_ages  # noqa: E402
+from diffpose_ros.methods.layers import AgeBias, BodyAttention, banded_ages  # noqa: E402
 
 
 def lively(module: torch.nn.Module) -> torch.nn.Module:
@@ -129,9 +129,9 @@ def test_training_sees_no_mirror_image() -> None:
 
 
 def test_a_body_looks_back_by_ordinary_attention_with_narrow_keys() -> None:
-    """Against the formula written out, one head at a time; the answer is added to what it is told."""
+    """Against the formula written out, one head at a time."""
     attention = lively(BodyAttention(8, 2, keys=3))
-    x, onto, age = torch.randn(1, 6, 8), torch.randn(1, 6, 8), banded_ages(stamps(6), 3)
+    x, age = torch.randn(1, 6, 8), banded_ages(stamps(6), 3)
     with torch.no_grad():
         q, k, v = (f(x)[0] for f in (attention.query, attention.key, attention.value))
         mixed = []
@@ -139,23 +139,30 @@ def test_a_body_looks_back_by_ordinary_attention_with_narrow_keys() -> None:
             narrow, wide = slice(3 * h, 3 * h + 3), slice(4 * h, 4 * h + 4)
             logits = q[:, narrow] @ k[:, narrow].T / 3**0.5 + attention.age_bias(age)[:, h]
             mixed.append(torch.softmax(logits, -1) @ v[:, wide])
-        want = onto + torch.cat(mixed, -1) @ attention.out.weight.T
-        assert torch.allclose(attention(x, age, onto), want, atol=1e-5)
+        want = torch.cat(mixed, -1) @ attention.out.weight.T
+        assert torch.allclose(attention(x, age), want, atol=1e-5)
 
 
-def test_one_product_adds_what_two_would() -> None:
-    mlp, onto, rows = lively(Mlp(8, 2.0)), torch.randn(5, 8), torch.randn(5, 8)
+def test_copies_of_a_body_share_weights_and_do_not_see_each_other() -> None:
+    alone, both = lively(BodyAttention(8, 2, keys=3)), BodyAttention(8, 2, keys=3, copies=2)
+    both.load_state_dict(alone.state_dict())
+    x, age = torch.randn(1, 2, 8), torch.tensor([[0.1, -1.0, 0.3]])
+    key, value = torch.randn(1, 4, 3, 3), torch.randn(1, 4, 3, 4)
     with torch.no_grad():
-        mlp.down.bias += torch.randn(8)
-        assert torch.allclose(mlp.add_to(onto, rows), onto + mlp(rows), atol=1e-6)
+        got, entry = both.step(x, age, (key, value))
+        for copy in range(2):
+            own = slice(2 * copy, 2 * copy + 2)
+            want, made = alone.step(x[:, copy : copy + 1], age, (key[:, own], value[:, own]))
+            assert torch.allclose(got[:, copy : copy + 1], want, atol=1e-6)
+            assert all(torch.allclose(a[:, own], b) for a, b in zip(entry, made, strict=True))
 
 
-def test_mixed_precision_keeps_the_sum_exact() -> None:
-    onto, rows = 1000.0 + torch.rand(5, 8), 1e-3 * torch.rand(5, 4)
+def test_a_residual_stream_keeps_its_precision_in_mixed_precision() -> None:
+    encoder = lively(ContextEncoder(ContextConfig(width=8, body=32, depth=2)))
+    points, view, times = torch.randn(2, 7, 21, 3), torch.randn(2, 7, 6), stamps(7)
     with torch.autocast("cpu", torch.bfloat16):
-        got = add_product(onto, rows, torch.rand(8, 4))
-    assert got.dtype == torch.float32
-    assert torch.allclose(got, onto, atol=0.01)  # bfloat16 would be off by 2
+        _, pose, sigma = encoder(points, view, times)
+    assert pose.dtype == sigma.dtype == torch.float32
 
 
 def test_context_encoder_never_looks_ahead() -> None:
@@ -202,6 +209,18 @@ def test_history_module_streams_what_the_clip_gives() -> None:
             for store, entry in zip(entries, new, strict=True):
                 store.append(entry)
             assert torch.allclose(out, whole[:, i], atol=1e-4)
+
+
+def test_an_age_bias_is_a_sum_of_exponentials_and_a_line() -> None:
+    bias = lively(AgeBias(3))
+    age = torch.tensor([[0.0, 0.05, 0.4, 2.0]])
+    tau = torch.tensor([0.03, 0.08, 0.2, 0.5, 1.2, 3.0])
+    got = bias(age)[0]
+    for head in range(3):
+        for i, a in enumerate(age[0]):
+            want = (bias.weight[head] * ((-a / tau).exp() - 1)).sum() - bias.slope[head] * a
+            assert got[head, i].item() == pytest.approx(want.item(), abs=1e-5)
+    assert torch.equal(bias(age, copies=2)[0], torch.cat([got, got]))
 
 
 def test_empty_slots_do_not_count() -> None:

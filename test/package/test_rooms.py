@@ -30,7 +30,7 @@ ROOMS: dict[str, set[str]] = {
         *("evaluation", "lifting", "data", "methods", "onnxgraph", "diffusion", "runtime"),
         *("geometry", "core"),
     },
-    "bench": {"lifting", "methods", "runtime", "core"},
+    "bench": {"lifting", "methods", "runtime", "onnxgraph", "core"},
     "ros": {"media", "core", "msg"},
     "nodes": {"ros", "frontend", "tracking", "lifting", "media", "geometry", "core", "msg"},
     "demo": {"nodes", "ros", "media", "core"},
@@ -39,7 +39,7 @@ ROOMS: dict[str, set[str]] = {
 
 TORCH = (
     *("methods/layers", "methods/diffusion", "methods/baseline"),
-    *("diffusion/samplers", "diffusion/onnx_reshape", "onnxgraph/", "training/", "bench/references"),
+    *("diffusion/samplers", "onnxgraph/", "training/", "bench/references"),
 )
 """What may import torch or ONNX as it is loaded: networks, their export, training."""
 ON_A_ROBOT = (

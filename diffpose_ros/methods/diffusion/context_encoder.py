@@ -5,9 +5,11 @@ features; the joints are told apart again at the end, where the denoiser needs t
 Online the past comes from ring caches and a new frame costs one frame's work; over a clip the same
 weights run with a banded causal mask and give the same numbers.
 
-With ``mirror`` a second token stands for the mirror image of the body. It goes through the same weights
-and the answer is the mean of both, mirrored back. The products of one person's frame read every weight for
-a single row and take as long as the reading: the second row is nearly free.
+With ``mirror`` a second token stands for the mirror image of the body. It goes through the same weights,
+and the answer is the mean of both, mirrored back. One person's frame takes as long as reading the weights
+does, so the second token is nearly free.
+
+Shapes are written with the letters of :mod:`diffpose_ros.methods.layers`.
 """
 
 from __future__ import annotations
@@ -17,17 +19,15 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from diffpose_ros.core import H36M17, ConfigError
 from diffpose_ros.core.typed_config import at_least
 from diffpose_ros.geometry.mapping import MIRRORED_POINTS
 from diffpose_ros.geometry.normalise import MIRRORED_VIEW
-from diffpose_ros.methods.layers import BodyAttention, Mlp, age_biases, banded_ages
+from diffpose_ros.methods.layers import BodyAttention, Cache, Mlp, banded_ages
 
 JOINTS = 17
-_ANSWER = 6
-"""What each joint says: x, y, z and the logarithms of their standard deviations."""
+_MIRRORED_AXES = (-1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -85,45 +85,27 @@ class Block(nn.Module):
         self.temporal = config.temporal
 
     def forward(self, x: Tensor, age: Tensor) -> Tensor:
+        """Clips (B, T, body) with ages (T, T)."""
         if self.temporal:
-            x = self.time(self.norm_time(x), age, x)
-        if self.training:
-            return x + self.mlp(self.norm_mlp(x))
-        rows = x.reshape(-1, x.shape[-1])
-        return self.mlp.add_to(rows, self.norm_mlp(rows)).view(x.shape)
+            x = x + self.time(self.norm_time(x), age)
+        return x + self.mlp(self.norm_mlp(x))
 
-    def step(
-        self, x: Tensor, bias: Tensor, cache: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        x, entry = self.time.step(self.norm_time(x), bias, cache, x)
-        return self.mlp.add_to(x, self.norm_mlp(x)), entry
-
-
-def _said_to_answer(copies: int) -> Tensor:
-    """(2 17 3, copies 17 6) what makes poses relative to the hip, and logarithms of sigma, of what the
-    joints of each copy say: the mean of the copies, the second mirrored back."""
-    pose, log_sigma = torch.zeros(2, JOINTS, 3, copies, JOINTS, _ANSWER)
-    share = 1.0 / copies
-    for copy in range(copies):
-        for j in range(JOINTS):
-            said = H36M17.flip[j] if copy else j
-            for i in range(3):
-                sign = -share if copy and i == 0 else share
-                pose[j, i, copy, said, i] += sign
-                pose[j, i, copy, 0, i] -= sign
-                log_sigma[j, i, copy, said, 3 + i] = share
-    return torch.cat([pose, log_sigma]).reshape(2 * JOINTS * 3, copies * JOINTS * _ANSWER)
+    def step(self, x: Tensor, age: Tensor, cache: Cache) -> tuple[Tensor, Cache]:
+        """The newest frame (P, copies, body) with ages (P, W); gives the frame's cache entry, too."""
+        attended, entry = self.time.step(self.norm_time(x), age, cache)
+        x = x + attended
+        return x + self.mlp(self.norm_mlp(x)), entry
 
 
 class ContextEncoder(nn.Module):
-    """DiffPose's context encoder, causal and streaming.
+    """DiffPose's context encoder (sec. 4.3), causal and streaming.
 
     Args:
         config: sizes.
     """
 
-    _alone: Tensor
-    _together: Tensor
+    mirror_order: Tensor
+    mirror_sign: Tensor
 
     def __init__(self, config: ContextConfig) -> None:
         super().__init__()
@@ -139,8 +121,12 @@ class ContextEncoder(nn.Module):
         self.pose_bias = nn.Parameter(torch.zeros(JOINTS, 3))
         self.log_sigma = nn.Parameter(torch.zeros(JOINTS, c, 3))
         self.log_sigma_bias = nn.Parameter(torch.full((JOINTS, 3), -3.0))
-        self.register_buffer("_alone", _said_to_answer(1), persistent=False)
-        self.register_buffer("_together", _said_to_answer(2), persistent=False)
+        # The mirror image of points and view, flattened: entries change places and signs.
+        order = [3 * p + i for p in MIRRORED_POINTS for i in range(3)]
+        order += [len(order) + i for i in range(len(MIRRORED_VIEW))]
+        sign = [*_MIRRORED_AXES * len(MIRRORED_POINTS), *MIRRORED_VIEW]
+        self.register_buffer("mirror_order", torch.tensor(order), persistent=False)
+        self.register_buffer("mirror_sign", torch.tensor(sign), persistent=False)
 
     @property
     def looking_back(self) -> list[Block]:
@@ -153,36 +139,37 @@ class ContextEncoder(nn.Module):
         return 2 if self.config.mirror and not self.training else 1
 
     def _embed(self, points: Tensor, view: Tensor) -> Tensor:
-        """Rows (R, 21, 3), (R, 6) to tokens (R copies, body)."""
-        flat = torch.cat([points.reshape(-1, self.config.points * 3), view], dim=-1)
-        weight, bias = self.embed.weight, self.embed.bias
+        """(R, 21, 3) and (R, 6) to tokens (R, copies, body)."""
+        seen = torch.cat([points.flatten(-2), view], dim=-1)
         if self.copies == 1:
-            return functional.linear(flat, weight, bias)
-        order = [3 * p + i for p in MIRRORED_POINTS for i in range(3)]
-        sign = [-1.0, 1.0, 1.0] * len(MIRRORED_POINTS)
-        order += [len(order) + i for i in range(len(MIRRORED_VIEW))]
-        mirrored = (weight * weight.new_tensor([*sign, *MIRRORED_VIEW]))[:, order]
-        both = functional.linear(flat, torch.cat([weight, mirrored]), torch.cat([bias, bias]))
-        return both.view(-1, self.config.body)
+            return self.embed(seen).unsqueeze(1)
+        mirrored = seen[:, self.mirror_order] * self.mirror_sign
+        return torch.stack([self.embed(seen), self.embed(mirrored)], dim=1)
 
     def _answer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens (R copies, body) to features (R, 17, C), pose and log sigma (R, 17, 3)."""
-        copies = self.copies
-        apart = self.tell_apart(self.norm(x)).view(-1, JOINTS, self.config.width)
-        feature = self.norm_joints(apart)
-        rows = feature.transpose(0, 1)  # one product per joint
-        if self.training:  # the spread must not bend the features
-            pose, width = torch.matmul(rows, self.pose), torch.matmul(rows.detach(), self.log_sigma)
-            said = torch.cat([pose, width], dim=-1)
+        """Tokens (R, copies, body) to features (R, 17, C), pose and log sigma (R, 17, 3)."""
+        feature = self.tell_apart(self.norm(x)).unflatten(-1, (JOINTS, self.config.width))
+        feature = self.norm_joints(feature)
+        pose = self._read(feature, self.pose) + self.pose_bias
+        pose = pose - pose[..., :1, :]
+        # Detached: what the spread learns must not bend the features.
+        log_sigma = self._read(feature.detach(), self.log_sigma) + self.log_sigma_bias
+        if self.copies == 1:
+            pose, log_sigma = pose[:, 0], log_sigma[:, 0]
         else:
-            said = torch.matmul(rows, torch.cat([self.pose, self.log_sigma], dim=-1))
-        bias = torch.cat([self.pose_bias, self.log_sigma_bias], dim=-1).flatten()
-        together = self._together if copies == 2 else self._alone
-        flat = said.transpose(0, 1).reshape(-1, copies * JOINTS * _ANSWER).float()
-        with torch.autocast(flat.device.type, enabled=False):  # half a number is not enough for metres
-            answer = functional.linear(flat, together, torch.mv(together, bias.repeat(copies)))
-        pose, width = answer.view(-1, 2 * JOINTS, 3).split(JOINTS, dim=1)
-        return feature[::copies], pose, width.clamp(-6.0, 0.0)
+            swap = list(H36M17.flip)
+            pose = (pose[:, 0] + pose[:, 1][:, swap] * self.mirror_sign[:3]) / 2
+            log_sigma = (log_sigma[:, 0] + log_sigma[:, 1][:, swap]) / 2
+        return feature[:, 0], pose, log_sigma.clamp(-6.0, 0.0)
+
+    def _read(self, feature: Tensor, head: Tensor) -> Tensor:
+        """Features (R, copies, 17, C) through a head (17, C, 3) per joint, to (R, copies, 17, 3).
+
+        In mixed precision the result is single precision again: half of it is not enough for metres.
+        """
+        rows = feature.flatten(0, 1).transpose(0, 1)
+        said = torch.matmul(rows, head).transpose(0, 1)
+        return said.reshape(-1, self.copies, JOINTS, 3).float()
 
     def forward(self, points: Tensor, view: Tensor, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A batch of clips on one time grid.
@@ -197,28 +184,27 @@ class ContextEncoder(nn.Module):
             logarithm of its standard deviation (B, T, 17, 3).
         """
         b, t = points.shape[:2]
-        x = self._tokens(points, view, times_s).view(b, self.copies, t, -1).transpose(1, 2)
-        answers = self._answer(x.reshape(b * t * self.copies, -1))
-        feature, pose, log_sigma = (y.unflatten(0, (b, t)) for y in answers)
+        x = self._tokens(points, view, times_s).transpose(1, 2).flatten(0, 1)
+        feature, pose, log_sigma = (y.unflatten(0, (b, t)) for y in self._answer(x))
         return feature, pose, log_sigma
 
     def newest(self, points: Tensor, view: Tensor, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The last frame of :meth:`forward`, without T: what recomputing a window has to do."""
-        return self._answer(self._tokens(points, view, times_s)[:, -1])
+        return self._answer(self._tokens(points, view, times_s)[:, :, -1])
 
     def _tokens(self, points: Tensor, view: Tensor, times_s: Tensor) -> Tensor:
-        """Clips to tokens behind the last block (B copies, T, body); each copy is a clip of its own."""
+        """Clips to tokens behind the last block (B, copies, T, body); each copy is a clip of its own."""
         age = banded_ages(times_s, self.config.window)
         b, t = points.shape[:2]
-        x = self._embed(points.flatten(0, 1), view.flatten(0, 1)).view(b, t, self.copies, -1)
-        x = x.transpose(1, 2).reshape(b * self.copies, t, -1)
+        x = self._embed(points.flatten(0, 1), view.flatten(0, 1)).unflatten(0, (b, t))
+        x = x.transpose(1, 2).flatten(0, 1)
         for block in self.blocks:
             x = block(x, age)
-        return x
+        return x.unflatten(0, (b, self.copies))
 
     def step(
-        self, points: Tensor, view: Tensor, age: Tensor, caches: list[tuple[Tensor, Tensor]]
-    ) -> tuple[Tensor, Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
+        self, points: Tensor, view: Tensor, age: Tensor, caches: list[Cache]
+    ) -> tuple[Tensor, Tensor, Tensor, list[Cache]]:
         """The newest frame of each person.
 
         Args:
@@ -233,12 +219,11 @@ class ContextEncoder(nn.Module):
         """
         x = self._embed(points, view)
         new = []
-        if not self.config.temporal:
-            for block in self.blocks:
-                x = block(x, age)
-        else:
-            biases = age_biases([b.time for b in self.looking_back], age)
-            for block, bias, cache in zip(self.looking_back, biases, caches, strict=True):
-                x, entry = block.step(x, bias, cache)
+        if self.config.temporal:
+            for block, cache in zip(self.looking_back, caches, strict=True):
+                x, entry = block.step(x, age, cache)
                 new.append(entry)
+        else:
+            for frame_based in self.blocks:
+                x = frame_based(x, age)
         return (*self._answer(x), new)

@@ -1,4 +1,7 @@
-"""Export: one ONNX graph for one whole online step, with everything a host must know in its metadata."""
+"""Export: one ONNX graph for one whole online step, with everything a host must know in its metadata.
+
+The networks are exported as they are written; :mod:`diffpose_ros.onnxgraph.fuse` then saves nodes.
+"""
 
 from __future__ import annotations
 
@@ -163,6 +166,8 @@ def _export(
     """Write the graph to ``part``; messages name ``path``."""
     import onnx
 
+    from diffpose_ros.onnxgraph.fuse import fuse
+
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -170,7 +175,7 @@ def _export(
             input_names=graph.input_names, output_names=graph.output_names, dynamic_axes=axes,
             do_constant_folding=True,
         )  # fmt: skip
-    model = onnx.load(str(part))
+    model = fuse(onnx.load(str(part)))
     entry = model.metadata_props.add()
     entry.key, entry.value = "diffpose_ros", json.dumps(graph.metadata(name))
     try:

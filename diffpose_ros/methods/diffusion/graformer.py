@@ -1,13 +1,13 @@
 """The denoiser g: GraFormer blocks (Chebyshev graph convolutions and attention) on the skeleton.
 
 Input is a noisy residual pose per hypothesis, condition is what the context encoder and the history
-module know of the person. The condition and the step embedding are projected once per person and once
-per step, so hypotheses share them.
+module know of the person. Shapes are written with the letters of :mod:`diffpose_ros.methods.layers`.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import cast
 
@@ -63,7 +63,10 @@ def laplacian_basis() -> Tensor:
 
 
 class ChebConv(nn.Module):
-    """Graph convolution of order 2 with a learnable addition to the graph; one matrix product."""
+    """Chebyshev graph convolution of order 2, with a learnable addition to the graph of bones.
+
+    y = W [T_0 x, (T_1 + A) x, T_2 x] + b (Defferrard et al. 2016, eq. 4; A as in GraFormer).
+    """
 
     basis: Tensor
 
@@ -73,20 +76,11 @@ class ChebConv(nn.Module):
         self.learned = nn.Parameter(torch.zeros(JOINTS, JOINTS))
         self.linear = nn.Linear(3 * width_in, width_out)
 
-    def forward(self, rows: Tensor, shift: Tensor | None = None) -> Tensor:
-        """(R 17, Cin) -> (R 17, Cout): sum_k T_k x W_k, as one product with W and one with T.
-
-        ``shift`` (1, Cin) is added to every row; it and the bias go through the product with W, the
-        bias by way of T_0, which is the identity.
-        """
-        width, out = self.linear.in_features // 3, self.linear.out_features
-        weight = self.linear.weight.view(-1, 3, width).permute(2, 1, 0).reshape(width, -1)
-        bias = torch.cat([self.linear.bias, torch.zeros_like(self.linear.bias).repeat(2)])
-        if shift is not None:
-            bias = bias + torch.matmul(shift, weight)
-        graph = torch.stack([self.basis[0], self.basis[1] + self.learned, self.basis[2]], dim=-1)
-        lifted = torch.addmm(bias, rows, weight).view(-1, 3 * JOINTS, out)
-        return torch.matmul(graph.view(JOINTS, 3 * JOINTS), lifted).view(-1, out)
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, 17, Cin) -> (R, 17, Cout)."""
+        near = torch.matmul(self.basis[1] + self.learned, x)
+        far = torch.matmul(self.basis[2], x)
+        return self.linear(torch.cat([x, near, far], dim=-1))
 
 
 class Block(nn.Module):
@@ -101,15 +95,18 @@ class Block(nn.Module):
         self.attention = JointAttention(c, config.heads, JOINTS)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, rows: Tensor, known: Tensor, clock: Tensor | None) -> Tensor:
-        """Rows (R 17, C), what is known of each row's joint (R 17, C), and of the step (1, C)."""
-        y = functional.silu(self.first(self.norm_graph(rows) + known, clock))
-        rows = rows + self.second(self.dropout(y))
-        return rows + self.attention(self.norm_attention(rows))
+    def forward(self, x: Tensor, condition: Tensor, step: Tensor) -> Tensor:
+        """Features (R, 17, C), embeddings of the condition (R, 17, C) and of the step (R or 1, 1, C)."""
+        y = functional.silu(self.first(self.norm_graph(x) + step + condition))
+        x = x + self.second(self.dropout(y))
+        return x + self.attention(self.norm_attention(x))
 
 
 class Denoiser(nn.Module):
     """Noisy residual (x_0 parametrised) to clean residual.
+
+    Block i sees ``embeddings[i](condition + step)``. The sum is worked out in two parts, because the
+    condition is the same in all steps of a frame, and a step is the same in all frames.
 
     Args:
         config: sizes.
@@ -125,7 +122,7 @@ class Denoiser(nn.Module):
         self.condition = nn.Linear(config.context, c)
         self.step = nn.Sequential(nn.Linear(_STEP_EMBEDDING, c), nn.SiLU(), nn.Linear(c, c))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
-        self.shifts = nn.ModuleList(nn.Linear(c, c) for _ in range(config.depth))
+        self.embeddings = nn.ModuleList(nn.Linear(c, c) for _ in range(config.depth))
         self.norm = nn.LayerNorm(c)
         self.out = nn.Linear(c, 3)
         nn.init.zeros_(self.out.weight)
@@ -135,47 +132,51 @@ class Denoiser(nn.Module):
             "frequencies", torch.exp(-half * (2 * math.log(10000.0) / _STEP_EMBEDDING)),
             persistent=False,
         )  # fmt: skip
+        self.register_load_state_dict_pre_hook(_rename)
 
     def embed_step(self, k: Tensor) -> Tensor:
         """Sinusoidal embedding (DiffPose: even index sin, odd cos) of step numbers (S,), to (S, C)."""
         angle = k[:, None] * self.frequencies
         return self.step(torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2))
 
-    def embed_condition(self, feature: Tensor, hypotheses: int = 1) -> list[Tensor]:
-        """Conditioning features (P, 17, context) to (P N 17, C) for the input and for each block.
+    def embed_condition(self, feature: Tensor, hypotheses: int = 1) -> Tensor:
+        """Embeddings of what is known of a person, for the input and for each block, side by side.
 
-        Once per person and frame: hypotheses and steps share them.
+        Args:
+            feature: (P, 17, context).
+            hypotheses: N, how often each person's embeddings are repeated.
+
+        Returns:
+            (P N, 17, (1 + depth) C). Work it out once per frame: hypotheses and steps share it.
         """
-        c = self.config.width
-        shifts = [cast(nn.Linear, m) for m in self.shifts]
-        condition = self.condition(feature.reshape(-1, self.config.context))
-        weight, bias = (torch.cat([getattr(m, n) for m in shifts]) for n in ("weight", "bias"))
-        each = torch.cat([condition, functional.linear(condition, weight, bias)], dim=-1)
-        wide = c * (1 + len(shifts))
-        rows = each.view(-1, 1, JOINTS, wide).expand(-1, hypotheses, -1, -1).reshape(-1, wide)
-        return list(rows.split(c, dim=-1))
+        condition = self.condition(feature)
+        each = torch.cat([condition, *(embed(condition) for embed in self.embeddings)], dim=-1)
+        return each.unsqueeze(1).expand(-1, hypotheses, -1, -1).flatten(0, 1)
 
-    def forward(
-        self, noisy: Tensor, condition: list[Tensor], step: Tensor, hypotheses: int | None = None
-    ) -> Tensor:
+    def forward(self, noisy: Tensor, condition: Tensor, step: Tensor) -> Tensor:
         """One denoising.
 
         Args:
-            noisy: (P, N, 17, 3) residuals r_k.
-            condition: (P N 17, C) each, from :meth:`embed_condition`.
-            step: (P or 1, C) from :meth:`embed_step`.
-            hypotheses: N, where it is at hand: read off ``noisy`` it costs a graph nodes.
+            noisy: (R, 17, 3) residuals r_k, one row per hypothesis.
+            condition: (R, 17, (1 + depth) C) from :meth:`embed_condition`.
+            step: (R or 1, C) from :meth:`embed_step`.
 
         Returns:
-            (P, N, 17, 3) clean residuals.
+            (R, 17, 3) clean residuals.
         """
-        rows = self.pose(noisy.reshape(-1, 3)) + condition[0]
-        for block, shift, known in zip(self.blocks, self.shifts, condition[1:], strict=True):
-            clock: Tensor | None = functional.linear(step, shift.weight)
-            if step.shape[0] > 1:  # each person has a step of its own: training
-                clocks = cast(Tensor, clock)
-                known = known + clocks.repeat_interleave(known.shape[0] // clocks.shape[0], dim=0)
-                clock = None
-            rows = block(rows, known, clock)
-        n = noisy.shape[1] if hypotheses is None else hypotheses
-        return self.out(self.norm(rows)).view(-1, n, JOINTS, 3)
+        at_input, *at_blocks = condition.split(self.config.width, dim=-1)
+        x = self.pose(noisy) + at_input
+        for block, embed, known in zip(self.blocks, self.embeddings, at_blocks, strict=True):
+            step_embedding = functional.linear(step, cast(nn.Linear, embed).weight)
+            x = block(x, known, step_embedding.unsqueeze(1))
+        return self.out(self.norm(x))
+
+
+def current_name(name: str) -> str:
+    """Today's name of a weight: older checkpoints call the embeddings ``shifts``."""
+    return re.sub(r"(^|\.)shifts\.(?=\d)", r"\1embeddings.", name)
+
+
+def _rename(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    for name in [n for n in state if n.startswith(f"{prefix}shifts.")]:
+        state[current_name(name)] = state.pop(name)

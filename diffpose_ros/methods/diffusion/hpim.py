@@ -15,10 +15,11 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from diffpose_ros.core import H36M17, ConfigError
 from diffpose_ros.core.typed_config import at_least
-from diffpose_ros.methods.layers import JointAttention, Mlp, TemporalAttention, age_biases, banded_ages
+from diffpose_ros.methods.layers import Cache, JointAttention, Mlp, TemporalAttention, banded_ages
 
 JOINTS = 17
 NODES = 2 * JOINTS
@@ -74,9 +75,9 @@ class SpatialEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, 17, inputs) -> (R, 17, width)."""
-        x = (self.lift(x) + self.joint).view(-1, self.joint.shape[1])
+        x = self.lift(x) + self.joint
         x = x + self.attention(self.norm(x))
-        return (x + self.mlp(self.norm_mlp(x))).view(-1, *self.joint.shape)
+        return x + self.mlp(self.norm_mlp(x))
 
 
 class GraphLayer(nn.Module):
@@ -97,21 +98,20 @@ class GraphLayer(nn.Module):
         self.mix = nn.Linear(c, c)
 
     def _near(self, x: Tensor) -> Tensor:
-        """(..., 34, C) -> (R 34, C)."""
-        around = torch.matmul(self.graph + self.learned, x).view(-1, self.mix.in_features)
-        return torch.nn.functional.silu(self.near(around))
+        """(..., 34, C) -> (..., 34, C)."""
+        around = torch.matmul(self.graph + self.learned, x)
+        return functional.silu(self.near(around))
 
     def forward(self, x: Tensor, age: Tensor) -> Tensor:
+        """Clips (B, T, 34, C) with ages (T, T)."""
         y = self.norm(x)
-        return x + self.mix(self._near(y).view(y.shape) + self.attention(y, age))
+        return x + self.mix(self._near(y) + self.attention(y, age))
 
-    def step(
-        self, rows: Tensor, bias: Tensor, cache: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        y = self.norm(rows)
-        far, entry = self.attention.step(y, bias, cache)
-        near = self._near(y.view(-1, NODES, self.mix.in_features))
-        return rows + self.mix(near + far), entry
+    def step(self, x: Tensor, age: Tensor, cache: Cache) -> tuple[Tensor, Cache]:
+        """The newest frame (P, 34, C) with ages (P, L); gives the frame's cache entry, too."""
+        y = self.norm(x)
+        far, entry = self.attention.step(y, age, cache)
+        return x + self.mix(self._near(y) + far), entry
 
 
 class HistoryModule(nn.Module):
@@ -159,8 +159,8 @@ class HistoryModule(nn.Module):
         return self._joints(x)
 
     def step(
-        self, points: Tensor, pose: Tensor, age: Tensor, caches: list[tuple[Tensor, Tensor]]
-    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        self, points: Tensor, pose: Tensor, age: Tensor, caches: list[Cache]
+    ) -> tuple[Tensor, list[Cache]]:
         """Enter the previous frame.
 
         Args:
@@ -172,11 +172,9 @@ class HistoryModule(nn.Module):
         Returns:
             f_his (P, 17, 2 width), and per layer the new key and value.
         """
-        x = self._nodes(points, pose).view(-1, self.config.width)
-        layers = [cast(GraphLayer, layer) for layer in self.layers]
-        biases = age_biases([layer.attention for layer in layers], age)
+        x = self._nodes(points, pose)
         new = []
-        for layer, bias, cache in zip(layers, biases, caches, strict=True):
-            x, entry = layer.step(x, bias, cache)
+        for layer, cache in zip(self.layers, caches, strict=True):
+            x, entry = cast(GraphLayer, layer).step(x, age, cache)
             new.append(entry)
-        return self._joints(x.view(-1, NODES, self.config.width)), new
+        return self._joints(x), new

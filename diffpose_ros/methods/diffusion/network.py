@@ -23,6 +23,7 @@ from diffpose_ros.methods.diffusion.hpim import HistoryConfig, HistoryModule
 from diffpose_ros.methods.diffusion.initial_distribution import INITIAL, origin
 from diffpose_ros.methods.diffusion.mixture import Mixture
 from diffpose_ros.methods.diffusion.stpg import Guidance, GuidanceInputs
+from diffpose_ros.methods.layers import Cache
 
 POSE_UNIT = 4.0
 """Poses enter networks in quarters of a metre, about unit size."""
@@ -185,24 +186,26 @@ class LifterNetwork(nn.Module):
             assert has_previous is not None
             assert previous_age is not None
             there = has_previous[..., None, None]
-            step = (previous - pose) * (2.0 * POSE_UNIT)
-            clock = (previous_age.clamp(0.0, 1.0) * 10.0)[..., None, None] * there
-            flag = torch.ones_like(log_sigma[..., :1]) * there
-            parts += [past * there, step * there, flag, clock * torch.ones_like(flag)]
+            moved = (previous - pose) * (2.0 * POSE_UNIT)
+            flag = there.expand(*there.shape[:-2], 17, 1)
+            since = (previous_age.clamp(0.0, 1.0) * 10.0)[..., None, None] * flag
+            parts += [past * there, moved * there, flag, since]
         return torch.cat(parts, dim=-1)
 
     def clean(self, noisy: Tensor, condition: Tensor, k: Tensor) -> Tensor:
         """One denoising of rows (R, N, 17, 3) at steps k (R,) under conditions (R, 17, width)."""
-        embedded = self.denoiser.embed_condition(condition)
-        return self.denoiser(noisy, embedded, self.denoiser.embed_step(k))
+        hypotheses = noisy.shape[1]
+        embedded = self.denoiser.embed_condition(condition, hypotheses)
+        step = self.denoiser.embed_step(k.repeat_interleave(hypotheses))
+        return self.denoiser(noisy.flatten(0, 1), embedded, step).view(noisy.shape)
 
     def step(
         self,
         inputs: dict[str, Tensor],
-        context_cache: list[tuple[Tensor, Tensor]],
-        history_cache: list[tuple[Tensor, Tensor]],
+        context_cache: list[Cache],
+        history_cache: list[Cache],
         steps: Sequence[int] | None = None,
-    ) -> tuple[dict[str, Tensor], list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
+    ) -> tuple[dict[str, Tensor], list[Cache], list[Cache]]:
         """One new frame of P people.
 
         Args:
@@ -221,7 +224,7 @@ class LifterNetwork(nn.Module):
         previous, age = inputs["previous_pose"], inputs["previous_age"]
         has_previous = (age >= 0).to(pose.dtype)
         past: Tensor | None = None
-        new_history: list[tuple[Tensor, Tensor]] = []
+        new_history: list[Cache] = []
         if self.history is not None:
             slot_age = inputs["history_age"]
             before = torch.where(slot_age < 0, slot_age, (slot_age - age[:, None]).clamp(min=0.0))
@@ -236,16 +239,16 @@ class LifterNetwork(nn.Module):
         where = self.origin(pose, log_sigma, inputs["points"], inputs["view"])
         centre, width = (t.unsqueeze(1) for t in where)
         plan = self.guide.prepare(self._guidance_inputs(inputs, has_previous), inputs["guidance"])
-        narrow = 1.0 / width
 
         def denoise(h: Tensor, k: int) -> Tensor:
-            clock = self.denoiser.embed_step(torch.tensor([float(k)]))
-            return self.denoiser(h, embedded, clock, hypotheses)
+            step = self.denoiser.embed_step(torch.tensor([float(k)]))
+            clean = self.denoiser(h.flatten(0, 1), embedded, step)
+            return clean.unflatten(0, (-1, hypotheses))
 
         def guide(r: Tensor) -> Tensor:
             off = r * width
             off = off + self.guide.move(centre + off, plan)
-            return (off - off[..., :1, :]) * narrow  # the centre's root is at zero
+            return (off - off[..., :1, :]) / width  # the centre's root is at zero
 
         which = self.component(hypotheses)
         mean = self.mixture_mean[which]

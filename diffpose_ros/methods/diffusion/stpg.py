@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from diffpose_ros.core import H36M17
-from diffpose_ros.diffusion.onnx_reshape import regroup
 from diffpose_ros.methods.diffusion.initial_distribution import root, shares
 
 _PARENT = [b[0] for b in H36M17.bones]
@@ -166,8 +165,8 @@ class Guidance(nn.Module):
         return pose - pose[..., :1, :]
 
     def _gradient(self, pose: Tensor, plan: Plan) -> Tensor:
-        flat = regroup(pose, 0, 0, 51)
-        quadratic = regroup(torch.matmul(flat, plan.matrix) + plan.offset, 0, 0, 17, 3)
+        quadratic = torch.matmul(pose.flatten(-2), plan.matrix) + plan.offset
+        quadratic = quadratic.unflatten(-1, (17, 3))
         bone, length = self.lengths(pose)
         pull = (torch.matmul(length, plan.lengths) + plan.rest) / length
         return quadratic + torch.matmul(self.incidence.t(), pull.unsqueeze(-1) * bone)

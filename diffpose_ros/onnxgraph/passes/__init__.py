@@ -1,0 +1,1 @@
+"""Passes that save nodes: each rewrites a graph into one that computes the same, and knows no model."""
