@@ -16,6 +16,7 @@ from onnxscript.rewriter.rules.common import transpose_transpose_rule
 from diffpose_ros.onnxgraph.normal_form import fold_constants
 from diffpose_ros.onnxgraph.passes.affine_region import affine_region
 from diffpose_ros.onnxgraph.passes.bias_into_norm import bias_into_norm
+from diffpose_ros.onnxgraph.passes.bias_through_hidden import bias_through_hidden
 from diffpose_ros.onnxgraph.passes.concat_of_products import concat_of_products
 from diffpose_ros.onnxgraph.passes.graph import Graph
 from diffpose_ros.onnxgraph.passes.hoist_above_split import hoist_above_split
@@ -35,7 +36,7 @@ PASSES: tuple[Callable[[Graph], int], ...] = (
     linear_to_rows, sink_reshapes, merge_reshapes,
     scale_into_weights, bias_into_norm, affine_region,
     merge_parallel_products, hoist_above_split, interleave_heads,
-    residual_into_gemm, merge_reshapes,
+    residual_into_gemm, bias_through_hidden, merge_reshapes,
 )  # fmt: skip
 _ROUNDS = 12
 

@@ -12,6 +12,7 @@ from small_graphs import graph, rewritten, weights  # noqa: E402
 
 from diffpose_ros.onnxgraph.passes.affine_region import LARGEST, affine_region  # noqa: E402
 from diffpose_ros.onnxgraph.passes.bias_into_norm import bias_into_norm  # noqa: E402
+from diffpose_ros.onnxgraph.passes.bias_through_hidden import bias_through_hidden  # noqa: E402
 from diffpose_ros.onnxgraph.passes.concat_of_products import concat_of_products  # noqa: E402
 from diffpose_ros.onnxgraph.passes.hoist_above_split import hoist_above_split  # noqa: E402
 from diffpose_ros.onnxgraph.passes.interleave_heads import interleave_heads  # noqa: E402
@@ -53,6 +54,34 @@ def test_a_residual_goes_into_the_product(order: str) -> None:
 )
 def test_a_residual_stays_outside(text: str) -> None:
     assert "Gemm" not in rewritten(graph(text, w=weights(3, 4)), residual_into_gemm)
+
+
+# --- bias_through_hidden
+
+
+MLP = """(float[n,3] x, float[n,4] r) => (float[n,4] y) {
+    a = Gemm(x, u, k) h = Gelu <approximate="tanh"> (a) p = Gemm(h, v, b) y = Add(r, p) }"""
+
+
+@pytest.mark.parametrize("approximate", ["tanh", "none"])
+def test_a_bias_comes_through_the_hidden_layer(approximate: str) -> None:
+    text = MLP.replace("tanh", approximate)
+    model = graph(text, u=weights(3, 5), k=weights(5), v=weights(5, 4), b=weights(4))
+    assert rewritten(model, bias_through_hidden) == ["Gemm", "Gelu", "Gemm"]
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ("float[n,4] r", "float[1,4] r"), ("(float[n,4] y)", "(float[n,4] y, float[n,5] h)"),
+        ("(float[n,4] y)", "(float[n,4] y, float[n,4] p)"), ('Gelu <approximate="tanh"> (a)', "Sigmoid(a)"),
+        ("Gemm(h, v, b)", "Gemm <alpha=2.0> (h, v, b)"),
+    ],
+    ids=["summand repeated", "hidden layer is read", "product is read", "saturates", "scaled"],
+)  # fmt: skip
+def test_a_bias_stays_where_it_is(was: str, now: str) -> None:
+    model = graph(MLP.replace(was, now), u=weights(3, 5), k=weights(5), v=weights(5, 4), b=weights(4))
+    assert len(rewritten(model, bias_through_hidden)) == 4
 
 
 # --- scale_into_weights

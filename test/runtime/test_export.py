@@ -11,12 +11,14 @@ torch = pytest.importorskip("torch", reason="torch is not installed: training an
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: export needs it")
 ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
-from diffpose_ros.methods.diffusion.context_encoder import ContextConfig  # noqa: E402
-from diffpose_ros.methods.diffusion.export import StepGraph, example_inputs, export_onnx  # noqa: E402
+from diffpose_ros.core.resources import weights_path  # noqa: E402
+from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder  # noqa: E402
+from diffpose_ros.methods.diffusion.export import OPSET, StepGraph, example_inputs, export_onnx  # noqa: E402
 from diffpose_ros.methods.diffusion.graformer import DenoiserConfig  # noqa: E402
 from diffpose_ros.methods.diffusion.hpim import HistoryConfig  # noqa: E402
 from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig  # noqa: E402
 from diffpose_ros.methods.registry import read_spec  # noqa: E402
+from diffpose_ros.onnxgraph.fuse import fuse  # noqa: E402
 
 
 def network(history: bool, temporal: bool = True) -> LifterNetwork:
@@ -82,6 +84,61 @@ def test_a_loaded_graph_puts_no_weights_together_frame_by_frame(exported, tmp_pa
     constant = {i.name for i in loaded.initializer}
     assert sum(n.op_type == "Gemm" for n in loaded.node) > 20
     assert [n.name for n in loaded.node if n.op_type == "Gemm" and n.input[1] not in constant] == []
+
+
+class EncoderFrame(torch.nn.Module):
+    """One frame of a context encoder, with what goes in and out side by side."""
+
+    def __init__(self, config: ContextConfig) -> None:
+        super().__init__()
+        self.encoder = ContextEncoder(config)
+
+    def forward(self, points, view, age, *cache):
+        pairs = list(zip(cache[0::2], cache[1::2], strict=True))
+        feature, pose, sigma, new = self.encoder.step(points, view, age, pairs)
+        return (feature, pose, sigma, *(t for pair in new for t in pair))
+
+
+def test_one_frame_of_the_encoder_is_about_a_hundred_nodes(tmp_path) -> None:
+    """As ONNX Runtime runs it; each node costs a microsecond or more of a frame of two milliseconds."""
+    config = ContextConfig(width=8, body=32, window=9, mirror=True)
+    frame = EncoderFrame(config).eval()
+    inputs = [torch.randn(2, 21, 3), torch.randn(2, 6), torch.rand(2, 9)]
+    for block in frame.encoder.looking_back:
+        inputs += [torch.randn(2, h, 9, d) for h, d in (block.time.key_shape, block.time.value_shape)]
+    names = [f"in_{i}" for i in range(len(inputs))]
+    path = tmp_path / "frame.onnx"
+    with torch.no_grad():
+        torch.onnx.export(
+            frame, tuple(inputs), str(path), dynamo=False, opset_version=OPSET, input_names=names,
+            dynamic_axes={n: {0: "people"} for n in names},
+        )  # fmt: skip
+        expected = frame(*inputs)
+    fused = fuse(onnx.load(str(path)))
+    options = ort.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "loaded.onnx"), 3
+    loaded = ort.InferenceSession(
+        fused.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    assert len(onnx.load(options.optimized_model_filepath).graph.node) <= 104
+    found = loaded.run(None, {n: t.numpy() for n, t in zip(names, inputs, strict=True)})
+    for a, b in zip(found, expected, strict=True):
+        assert np.abs(a - b.numpy()).max() < 1e-5
+
+
+SHIPPED = {
+    "diffpose/model": 730, "diffpose/model_2": 445, "diffpose/model_1": 346,
+    "starpose/model": 914, "starpose/model_2": 629, "starpose/model_1": 530,
+}  # fmt: skip
+"""Most nodes of the shipped graphs, besides the ``Cast`` of weights that a runtime folds."""
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_graphs_stay_small(name: str) -> None:
+    graph = onnx.load(str(weights_path(f"{name}.onnx"))).graph
+    weights = {t.name for t in graph.initializer}
+    nodes = [n for n in graph.node if not (n.op_type == "Cast" and n.input[0] in weights)]
+    assert len(nodes) <= SHIPPED[name]
 
 
 def test_fewer_hypotheses_and_shorter_rings_need_no_other_file(exported, session) -> None:
