@@ -95,8 +95,8 @@ class EncoderFrame(torch.nn.Module):
 
     def forward(self, points, view, age, *cache):
         pairs = list(zip(cache[0::2], cache[1::2], strict=True))
-        feature, pose, sigma, new = self.encoder.step(points, view, age, pairs)
-        return (feature, pose, sigma, *(t for pair in new for t in pair))
+        feature, pose, _, new = self.encoder.step(points, view, age, pairs)
+        return (feature, pose, *(t for pair in new for t in pair))
 
 
 def test_one_frame_of_the_encoder_is_about_a_hundred_nodes(tmp_path) -> None:
