@@ -39,7 +39,7 @@ bench: setup-train
 	@$(RUN) $(ONE_THREAD) diffpose_ros bench $(ARGS)
 
 test: setup-dev
-	@$(RUN) $(ISOLATED) $(ONE_THREAD) pytest $(ARGS)
+	@$(RUN) $(ISOLATED) $(ONE_THREAD) pytest -n 2 --dist loadfile $(ARGS)
 
 soak: setup-dev
 	@$(RUN) $(ISOLATED) $(ONE_THREAD) pytest -m soak $(ARGS)

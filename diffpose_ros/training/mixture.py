@@ -39,8 +39,8 @@ def fit_mixture(
     if not np.isfinite(residuals).all():
         raise InputError("mixture: expected finite residuals, got NaN or infinity")
     model = GaussianMixture(
-        components, covariance_type="diag", init_params="random_from_data", n_init=3, reg_covar=LEAST_VARIANCE,
-        max_iter=rounds, random_state=seed,
+        components, covariance_type="diag", init_params="random_from_data", n_init=3,
+        reg_covar=LEAST_VARIANCE, max_iter=rounds, random_state=seed,
     )  # fmt: skip
     with warnings.catch_warnings():
         # Fewer rounds than convergence asks for are enough; degenerate data give fewer clusters.

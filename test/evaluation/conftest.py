@@ -76,7 +76,8 @@ class Oracle:
         covariance = np.tile(1e-4 * np.eye(3), (17, 1, 1))
         samples = Hypotheses((pose - pose[:1])[None] + np.zeros((3, 1, 1)))
         return SimpleNamespace(
-            skeletons=[SimpleNamespace(xyz=pose, covariance=covariance, root_covariance=np.eye(3))], hypotheses=[samples]
+            skeletons=[SimpleNamespace(xyz=pose, covariance=covariance, root_covariance=np.eye(3))],
+            hypotheses=[samples],
         )
 
 

@@ -33,7 +33,8 @@ class Constant:
         xyz = np.arange(51.0).reshape(17, 3) / 50 + [0, 0, 4]
         covariance = np.tile(np.eye(3) * 0.04, (17, 1, 1))
         skeletons = [
-            SimpleNamespace(xyz=xyz, covariance=covariance, root_covariance=np.eye(3), track_id=int(t)) for t in people.track_id
+            SimpleNamespace(xyz=xyz, covariance=covariance, root_covariance=np.eye(3), track_id=int(t))
+            for t in people.track_id
         ]
         return SimpleNamespace(skeletons=skeletons, hypotheses=None)
 

@@ -42,7 +42,7 @@ def origin(
         view: (..., 6), of which [2] is the logarithm of the apparent size plus 2.
     """
     if initial == "standard":
-        return torch.zeros_like(pose), torch.full_like(pose, STANDARD_WIDTH_M)
+        return 0.0 * pose, 0.0 * pose + STANDARD_WIDTH_M
     sigma = log_sigma.exp()
     if initial == "context":
         return pose, sigma
@@ -50,13 +50,14 @@ def origin(
     rays, weight = points[..., :17, :2] * scale, points[..., :17, 2:]
     depth = pose[..., 2:]
     at = root(pose, rays, weight)
-    known = depth if initial == "detector" else torch.zeros_like(depth)
+    # Products, not zeros_like: the exporter would write the traced number of people into the graph.
+    known = depth if initial == "detector" else 0.0 * depth
     flat = rays * (at[..., 2:] + known) - at[..., :2]
     flat = flat - flat[..., :1, :]
     seen = (weight > 0) & (weight[..., :1, :] > 0)
     near = at[..., 2:].clamp(_NEAREST_M, _FARTHEST_M)
     wide = ray_width(weight) * near
-    z_width = sigma[..., 2:] if initial == "detector" else torch.full_like(depth, STANDARD_WIDTH_M)
+    z_width = sigma[..., 2:] if initial == "detector" else 0.0 * depth + STANDARD_WIDTH_M
     return (
         torch.cat([torch.where(seen, flat, pose[..., :2]), known], dim=-1),
         torch.cat([torch.where(seen, wide.expand_as(flat), sigma[..., :2]), z_width], dim=-1),
