@@ -44,7 +44,7 @@ class Rigid:
 
 
 def moved(skeleton: Skeleton, motion: Rigid) -> Skeleton:
-    """A skeleton in another frame: points are turned and shifted, covariances turned.
+    """A skeleton in another frame: points are turned and shifted, velocity and covariances turned.
 
     Args:
         skeleton: in the source frame.
@@ -57,6 +57,8 @@ def moved(skeleton: Skeleton, motion: Rigid) -> Skeleton:
         root=r @ skeleton.root + t,
         covariance=r @ skeleton.covariance @ r.T,
         root_covariance=r @ skeleton.root_covariance @ r.T,
+        velocity=r @ skeleton.velocity,
+        velocity_covariance=r @ skeleton.velocity_covariance @ r.T,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diffpose_ros.core import COCO17, H36M17, Camera, InputError
+from diffpose_ros.core import COCO17, H36M17, Camera, InputError, Surroundings
 from diffpose_ros.data import benchmark
 from diffpose_ros.data.benchmark import Sequence, from_clip, load, to_benchmark
 from diffpose_ros.data.clips import Clip
@@ -41,6 +41,32 @@ def test_what_is_written_is_read(tmp_path):
         assert a.valid is None
         np.testing.assert_allclose(a.keypoints, b.keypoints, atol=1e-3)
         np.testing.assert_allclose(a.skeleton, b.skeleton, atol=1e-6)
+
+
+def test_gravity_and_camera_height_are_kept_where_they_are_known(tmp_path):
+    around = Surroundings(up=np.array([0.0, -0.8, -0.6]), camera_height=1.7)
+    to_benchmark(tmp_path / "b.npz", [sequence(around=around), sequence(4)])
+    known, unknown = load(tmp_path / "b.npz")
+    assert known.around.up == pytest.approx([0, -0.8, -0.6])
+    assert known.around.camera_height == pytest.approx(1.7)
+    assert unknown.around.up is None
+    assert unknown.around.camera_height is None
+    assert known.forgetting(gravity=True, camera_height=False).around.up is None
+    assert known.forgetting(gravity=False, camera_height=True).around.camera_height is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"up": np.zeros((1, 2))}, "up: expected numbers of shape"),
+        ({"up": np.array([[0.0, -3.0, 0.0]] * 2)}, "sequence 0: up: expected a unit vector"),
+        ({"camera_height": np.array([-1.0, 1.0])}, "sequence 0: camera height: expected 0.1 to 50 m"),
+    ],
+)
+def test_wrong_gravity_and_height_are_named(tmp_path, changes, text):
+    np.savez(tmp_path / "b.npz", **arrays(**changes))
+    with pytest.raises(InputError, match=text):
+        load(tmp_path / "b.npz")
 
 
 def test_one_size_and_one_rate_are_written_once(tmp_path):

@@ -183,6 +183,23 @@ def test_coverage_leaves_the_root_out():
     assert inside.shape == (4, 16, 3)
 
 
+def test_root_velocity_error_is_that_of_the_absolute_root():
+    true = np.zeros((3, 17, 3))
+    true[:, :, 0] = np.arange(3)[:, None] * 0.05  # 50 mm per frame to the right
+    predicted = true.copy()
+    predicted[2] += [0.03, 0.04, 0.0]
+    assert metrics.root_velocity_error(predicted, true) == pytest.approx([0, 50])
+    assert metrics.root_velocity_error(predicted + 1.0, true) == pytest.approx([0, 50])
+
+
+def test_root_inside_sigma_by_hand():
+    true = np.zeros((1, 17, 3))
+    predicted = true + np.array([0.1, 0.1, 0.3])
+    covariance = np.diag([0.2, 0.05, 0.2])[None] ** 2
+    assert metrics.root_inside_sigma(predicted, covariance, true, 1.0).tolist() == [[True, False, False]]
+    assert metrics.root_inside_sigma(predicted, covariance, true, 2.0).tolist() == [[True, True, True]]
+
+
 def test_root_error_is_absolute():
     true = random_pose(0)
     predicted = true.copy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,14 @@ def test_depth_noise_of_the_camera_is_noise_ahead_of_the_robot():
     )  # fmt: skip
     assert out.root_covariance == pytest.approx(np.diag([0.25, 1e-4, 1e-4]))
     assert out.covariance[5] == pytest.approx(np.diag([0.25, 1e-4, 1e-4]))
+
+
+def test_a_velocity_is_turned_and_not_shifted():
+    spread = np.diag([1e-4, 4e-4, 0.04])
+    skeleton = replace(person(), velocity=np.array([0.1, 0.0, -1.2]), velocity_covariance=spread)
+    out = moved(skeleton, OPTICAL_IN_BASE)
+    assert out.velocity == pytest.approx([-1.2, -0.1, 0.0])
+    assert out.velocity_covariance == pytest.approx(np.diag([0.04, 1e-4, 4e-4]))
 
 
 def test_a_quaternion_need_not_be_of_unit_length():
