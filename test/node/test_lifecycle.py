@@ -40,15 +40,24 @@ def descriptors():
     return len(os.listdir("/proc/self/fd"))
 
 
-def flat(node, cycles, *, warm_up, allowed_mb):
-    """Cycle; memory, threads and descriptors after the warm-up stay where they are."""
+def flat(node, cycles, *, warm_up, allowed_mb, rounds=3):
+    """Cycle; memory, threads and descriptors after the warm-up stay where they are.
+
+    The allocator takes and returns memory in large pieces at times of its own, so one round can grow without
+    a leak. A leak grows in every round: the least growth of several rounds counts.
+    """
     for _ in range(warm_up):
         cycle(node)
-    before, threads, files = resident_mb(), len(os.listdir("/proc/self/task")), descriptors()
-    for _ in range(cycles):
-        cycle(node)
-    grown = resident_mb() - before
-    assert grown < allowed_mb, f"grew by {grown:.1f} MB in {cycles} cycles"
+    threads, files = len(os.listdir("/proc/self/task")), descriptors()
+    grown = []
+    for _ in range(rounds):
+        before = resident_mb()
+        for _ in range(cycles):
+            cycle(node)
+        grown.append(resident_mb() - before)
+        if grown[-1] < allowed_mb:
+            break
+    assert min(grown) < allowed_mb, f"grew by {grown} MB in rounds of {cycles} cycles"
     assert len(os.listdir("/proc/self/task")) <= threads
     assert descriptors() <= files
     assert not node._inputs
