@@ -6,17 +6,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from diffpose_ros.core import H36M17, InputError
+from diffpose_ros.geometry._root_fit import fit_root
 
 MIN_JOINTS = 3
-MIN_DEPTH_M = 0.1
 TANGENT_NOISE = 0.004
 """Assumed noise of a ray (about 4 px at f = 1000 px), one sigma."""
 
 ROUNDS = 5
-"""Enough for Gauss-Newton to come back from where one wild ray took the start."""
-
-HUBER = 1.0
-"""Huber limit in robust standard deviations of the residuals."""
+"""At most. Enough for Gauss-Newton to come back from where one wild ray took the start."""
 
 MEASURED_H36M = np.array([j not in ("hip", "spine", "thorax", "head_top") for j in H36M17.joints])
 """(17,) H36M joints that a COCO detector sees. The others are means of these: they measure nothing
@@ -54,7 +51,7 @@ def root_translation(
         xyz_rel: (P, J, 3) metres, relative to the root, camera optical frame.
         tangents: (P, J, 2) undistorted x/z, y/z.
         weight: (P, J) at least 0, e.g. scores; 0 = masked (its ray is then ignored, NaN or not).
-        rounds: Gauss-Newton steps with Huber weights; 0 = the paper's solution.
+        rounds: most Gauss-Newton steps with Huber weights; 0 = the paper's solution.
         tangent_noise: least noise of a ray, one sigma of each coordinate, tangent units.
         scale_noise: relative uncertainty of the body's size, one sigma; it turns into depth.
 
@@ -78,112 +75,18 @@ def root_translation(
     if (w < 0).any():
         raise InputError(f"root: expected weights of at least 0, got {w.min():g}")
     usable = (w > 0) & np.isfinite(ray).all(-1) & np.isfinite(pose).all(-1)
-    w = np.where(usable, w, 0.0)
-    ray = np.where(usable[..., None], ray, 0.0)
-    pose = np.where(usable[..., None], pose, 0.0)
-
-    t, ok = _solve(pose[..., :2] - ray * pose[..., 2:], ray, w)
-    limit = np.full((len(w), 1), np.inf)
-    for _ in range(rounds):
-        seen, depth = _projected(pose, t)
-        error = ray - seen
-        size = _length(error)  # (P, J) tangent units
-        limit = np.maximum(HUBER * 1.2 * _median(size, usable), tangent_noise)[:, None]
-        trust = np.minimum(1.0, limit / np.maximum(size, 1e-12))
-        t = t + _step(seen, depth, error, w * trust)
-    covariance = _covariance(pose, ray, w, t, limit, tangent_noise)
-    covariance += scale_noise**2 * t[:, :, None] * t[:, None, :]
-    ok &= usable.sum(-1) >= MIN_JOINTS
-    # Every joint that was seen lies in front of the camera.
-    depth = np.where(usable, pose[..., 2] + t[:, None, 2], np.inf)
-    ok &= (t[:, 2] > MIN_DEPTH_M) & (depth > 0).all(axis=-1)
-    ok &= np.isfinite(t).all(-1) & np.isfinite(covariance).all((-1, -2))
-    t[~ok], covariance[~ok] = np.nan, np.nan
-    return t, covariance
-
-
-def _median(value: NDArray, usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(P,) median over the usable joints of (P, J); 0 where there are none."""
-    count = usable.sum(-1)
-    ordered = np.sort(np.where(usable, value, np.inf), axis=-1)
-    row = np.arange(len(value))
-    low = ordered[row, np.maximum(count - 1, 0) // 2]
-    return np.where(count > 0, 0.5 * (low + ordered[row, np.minimum(count // 2, value.shape[1] - 1)]), 0.0)
-
-
-def _normal(ray: NDArray, w: NDArray) -> NDArray[np.float64]:
-    """(P, 3, 3) normal matrix of the equations in T."""
-    out = np.zeros((len(w), 3, 3))
-    weighted = w[..., None] * ray
-    out[:, 0, 0] = out[:, 1, 1] = w.sum(-1)
-    out[:, :2, 2] = out[:, 2, :2] = -weighted.sum(1)
-    out[:, 2, 2] = (weighted * ray).sum((1, 2))
-    return out
-
-
-def _solve(known: NDArray, ray: NDArray, w: NDArray) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Weighted least squares of ``known = ray T_z - (T_x, T_y)``: T_z is the slope of ``known`` over
-    the rays, T_x and T_y follow from the means."""
-    share = (w / np.maximum(w.sum(-1, keepdims=True), 1e-12))[..., None]
-    mean, offset = (share * ray).sum(1), (share * known).sum(1)
-    spread = share * (ray - mean[:, None])
-    variance = (spread * ray).sum((1, 2))
-    ok = variance > 1e-10
-    z = (spread * known).sum((1, 2)) / np.where(ok, variance, 1.0)
-    return np.concatenate([mean * z[:, None] - offset, z[:, None]], axis=1), ok
-
-
-def _projected(pose: NDArray, t: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(P, J, 2) tangents of the placed joints, and their (P, J) depths, m."""
-    placed = pose + t[:, None]
-    depth = np.maximum(placed[..., 2], MIN_DEPTH_M)
-    return placed[..., :2] / depth[..., None], depth
-
-
-def _length(error: NDArray) -> NDArray[np.float64]:
-    """(P, J) lengths of (P, J, 2)."""
-    return np.sqrt(np.einsum("pjc,pjc->pj", error, error))
-
-
-def _step(seen: NDArray, depth: NDArray, error: NDArray, w: NDArray) -> NDArray[np.float64]:
-    """(P, 3) Gauss-Newton step: a tangent changes by (dT_x - u dT_z) / depth, v likewise."""
-    w = w / depth
-    pull = w[..., None] * error
-    slope = np.empty((len(w), 3, 1))
-    slope[:, :2, 0] = pull.sum(1)
-    slope[:, 2, 0] = -np.einsum("pjc,pjc->p", pull, seen)
-    return np.asarray(np.linalg.solve(_regular(_normal(seen, w / depth)), slope)[..., 0])
-
-
-def _covariance(
-    pose: NDArray, ray: NDArray, w: NDArray, t: NDArray, limit: NDArray, tangent_noise: float
-) -> NDArray[np.float64]:
-    """(P, 3, 3) of the weighted fit: noise variance x N(w)^-1 N(w^2) N(w)^-1, N the normal matrix.
-
-    The noise is the mean square of the residuals, cut at the (P, 1) Huber limit, over the squared
-    share of a residual's change that the cut lets through.
-    """
-    seen, depth = _projected(pose, t)
-    size = _length(ray - seen)
-    total = np.maximum(w.sum(-1), 1e-12)
-    freedom = 2 * total**2 / np.maximum((w**2).sum(-1), 1e-12) - 3  # of joints that really count
-    mean_square = (w * np.minimum(size, limit) ** 2).sum(-1) / (2 * total)
-    # Beyond the limit a residual passes on across its direction alone.
-    passed = np.where(size > limit, 0.5 * limit / np.maximum(size, 1e-12), 1.0)
-    passed = (w * passed).sum(-1) / total
-    # An inverse variance is estimated without bias by two degrees of freedom less.
-    left = np.maximum(freedom - 2, 1.0)
-    measured = mean_square / np.maximum(passed, 1e-6) ** 2 * (freedom + 3) / left
-    assumed = tangent_noise**2
-    variance = np.maximum(measured - assumed * np.sqrt(2 / np.maximum(freedom, 1.0)), assumed)
-    q = w / depth**2
-    inverse = np.linalg.inv(_regular(_normal(seen, q)))
-    return np.asarray(variance[:, None, None] * (inverse @ _normal(seen, q * w) @ inverse))
-
-
-def _regular(normal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A normal matrix that can be inverted, whatever was seen."""
-    return normal + 1e-12 * np.eye(3)
+    translation, covariance = np.full((len(w), 3), np.nan), np.full((len(w), 3, 3), np.nan)
+    joints = np.concatenate([pose, ray, w[..., None]], axis=2)
+    for person, (row, seen) in enumerate(zip(joints, usable, strict=True)):
+        measured = row[seen].tolist()
+        if len(measured) < MIN_JOINTS:
+            continue
+        fitted = fit_root(measured, rounds, tangent_noise)
+        if fitted is not None:
+            translation[person], covariance[person] = fitted
+    if scale_noise:
+        covariance += scale_noise**2 * translation[:, :, None] * translation[:, None, :]
+    return translation, covariance
 
 
 def stature(skeleton: ArrayLike) -> NDArray[np.float64]:

@@ -1,15 +1,13 @@
 """The floor as a ruler: where the ray of a standing foot meets it.
 
 With gravity and the camera's height known, a foot on the floor has a depth of its own, whatever the
-size of the body. Letters for shapes: P people; two feet, right and left.
+size of the body. Two feet, right and left.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
+from math import log
 
 ANKLE_HEIGHT_M = 0.10
 """Height of the lower ankle over the floor, standing or walking (motion capture: 0.09 to 0.11 m)."""
@@ -22,29 +20,14 @@ LEAST_SCORE = 0.3
 LEAST_CLEARANCE_M = 0.1
 
 
-@dataclass(frozen=True)
-class FloorDepth:
-    """What the floor says of the root's depth.
-
-    Attributes:
-        log_depth: (P,) logarithm of the root's z in metres; 0 where not ``known``.
-        variance: (P,) of it, without what both feet share over time.
-        known: (P,) whether a foot was seen against the floor.
-    """
-
-    log_depth: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    known: NDArray[np.bool_]
-
-
 def floor_depth(
-    up: NDArray[np.float64],
+    up: Sequence[float],
     camera_height: float,
-    rays: NDArray[np.float64],
-    score: NDArray[np.float64],
-    feet_z: NDArray[np.float64],
-    root_z: NDArray[np.float64],
-) -> FloorDepth:
+    rays: Sequence[Sequence[float]],
+    score: Sequence[float],
+    feet_z: Sequence[float],
+    root_z: float,
+) -> tuple[float, float] | None:
     """Depth of the root for which the lower foot stands on the floor.
 
     The pose tells how much nearer or farther than the root the foot is, as a ratio of depths, which
@@ -53,23 +36,25 @@ def floor_depth(
     Args:
         up: (3,) unit vector, camera optical frame.
         camera_height: m over the floor.
-        rays: (P, 2, 2) tangents of the ankles.
-        score: (P, 2) of them.
-        feet_z: (P, 2) depth of the ankles as the pose and its root say, m.
-        root_z: (P,) depth of that root, m.
+        rays: (2, 2) tangents of the ankles.
+        score: (2,) of them.
+        feet_z: (2,) depth of the ankles as the pose and its root say, m.
+        root_z: depth of that root, m.
+
+    Returns:
+        Logarithm of the root's z in metres, and its variance without what both feet share over time;
+        None if no foot was seen against the floor.
     """
     drop = camera_height - ANKLE_HEIGHT_M
-    slope = -(rays @ up[:2] + up[2])  # metres down per metre of depth
-    seen = (score >= LEAST_SCORE) & (slope > LEAST_SLOPE) & (feet_z > LEAST_CLEARANCE_M)
-    seen &= drop > LEAST_CLEARANCE_M
-    ratio = root_z[:, None] / np.where(seen, feet_z, 1.0)
-    depth = np.where(seen, drop / np.where(seen, slope, 1.0) * ratio, np.inf)
-    lower = depth.argmin(axis=1)  # a raised foot seems to stand farther away
-    row = np.arange(len(lower))
-    known = seen[row, lower]
-    steepness = np.where(known, slope[row, lower], 1.0)
-    return FloorDepth(
-        log_depth=np.log(np.where(known, depth[row, lower], 1.0)),
-        variance=(RAY_NOISE / steepness) ** 2 + (ANKLE_NOISE_M / max(drop, LEAST_CLEARANCE_M)) ** 2,
-        known=known,
-    )
+    if not drop > LEAST_CLEARANCE_M:
+        return None
+    lower: tuple[float, float] | None = None  # a raised foot seems to stand farther away
+    for (u, v), s, foot_z in zip(rays, score, feet_z, strict=True):
+        slope = -(u * up[0] + v * up[1] + up[2])  # metres down per metre of depth
+        if s >= LEAST_SCORE and slope > LEAST_SLOPE and foot_z > LEAST_CLEARANCE_M:
+            depth = drop / slope * root_z / foot_z
+            if lower is None or depth < lower[0]:
+                lower = depth, slope
+    if lower is None:
+        return None
+    return log(lower[0]), (RAY_NOISE / lower[1]) ** 2 + (ANKLE_NOISE_M / drop) ** 2

@@ -2,13 +2,13 @@
 
 A jump, a chair or stairs contradict it for a moment, a child or a giant for as long as they are in
 view. So another size is believed when the floor has said the same for longer than anybody is in the
-air, and when a person of that size can exist. Letters for shapes: P people.
+air, and when a person of that size can exist.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
+from math import exp, sqrt
 
 TIME_CONSTANT_S = 0.4
 PATIENCE_S, PATIENCE_OF_OLD_S = 0.8, 30.0
@@ -22,61 +22,60 @@ CONTRADICTION = 2.0
 LEAST_DIFFERENCE = 0.06
 STATURES_M = (0.6, 2.15)
 
-_MEAN, _SQUARE, _SECONDS = range(3)
-
 
 class SizeDoubt:
     """Running mean and spread of the size that the floor says, against the believed one.
 
     Args:
-        state: (P, 3), zeros at first; :attr:`state` afterwards.
+        numbers: three zeros at first; :meth:`numbers` afterwards.
+
+    Attributes:
+        mean: the floor's size, a logarithm: how much smaller the body is than the pose.
     """
 
-    def __init__(self, state: NDArray[np.float64]) -> None:
-        self.state = state
+    NUMBERS = 3
 
-    @property
-    def mean(self) -> NDArray[np.float64]:
-        """(P,) the floor's size, a logarithm: how much smaller the body is than the pose."""
-        return self.state[:, _MEAN]
+    def __init__(self, numbers: Sequence[float]) -> None:
+        self.mean, self._square, self._seconds = numbers
+
+    def numbers(self) -> list[float]:
+        """All that is to be remembered."""
+        return [self.mean, self._square, self._seconds]
 
     def update(
-        self,
-        size: NDArray[np.float64],
-        believed: NDArray[np.float64],
-        stature: NDArray[np.float64],
-        variance: NDArray[np.float64],
-        dt: NDArray[np.float64],
-        known: NDArray[np.bool_],
-        floor_s: NDArray[np.float64],
-    ) -> NDArray[np.bool_]:
-        """Take in one frame.
+        self, size: float, believed: float, stature: float, variance: float, dt: float, floor_s: float
+    ) -> bool:
+        """Take in one frame in which the floor tells the size.
 
         Args:
-            size: (P,) logarithm: how much smaller the body is than the pose, by the floor.
-            believed: (P,) the same as the filter has it.
-            stature: (P,) m, of the pose.
-            variance: (P,) of ``size`` in one frame.
-            dt: (P,) s.
-            known: (P,) whether the floor says anything in this frame.
-            floor_s: (P,) seconds for which the floor and the believed size have agreed.
+            size: logarithm: how much smaller the body is than the pose, by the floor.
+            believed: the same as the filter has it.
+            stature: m, of the pose.
+            variance: of ``size`` in one frame.
+            dt: s.
+            floor_s: seconds for which the floor and the believed size have agreed.
 
         Returns:
-            (P,) whose size is to become :attr:`mean`.
+            Whether the believed size is to become :attr:`mean`.
         """
-        new = self.state[:, _SECONDS] <= 0
-        gain = np.where(new, 1.0, 1.0 - np.exp(-dt / TIME_CONSTANT_S)) * known
-        off = np.where(known, size - self.state[:, _MEAN], 0.0)
-        mean = self.state[:, _MEAN] + gain * off
-        square = np.where(new, 0.0, (1 - gain) * (self.state[:, _SQUARE] + gain * off * off))
-        apart = np.abs(mean - believed)
-        against = (apart > CONTRADICTION * np.sqrt(variance)) & (apart > LEAST_DIFFERENCE)
-        height = stature * np.exp(-mean)
-        against &= (height > STATURES_M[0]) & (height < STATURES_M[1]) & (square < AGREEMENT**2)
-        seconds = np.where(known, np.where(against, self.state[:, _SECONDS] + dt, 1e-6), 0.0)
-        seconds = np.where(known, seconds, self.state[:, _SECONDS])
-        self.state = np.stack([mean, square, seconds], axis=1)
-        patience = np.where(floor_s > ESTABLISHED_S, PATIENCE_OF_OLD_S, PATIENCE_S)
-        sure = known & against & (seconds > patience)
-        self.state[sure, _SECONDS] = 1e-6
-        return np.asarray(sure)
+        new = self._seconds <= 0
+        gain = 1.0 if new else 1.0 - exp(-dt / TIME_CONSTANT_S)
+        off = size - self.mean
+        self.mean += gain * off
+        self._square = 0.0 if new else (1 - gain) * (self._square + gain * off * off)
+        apart = abs(self.mean - believed)
+        height = stature * exp(-self.mean)
+        against = (
+            apart > max(CONTRADICTION * sqrt(variance), LEAST_DIFFERENCE)
+            and STATURES_M[0] < height < STATURES_M[1]
+            and self._square < AGREEMENT**2
+        )
+        self._seconds = self._seconds + dt if against else _BEGUN_S
+        sure = against and self._seconds > (PATIENCE_OF_OLD_S if floor_s > ESTABLISHED_S else PATIENCE_S)
+        if sure:
+            self._seconds = _BEGUN_S
+        return sure
+
+
+_BEGUN_S = 1e-6
+"""More than the nothing of somebody new."""

@@ -8,9 +8,10 @@ Letters for shapes: P people; axes are those of the camera's optical frame.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
+from math import exp, hypot, isfinite, log, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from diffpose_ros.history import Field, Rows
 from diffpose_ros.methods.protocol import Observed, Poses
 from diffpose_ros.methods.root.floor import floor_depth
 from diffpose_ros.methods.root.size import SizeDoubt
-from diffpose_ros.methods.root.track import SIZE, Track
+from diffpose_ros.methods.root.track import SIZE, Matrix, Track, Vector
 
 BODY_SCALE_NOISE = 0.012
 """Relative standard deviation of an adult's size against the lifter's answer, on people that no
@@ -37,7 +38,7 @@ AGREES = 0.1
 """Difference of sizes, as a logarithm, at which the floor still confirms the believed one."""
 
 HIP, THORAX = H36M17.index("hip"), H36M17.index("thorax")
-FEET = tuple(H36M17.index(name) for name in ("right_ankle", "left_ankle"))
+FEET = [H36M17.index(name) for name in ("right_ankle", "left_ankle")]
 ALONG_RAY = 0.6
 """Weight of speeds along the ray among those across: depths of feet are less certain."""
 STANCE_GAIN = 1.08
@@ -51,10 +52,9 @@ UNSURE, SURE_MPS = 3.0, 0.2
 """How much noisier a standing foot counts when the other might be it, and when it might not."""
 CONTACT_SPEED_MPS = 0.4
 
-_SIZES = {
-    "depth": (5,), "depth_covariance": (5, 5), "bearing": (2, 2), "bearing_covariance": (2, 2),
-    "activity": (), "outside": (), "feet": (2, 3), "placed": (), "doubt": (3,), "floor_s": (), "stature": (),
-}  # fmt: skip
+_FIELD = "root.person"
+_OTHERS = 6 + 3
+"""Numbers of a :class:`_Memory` beside the track's and the doubt's."""
 
 
 class ScaleSource(Enum):
@@ -94,6 +94,21 @@ class Placed:
     source: tuple[ScaleSource, ...]
     contact: NDArray[np.float64]
 
+    @classmethod
+    def nowhere(cls, people: int, scale: NDArray[np.float64]) -> Placed:
+        """People (P) of whom nothing is known yet; :meth:`fill` says more."""
+        return cls(
+            root=np.full((people, 3), np.nan), covariance=np.full((people, 3, 3), np.nan),
+            velocity=np.full((people, 3), np.nan), velocity_covariance=np.full((people, 3, 3), np.nan),
+            scale=scale, source=(ScaleSource.BODY_PRIOR,) * people, contact=np.full((people, 2), np.nan),
+        )  # fmt: skip
+
+    def fill(self, person: int, track: Track) -> None:
+        """Write where ``person`` is into the arrays."""
+        self.root[person], self.covariance[person] = track.position(), track.position_covariance()
+        self.velocity[person] = track.velocity()
+        self.velocity_covariance[person] = track.velocity_covariance()
+
     def known(self) -> NDArray[np.bool_]:
         """(P,) whether there is a position."""
         return np.asarray(np.isfinite(self.root).all(axis=-1))
@@ -109,7 +124,7 @@ class RootStage:
 
     def state(self) -> Mapping[str, Field]:
         """What it remembers of each person."""
-        return {f"root.{name}": Field(shape=shape, dtype=np.float64) for name, shape in _SIZES.items()}
+        return {_FIELD: Field(shape=(Track.NUMBERS + SizeDoubt.NUMBERS + _OTHERS,), dtype=np.float64)}
 
     def place(self, poses: Poses, seen: Observed, rows: Rows) -> Placed:
         """Place the people of one frame.
@@ -119,146 +134,195 @@ class RootStage:
             seen: rays, scores, and what else is known.
             rows: what is remembered of them; what is to be kept is noted there, and is finite.
         """
-        p = len(seen)
         if poses.root is not None:
             return self._as_said(poses)
-        memory = {name: rows[f"root.{name}"].copy() for name in _SIZES}
-        mean, given = poses.mean, np.ones(p)
+        memories = [_Memory(numbers) for numbers in rows[_FIELD].tolist()]
+        mean, given = poses.mean, np.ones(len(seen))
+        on_floor = seen.up is not None and seen.camera_height is not None
+        height = stature(mean) if on_floor or seen.person_height is not None else np.zeros(len(seen))
         if seen.person_height is not None:
-            memory["stature"] = _smooth_stature(stature(mean), memory["stature"], rows)
-            given = seen.person_height / np.maximum(memory["stature"], LEAST_STATURE_M)
-            mean = mean * given[:, None, None]
+            smooth = [
+                memory.smooth_stature(measured, dt)
+                for memory, measured, dt in zip(memories, height.tolist(), rows.dt_s.tolist(), strict=True)
+            ]
+            given = seen.person_height / np.maximum(smooth, LEAST_STATURE_M)
+            mean, height = mean * given[:, None, None], height * given
         root, covariance = root_translation(
             mean, seen.rays[:, :17], seen.score[:, :17] * MEASURED_H36M, scale_noise=0.0
         )
-        mask = np.asarray(np.isfinite(root).all(axis=-1))
-        root = np.where(mask[:, None], root, (0.0, 0.0, 1.0))
-        covariance = np.where(mask[:, None, None], covariance, 0.0)
-        mean = np.where(mask[:, None, None], mean, 0.0)
+        known = np.asarray(np.isfinite(root).all(axis=-1))
+        placed = Placed.nowhere(len(seen), given)
+        sources = []
+        for i, memory in enumerate(memories):
+            if known[i]:
+                person = _Person(
+                    root=tuple(root[i].tolist()), covariance=covariance[i].tolist(),
+                    feet=mean[i, FEET].tolist(), trunk=(mean[i, THORAX] - mean[i, HIP]).tolist(),
+                    rays=seen.rays[i, FEET].tolist(), scores=seen.score[i, FEET].tolist(),
+                    stature=float(height[i]), dt=float(rows.dt_s[i]), age_s=float(rows.age_s[i]),
+                )  # fmt: skip
+                placed.contact[i] = self._follow(memory, person, seen)
+                placed.fill(i, memory.track)
+            elif memory.placed:
+                memory.track.move_on(float(rows.dt_s[i]), 0.0, None)
+            placed.scale[i] *= exp(-memory.track.depth[SIZE])
+            sources.append(self._source(memory, seen))
+        rows.keep(**{_FIELD: np.array([memory.numbers() for memory in memories]).reshape(len(seen), -1)})
+        return replace(placed, source=tuple(sources))
 
-        track = Track(
-            memory["depth"], memory["depth_covariance"], memory["bearing"],
-            memory["bearing_covariance"], memory["activity"], memory["outside"],
-        )  # fmt: skip
-        before = memory["placed"] > 0
-        old, new = before & mask, mask & ~before
-        dt = rows.dt_s
-        feet = mean[:, FEET]
-        foot_velocity = (feet - memory["feet"]) / np.maximum(dt, 1e-3)[:, None, None]
-        speed = np.linalg.norm(foot_velocity * (1.0, 1.0, ALONG_RAY), axis=2)
+    def _follow(self, memory: _Memory, person: _Person, seen: Observed) -> tuple[float, float]:
+        """Take in one frame of one person; how surely each foot stands."""
+        track, dt = memory.track, person.dt
         on_floor = seen.up is not None and seen.camera_height is not None
-        track.pose_observed(
-            root, covariance, speed.max(axis=1), rows.age_s, dt, old, size_known=on_floor
-        )
-        size_noise = FLOOR_SCALE_NOISE if on_floor else BODY_SCALE_NOISE
-        track.begin(new, root, size_noise if seen.person_height is None else GIVEN_HEIGHT_NOISE)
-        contact = self._stance(track, foot_velocity, _lowness(mean, feet, seen.up), old)
-        if on_floor:
-            self._floor(track, seen, mean, root, memory, mask, dt)
-        memory["feet"] = np.where(mask[:, None, None], feet, memory["feet"])
-        memory["placed"] = np.where(mask, 1.0, memory["placed"])
-        memory["outside"] = track.outside
-        rows.keep(**{f"root.{name}": value for name, value in memory.items()})
-        return self._placed(track, seen, given, memory["floor_s"] > 0, contact, mask)
+        contact = (nan, nan)
+        if memory.placed:
+            foot_velocity = [
+                _scaled(_less(now, then), 1.0 / max(dt, 1e-3))
+                for now, then in zip(person.feet, memory.feet, strict=True)
+            ]
+            track.move_on(dt, max(map(_speed, foot_velocity)), person.root)
+            track.pose_observed(person.root, person.covariance, person.age_s, dt, size_known=on_floor)
+            contact = self._stance(track, foot_velocity, _lowness(person, seen.up))
+        elif seen.person_height is not None:
+            track.begin(person.root, GIVEN_HEIGHT_NOISE)
+        else:
+            track.begin(person.root, FLOOR_SCALE_NOISE if on_floor else BODY_SCALE_NOISE)
+        if seen.up is not None and seen.camera_height is not None:
+            self._floor(memory, person, seen.up.tolist(), seen.camera_height)
+        memory.feet, memory.placed = person.feet, True
+        return contact
 
     @staticmethod
     def _stance(
-        track: Track, foot_velocity: NDArray, lowness: NDArray, mask: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
+        track: Track, foot_velocity: Sequence[Vector], lowness: Sequence[float]
+    ) -> tuple[float, float]:
         """The foot that is low and would stand stillest stands: the root moves as it moves relative to it.
 
         Args:
             track: the filters.
-            foot_velocity: (P, 2, 3) relative to the root, m/s.
-            lowness: (P, 2) how far below the root each foot is, m.
-            mask: whose feet are known in this frame and the last.
+            foot_velocity: of the right and the left, relative to the root, m/s.
+            lowness: how far below the root each foot is, m.
 
         Returns:
-            (P, 2) how surely each foot stands, NaN where not ``mask``.
+            How surely each foot stands, 0 to 1.
         """
-        weights = np.array([1.0, 1.0, ALONG_RAY])
-        absolute = track.velocity()[:, None] + STANCE_GAIN * foot_velocity
-        cost = np.linalg.norm(absolute * weights, axis=2) - LOWER_FOOT_MPS * lowness
-        stance = cost.argmin(axis=1)
-        row = np.arange(len(stance))
+        relative = [_scaled(velocity, STANCE_GAIN) for velocity in foot_velocity]
+        root = track.velocity()
+        right, left = (
+            _speed(_plus(root, foot)) - LOWER_FOOT_MPS * low
+            for foot, low in zip(relative, lowness, strict=True)
+        )
         # Two feet that could both be the standing one: the less is said of the velocity.
-        unsure = 1.0 + UNSURE * np.exp(-np.abs(cost[:, 0] - cost[:, 1]) / SURE_MPS)
-        noise = np.array(STANCE_SPEED_NOISE)[:, None] * unsure
-        track.speed_observed(-STANCE_GAIN * foot_velocity[row, stance], noise, STANCE_GATE, mask)
-        speed = np.linalg.norm((track.velocity()[:, None] + STANCE_GAIN * foot_velocity) * weights, axis=2)
-        contact = 1.0 / (1.0 + (speed / CONTACT_SPEED_MPS) ** 4)
-        return np.where(mask[:, None], contact, np.nan)
+        unsure = 1.0 + UNSURE * exp(-abs(right - left) / SURE_MPS)
+        across, along = STANCE_SPEED_NOISE
+        standing = relative[0] if right <= left else relative[1]
+        track.speed_observed(_scaled(standing, -1.0), across * unsure, along * unsure, STANCE_GATE)
+        root = track.velocity()
+        right, left = (_speed(_plus(root, foot)) / CONTACT_SPEED_MPS for foot in relative)
+        return 1.0 / (1.0 + (right * right) * (right * right)), 1.0 / (1.0 + (left * left) * (left * left))
 
     @staticmethod
-    def _floor(
-        track: Track, seen: Observed, mean: NDArray, root: NDArray, memory: dict[str, NDArray],
-        mask: NDArray[np.bool_], dt: NDArray,
-    ) -> None:  # fmt: skip
-        assert seen.up is not None
-        assert seen.camera_height is not None
-        at_feet = root[:, 2:] + mean[:, FEET, 2]
-        floor = floor_depth(
-            seen.up, seen.camera_height, seen.rays[:, FEET], seen.score[:, FEET], at_feet, root[:, 2]
-        )
-        known = mask & floor.known
-        doubt = SizeDoubt(memory["doubt"])
-        size = np.log(root[:, 2]) - floor.log_depth  # of the body, as a person on the floor would have it
-        believed = doubt.update(
-            size, track.depth[:, SIZE], stature(mean), floor.variance, dt, known, memory["floor_s"]
-        )
-        track.resize(believed, doubt.mean, floor.variance)
-        track.floor_observed(floor.log_depth, floor.variance, known, FLOOR_GATE)
-        memory["doubt"] = doubt.state
-        agrees = known & (np.abs(doubt.mean - track.depth[:, SIZE]) < AGREES)
-        memory["floor_s"] = np.where(agrees, memory["floor_s"] + dt + 1e-6, memory["floor_s"])
+    def _floor(memory: _Memory, person: _Person, up: Sequence[float], camera_height: float) -> None:
+        """What the floor says of the depth and, after a while, of the size."""
+        track, doubt, z = memory.track, memory.doubt, person.root[2]
+        at_feet = [z + foot[2] for foot in person.feet]
+        floor = floor_depth(up, camera_height, person.rays, person.scores, at_feet, z)
+        if floor is None:
+            return
+        log_depth, variance = floor
+        size = log(z) - log_depth  # of the body, as a person on the floor would have it
+        if doubt.update(size, track.depth[SIZE], person.stature, variance, person.dt, memory.floor_s):
+            track.resize(doubt.mean, variance)
+        track.floor_observed(log_depth, variance, FLOOR_GATE)
+        if abs(doubt.mean - track.depth[SIZE]) < AGREES:
+            memory.floor_s += person.dt + 1e-6
 
     @staticmethod
-    def _placed(
-        track: Track, seen: Observed, given: NDArray, floor: NDArray[np.bool_], contact: NDArray,
-        mask: NDArray[np.bool_],
-    ) -> Placed:  # fmt: skip
-        told = ScaleSource.BODY_PRIOR if seen.person_height is None else ScaleSource.PERSON_HEIGHT
-        hidden, no_matrix = ~mask[:, None], ~mask[:, None, None]
-        return Placed(
-            root=np.where(hidden, np.nan, track.position()),
-            covariance=np.where(no_matrix, np.nan, track.position_covariance()),
-            velocity=np.where(hidden, np.nan, track.velocity()),
-            velocity_covariance=np.where(no_matrix, np.nan, track.velocity_covariance()),
-            scale=given * np.exp(-track.depth[:, SIZE]),
-            source=tuple(ScaleSource.FLOOR if by_floor else told for by_floor in floor),
-            contact=contact,
-        )
+    def _source(memory: _Memory, seen: Observed) -> ScaleSource:
+        if memory.floor_s > 0:
+            return ScaleSource.FLOOR
+        return ScaleSource.BODY_PRIOR if seen.person_height is None else ScaleSource.PERSON_HEIGHT
 
     @staticmethod
     def _as_said(poses: Poses) -> Placed:
         """The place that the method itself gives."""
         assert poses.root is not None
         assert poses.root_covariance is not None
-        p = len(poses)
-        return Placed(
+        return replace(
+            Placed.nowhere(len(poses), np.ones(len(poses))),
             root=poses.root,
             covariance=poses.root_covariance,
-            velocity=np.full((p, 3), np.nan),
-            velocity_covariance=np.full((p, 3, 3), np.nan),
-            scale=np.ones(p),
-            source=(ScaleSource.BODY_PRIOR,) * p,
-            contact=np.full((p, 2), np.nan),
         )
 
 
-def _lowness(mean: NDArray, feet: NDArray, up: NDArray | None) -> NDArray[np.float64]:
-    """(P, 2) m, against gravity where it is known, else along the trunk."""
-    if up is None:
-        trunk = mean[:, THORAX] - mean[:, HIP]
-        axis = trunk / np.maximum(np.linalg.norm(trunk, axis=1, keepdims=True), 1e-6)
-    else:
-        axis = np.broadcast_to(up, (len(mean), 3))
-    return np.asarray(-(feet @ axis[:, :, None])[..., 0])
+class _Memory:
+    """What is remembered of one person, as a row of numbers between frames."""
+
+    def __init__(self, numbers: list[float]) -> None:
+        n, m = Track.NUMBERS, Track.NUMBERS + SizeDoubt.NUMBERS
+        self.track, self.doubt = Track(numbers[:n]), SizeDoubt(numbers[n:m])
+        self.feet = [numbers[m : m + 3], numbers[m + 3 : m + 6]]
+        self.placed = numbers[m + 6] > 0
+        self.floor_s, self.stature = numbers[m + 7 :]
+
+    def numbers(self) -> list[float]:
+        """The row."""
+        return [
+            *self.track.numbers(), *self.doubt.numbers(), *self.feet[0], *self.feet[1], float(self.placed),
+            self.floor_s, self.stature,
+        ]  # fmt: skip
+
+    def smooth_stature(self, measured: float, dt: float) -> float:
+        """Low-pass the stature, m, so that the scale does not flicker."""
+        if isfinite(measured):
+            gain = 1.0 - exp(-dt / STATURE_TIME_CONSTANT_S) if self.stature > 0 else 1.0
+            self.stature += gain * (measured - self.stature)
+        return self.stature
 
 
-def _smooth_stature(measured: NDArray, remembered: NDArray, rows: Rows) -> NDArray[np.float64]:
-    """Low-pass each person's stature (P,), so that the scale does not flicker."""
-    gain = np.where(rows.first, 1.0, 1.0 - np.exp(-rows.dt_s / STATURE_TIME_CONSTANT_S))
-    old = np.where(rows.first, measured, remembered)
-    new = old + gain * (measured - old)
-    return np.where(np.isfinite(new), new, 0.0)
+@dataclass(frozen=True)
+class _Person:
+    """One person in one frame.
+
+    Attributes:
+        root, covariance: where pose and rays agree, m and m^2.
+        feet: right and left relative to the root, m.
+        trunk: from hip to thorax, m.
+        rays, scores: of the ankles.
+        stature: of the pose, m; 0 where nobody asks.
+        dt, age_s: since the last and the first frame, s.
+    """
+
+    root: Vector
+    covariance: Matrix
+    feet: list[list[float]]
+    trunk: Sequence[float]
+    rays: Sequence[Sequence[float]]
+    scores: Sequence[float]
+    stature: float
+    dt: float
+    age_s: float
+
+
+def _lowness(person: _Person, up: NDArray | None) -> list[float]:
+    """Of each foot below the root, m: against gravity where it is known, else along the trunk."""
+    axis = person.trunk if up is None else up.tolist()
+    length = max(sqrt(sum([a * a for a in axis])), 1e-6)
+    return [-sum([a * b for a, b in zip(axis, foot, strict=True)]) / length for foot in person.feet]
+
+
+def _speed(velocity: Vector) -> float:
+    """What counts of a velocity: depths of feet are less certain."""
+    return hypot(velocity[0], velocity[1], ALONG_RAY * velocity[2])
+
+
+def _plus(a: Sequence[float], b: Sequence[float]) -> Vector:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
+def _less(a: Sequence[float], b: Sequence[float]) -> Vector:
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
+
+
+def _scaled(a: Sequence[float], factor: float) -> Vector:
+    return factor * a[0], factor * a[1], factor * a[2]
