@@ -28,13 +28,28 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 ROS = VENV / "ros"
 LOG = VENV / "log" / "setup.log"
+REQUIREMENTS = ROOT / "requirements"
+LOCKS = REQUIREMENTS / "lock"
 GROUPS = {
-    "": ["ros", "runtime", "demo", "openvino"],
+    "": ["build", "run", "openvino"],
     "training": ["training"],
     "dev": ["training", "dev"],
 }
+"""Group -> the locks of requirements/lock that it installs."""
+SOURCES = {
+    "build": ["setuptools", "wheel"],
+    "run": ["ros.txt", "runtime.txt", "demo.txt"],
+    "openvino": ["openvino.txt"],
+    "training": ["training.txt"],
+    "dev": ["dev.txt"],
+}
+"""Lock -> files of requirements/, or packages, that tools/lock.py makes it from."""
 OPTIONAL = {"openvino": "the detector then runs on ONNX Runtime"}
-"""Requirement files that setup does without where they cannot be installed, and what follows."""
+"""Locks that setup does without where they cannot be installed, and what follows."""
+UNHASHED = "torch"
+"""What the locks leave out: its builds (CPU, CUDA) differ from machine to machine. Its version is pinned."""
+UNLOCKED = "LOCKS=no"
+"""In the environment of setup: versions that requirements/ allows, no hashes."""
 BUILT_FROM = ("CMakeLists.txt", "package.xml", "msg", "scripts")
 LISTED = ("diffpose_ros", "config", "launch")
 
@@ -156,33 +171,87 @@ def make_venv() -> None:
 
 
 def install(names: Sequence[str]) -> bool:
-    """Install requirement files that have changed, all that are needed in one resolution."""
-    files = [ROOT / "requirements" / f"{name}.txt" for name in dict.fromkeys(names)]
+    """Install locks that have changed: exact versions, and only files whose hash is known."""
+    locks = [name for name in SOURCES if name in names]
+    why_not = unlockable()
+    if why_not:
+        print(f"setup: {why_not}; installing what requirements/ allows, without hashes", flush=True)
+    files = [file for name in locks for file in (sources(name) if why_not else [LOCKS / f"{name}.txt"])]
     key = digest(files)
     stamp = VENV / "stamps" / "requirements"
     done = stamp.read_text().split() if stamp.is_file() else []
     if key in done:
         return False
-    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    needed = [part for file in files if file.stem not in OPTIONAL for part in ("-r", file)]
-    advice = "Check the network and the package index; see requirements/."
-
-    def work() -> None:
-        run([*pip, "--prefer-binary", *needed], advice)
-        for file in files:
-            if file.stem in OPTIONAL:
-                try:  # together with what is needed, so that it changes no version that was needed
-                    run([*pip, "--only-binary=:all:", *needed, "-r", file], advice)
-                except SetupError as error:
-                    what = f"setup: going on without {file.stem}, {OPTIONAL[file.stem]}: {error}"
-                    print(what, file=sys.stderr)
-        repair_exports()
-
-    step("pip", key, f"install {', '.join(file.stem for file in files)}", work)
+    step("pip", key, f"install {', '.join(locks)}", lambda: fetch(locks, hashed=not why_not))
     # A smaller set is contained in a larger one that was installed from the same files.
-    subsets = [digest(files[:count]) for count in range(len(GROUPS[""]), len(files) + 1)]
-    stamp.write_text("\n".join(subsets))
+    stamp.write_text("\n".join(digest(files[: i + 1]) for i in range(len(files))))
     return True
+
+
+def fetch(locks: Sequence[str], *, hashed: bool) -> None:
+    """Install everything that ``locks`` name."""
+    pip: list[str | Path] = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    advice = "Check the network and the package index; see requirements/."
+    needed = [name for name in locks if name not in OPTIONAL and name != "build"]
+    optional = [name for name in locks if name in OPTIONAL]
+    if not hashed:
+        given = [part for name in needed for file in sources(name) for part in ("-r", file)]
+        run([*pip, "--prefer-binary", *given], advice)
+        for name in optional:  # together with what is needed, so that it changes no version of that
+            more = [part for file in sources(name) for part in ("-r", file)]
+            perhaps(name, [*pip, "--only-binary=:all:", *given, *more], advice)
+    else:
+        # A lock is complete, so nothing is left to be resolved, and nothing else is downloaded.
+        pip += ["--no-compile"]
+        exact = [*pip, "--require-hashes", "--no-deps", "--no-build-isolation"]
+        advice += f" Where an index has other versions: {UNLOCKED} make setup."
+        run([*exact, "-r", LOCKS / "build.txt"], advice)  # with what the others are built
+        run([*exact, *(part for name in needed for part in ("-r", LOCKS / f"{name}.txt"))], advice)
+        for name in optional:
+            perhaps(name, [*exact, "--only-binary=:all:", "-r", LOCKS / f"{name}.txt"], advice)
+        if "training" in locks:
+            lines = meaning(REQUIREMENTS / "training.txt")
+            run([*pip, "--prefer-binary", *(line for line in lines if line.startswith(UNHASHED))], advice)
+    repair_exports()
+
+
+def perhaps(name: str, command: Sequence[str | Path], advice: str) -> None:
+    """Install what is optional, or say what follows."""
+    try:
+        run(command, advice)
+    except SetupError as error:
+        print(f"setup: going on without {name}, {OPTIONAL[name]}: {error}", file=sys.stderr)
+
+
+def unlockable() -> str:
+    """Why the locks cannot be used; empty where they can."""
+    if os.environ.get("LOCKS") == "no":
+        return UNLOCKED
+    missing = [name for name in SOURCES if not (LOCKS / f"{name}.txt").is_file()]
+    if missing:
+        return f"requirements/lock/{missing[0]}.txt is missing (python3 tools/lock.py writes it)"
+    with (LOCKS / "run.txt").open() as file:
+        if f"({requirements_digest()})" not in file.readline():
+            return "requirements/ changed after the locks were made (python3 tools/lock.py makes them anew)"
+    return ""
+
+
+def sources(name: str) -> list[Path]:
+    """The requirement files that a lock is made from."""
+    return [REQUIREMENTS / source for source in SOURCES[name] if source.endswith(".txt")]
+
+
+def meaning(file: Path) -> list[str]:
+    """The lines of a requirement file, without comments."""
+    lines = (line.partition("#")[0].strip() for line in file.read_text().splitlines())
+    return [line for line in lines if line]
+
+
+def requirements_digest() -> str:
+    """Of what the locks are made from."""
+    files = [file for name in SOURCES for file in sources(name)]
+    text = "".join("\n".join([file.name, *meaning(file), ""]) for file in files)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def repair_exports() -> None:
@@ -204,7 +273,7 @@ def build_key() -> str:
     """What colcon builds from: contents of what is compiled."""
     files = [path for name in BUILT_FROM for path in walk(ROOT / name)]
     stamp = VENV / "stamps" / "requirements"
-    packages = (ROOT / "requirements" / "ros.txt").read_text() if stamp.is_file() else ""
+    packages = (REQUIREMENTS / "ros.txt").read_text() if stamp.is_file() else ""
     return hashlib.sha256("\n".join([digest(files), packages]).encode()).hexdigest()
 
 

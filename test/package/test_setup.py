@@ -28,6 +28,8 @@ def setup_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     venv.mkdir()
     for name, value in {
         "ROOT": tmp_path,
+        "REQUIREMENTS": tmp_path / "requirements",
+        "LOCKS": tmp_path / "requirements" / "lock",
         "VENV": venv,
         "PYTHON": Path(sys.executable),
         "ROS": venv / "ros",
@@ -55,33 +57,82 @@ def test_a_step_that_failed_is_tried_again(setup_env: ModuleType) -> None:
     assert setup_env.step("name", "key", "work", lambda: None)
 
 
-def test_a_smaller_set_of_requirements_is_part_of_a_larger_one(
-    setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (setup_env.ROOT / "requirements").mkdir()
+def _requirements(setup_env: ModuleType) -> None:
+    """Requirement files and locks that fit together."""
+    setup_env.LOCKS.mkdir(parents=True)
     for name in ("ros", "runtime", "demo", "openvino", "training", "dev"):
-        (setup_env.ROOT / "requirements" / f"{name}.txt").write_text(f"{name}\n")
+        (setup_env.REQUIREMENTS / f"{name}.txt").write_text(f"{name}  # why\n")
+    (setup_env.REQUIREMENTS / "training.txt").write_text("onnx\ntorch==2.13.0\n")
+    _locks(setup_env)
+
+
+def _locks(setup_env: ModuleType, version: str = "1") -> None:
+    for name in setup_env.SOURCES:
+        text = f"# ({setup_env.requirements_digest()})\n{name}=={version}\n"
+        (setup_env.LOCKS / f"{name}.txt").write_text(text)
+
+
+@pytest.fixture
+def calls(setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands of an installation that does nothing."""
     calls: list[list[str]] = []
-    monkeypatch.setattr(setup_env, "run", lambda command, advice: calls.append(command))
+    monkeypatch.delenv("LOCKS", raising=False)
+    monkeypatch.setattr(setup_env, "run", lambda command, advice: calls.append([str(c) for c in command]))
     monkeypatch.setattr(setup_env, "repair_exports", lambda: None)
+    _requirements(setup_env)
+    return calls
+
+
+def test_a_smaller_set_of_requirements_is_part_of_a_larger_one(
+    setup_env: ModuleType, calls: list[list[str]]
+) -> None:
     base = setup_env.GROUPS[""]
     every = [*base, *setup_env.GROUPS["dev"]]
-
     assert setup_env.install(every)
     assert not setup_env.install(base)
+    assert not setup_env.install([*base, *setup_env.GROUPS["training"]])
     assert not setup_env.install(every)
-    (setup_env.ROOT / "requirements" / "runtime.txt").write_text("changed\n")
+    _locks(setup_env, "2")
+    calls.clear()
     assert setup_env.install(base)
+    assert len(calls) == 3
     assert setup_env.install(every)
-    assert len([call for call in calls if "--prefer-binary" in call]) == 3
+
+
+def test_everything_but_torch_comes_by_its_hash_and_nothing_is_resolved(
+    setup_env: ModuleType, calls: list[list[str]]
+) -> None:
+    setup_env.install([*setup_env.GROUPS[""], *setup_env.GROUPS["dev"]])
+    (free,) = [call for call in calls if not {"--require-hashes", "--no-deps"} <= set(call)]
+    assert free[-1] == "torch==2.13.0"
+    files = [Path(part).name for call in calls for part in call if part.endswith(".txt")]
+    assert files == ["build.txt", "run.txt", "training.txt", "dev.txt", "openvino.txt"]
+
+
+@pytest.mark.parametrize("case", ["changed", "missing", "asked for"])
+def test_where_locks_do_not_apply_that_is_said_and_versions_are_resolved(
+    case: str, setup_env: ModuleType, calls: list[list[str]], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    if case == "changed":
+        (setup_env.REQUIREMENTS / "dev.txt").write_text("pytest\n")
+    elif case == "missing":
+        (setup_env.LOCKS / "dev.txt").unlink()
+    else:
+        monkeypatch.setenv("LOCKS", "no")
+    assert setup_env.install(setup_env.GROUPS[""])
+    assert not any("--require-hashes" in call for call in calls)
+    assert [Path(part).name for part in calls[0] if part.endswith(".txt")] == [
+        "ros.txt", "runtime.txt", "demo.txt",
+    ]  # fmt: skip
+    assert "installing what requirements/ allows, without hashes" in capsys.readouterr().out
+    assert not setup_env.install(setup_env.GROUPS[""])
 
 
 def test_what_is_optional_is_done_without_where_it_cannot_be_installed(
-    setup_env: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (setup_env.ROOT / "requirements").mkdir()
-    for name in ("ros", "runtime", "demo", "openvino"):
-        (setup_env.ROOT / "requirements" / f"{name}.txt").write_text(f"{name}\n")
+    setup_env: ModuleType, calls: list[list[str]], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     broken = "openvino"
 
     def run(command: list[object], advice: str) -> None:
@@ -89,14 +140,13 @@ def test_what_is_optional_is_done_without_where_it_cannot_be_installed(
             raise setup_env.SetupError("no wheel")
 
     monkeypatch.setattr(setup_env, "run", run)
-    monkeypatch.setattr(setup_env, "repair_exports", lambda: None)
     assert setup_env.install(setup_env.GROUPS[""])
     error = capsys.readouterr().err
     assert "going on without openvino, the detector then runs on ONNX Runtime: no wheel" in error
     assert not setup_env.install(setup_env.GROUPS[""])  # and does not try every time
 
-    broken = "runtime"
-    (setup_env.ROOT / "requirements" / "runtime.txt").write_text("changed\n")
+    broken = "run"
+    _locks(setup_env, "2")
     with pytest.raises(setup_env.SetupError, match="no wheel"):
         setup_env.install(setup_env.GROUPS[""])
 
@@ -191,3 +241,28 @@ def test_a_new_python_file_is_linked_and_nothing_is_compiled_for_it(setup_env: M
     (setup_env.ROOT / "msg" / "New.msg").write_text("int8 x\n")
     assert setup_env.build_key() != built
     assert setup_env.links_key() != linked
+
+
+def test_the_locks_are_made_from_the_requirements_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOCKS", raising=False)
+    monkeypatch.syspath_prepend(str(TOOLS))
+    found = importlib.import_module("setup_env").unlockable()
+    assert not found, "pip install uv && python3 tools/lock.py --keep"
+
+
+def test_every_package_in_the_locks_has_a_version_and_a_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TOOLS))
+    lock = importlib.import_module("lock")
+    seen: set[str] = set()
+    for group in lock.SOURCES:
+        text = (ROOT / "requirements" / "lock" / f"{group}.txt").read_text()
+        assert "://" not in text, "a lock names no index"
+        blocks = lock._blocks(text)
+        assert blocks
+        assert not seen & set(blocks), "a package stands in one lock alone"
+        seen |= set(blocks)
+        for name, lines in blocks.items():
+            assert any("--hash=sha256:" in line for line in lines), name
+            assert all("==" in line or "--hash=sha256:" in line for line in lines), name
+    assert "torch" not in seen
+    assert {"numpy", "ros-rclpy", "openvino", "pytest", "sympy"} <= seen
