@@ -93,6 +93,32 @@ ARGUMENTS = [
         "unless it is diffpose).",
     ),
     DeclareLaunchArgument(
+        "gravity_frame",
+        default_value="",
+        description="Frame whose z axis points up and whose plane z = 0 is the floor, through tf2, e.g. "
+        "base_footprint; people then stand on the floor. Empty: as configured.",
+    ),
+    DeclareLaunchArgument(
+        "imu",
+        default_value="",
+        description="Topic of a sensor_msgs/Imu on the camera, which tells gravity; empty: as configured.",
+    ),
+    DeclareLaunchArgument(
+        "camera_pitch_deg",
+        default_value="",
+        description="How far a fixed camera looks down, degrees (0: level); empty: as configured.",
+    ),
+    DeclareLaunchArgument(
+        "camera_roll_deg",
+        default_value="",
+        description="How far its right side is lower than its left, degrees; empty: as configured.",
+    ),
+    DeclareLaunchArgument(
+        "camera_height",
+        default_value="",
+        description="Height of the camera over the floor, metres; empty: as configured.",
+    ),
+    DeclareLaunchArgument(
         "params_file",
         default_value="",
         description="ROS parameter file for all nodes; empty: the package's own defaults.",
@@ -169,6 +195,7 @@ def pipeline(context: LaunchContext) -> list:
             "frame_id": (get("frame_id"), str),
             "target_frame": (get("target_frame"), str),
             "frame_prefix": (get("frame_prefix"), str),
+            **camera_place(context),
             **clock,
         },
         "markers": clock,
@@ -188,6 +215,22 @@ def pipeline(context: LaunchContext) -> list:
     if get("video"):
         nodes.append(include("video_source.launch.py", video=LaunchConfiguration("video")))
     return [*nodes, *rviz(context)]
+
+
+def camera_place(context: LaunchContext) -> dict[str, tuple[str, type]]:
+    """What tells gravity and the camera's height; a pitch of 0 that was given is one that is known."""
+    get = context.launch_configurations.__getitem__
+    pitch = launching.number("camera_pitch_deg", get("camera_pitch_deg"), -90.0, 90.0)
+    roll = launching.number("camera_roll_deg", get("camera_roll_deg"), -180.0, 180.0)
+    chosen = get("gravity_frame") or get("imu")
+    return {
+        "gravity": ("angles" if pitch and not chosen else "", str),
+        "gravity_frame": (get("gravity_frame"), str),
+        "imu": (get("imu"), str),
+        "camera_pitch_deg": (pitch, float),
+        "camera_roll_deg": (roll, float),
+        "camera_height": (launching.number("camera_height", get("camera_height"), 0.0, 50.0), float),
+    }
 
 
 def node(context: LaunchContext, name: str, given: dict[str, tuple[str, type]]) -> Node:

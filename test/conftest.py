@@ -54,7 +54,10 @@ class Wire:
             self("diffpose_ros/msg/Skeleton3D", header=self.header(stamp_ns), image_width=64,
                  image_height=48, joint_set="h36m17", track_id=i, age=self.duration(), state=2,
                  score=0.9, joints=joints, root=point, root_covariance=np.eye(3).reshape(-1),
-                 root_is_metric=True, body_frame=f"body_{i:05d}")
+                 root_is_metric=True, body_frame=f"body_{i:05d}",
+                 velocity=self("geometry_msgs/msg/Vector3", x=0.5, y=0.0, z=-1.0),
+                 velocity_covariance=np.eye(3).reshape(-1), contact=np.float32([0.25, 1.0]),
+                 size_source=1)
             for i in ids
         ]  # fmt: skip
         return self("diffpose_ros/msg/Skeleton3DArray", header=self.header(stamp_ns),

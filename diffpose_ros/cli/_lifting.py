@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from diffpose_ros.cli._signals import shield
 from diffpose_ros.cli._table import PoseTable
-from diffpose_ros.core import Camera, InputError, People2D, Skeleton
+from diffpose_ros.core import UNKNOWN, Camera, InputError, People2D, Skeleton, Surroundings
 from diffpose_ros.core.files import partial_name
 from diffpose_ros.media.overlay import Overlay
 from diffpose_ros.media.video import VideoSource, VideoWriter
@@ -120,11 +120,11 @@ class Job:
 
     def __init__(
         self, front_end: Any, lifter: Any, camera: Camera | None, pace: Pace, *, fov: float,
-        overlaid: Overlaid | None,
+        overlaid: Overlaid | None, around: Surroundings = UNKNOWN,
     ) -> None:  # fmt: skip
         self._front_end, self._lifter = front_end, lifter
         self._camera, self._pace, self._fov = camera, pace, fov
-        self.overlaid = overlaid
+        self.overlaid, self._around = overlaid, around
         self.table = PoseTable()
         self.overlooked = 0
         self.settled = False
@@ -145,7 +145,7 @@ class Job:
             if self._pace.single:
                 self._front_end.reset()
             people = self._front_end.see(image, when)
-            result = self._lifter.lift(people, camera, when)
+            result = self._lifter.lift(people, camera, when, around=self._around)
             skeletons = tuple(result.skeletons)
             self.table.add(stamp_ns, people, skeletons)
             if getattr(result.report, "thinned", False):

@@ -21,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from diffpose_ros.core import UNKNOWN, ConfigError, Surroundings
 from diffpose_ros.core.files import claim
 from diffpose_ros.methods.catalog import model_names
 from diffpose_ros.methods.settings import CHOICES, MethodSettings
@@ -114,6 +115,48 @@ def make_lifter(args: argparse.Namespace, *, keep_hypotheses: bool = False) -> L
     if args.person_height is not None:
         settings["person_height"] = args.person_height
     return Lifter(LifterConfig(keep_hypotheses=keep_hypotheses, **settings))
+
+
+def add_camera_place_options(parser: argparse.ArgumentParser) -> None:
+    """``--camera-pitch``, ``--camera-roll`` and ``--camera-height``: how a fixed camera is mounted."""
+    group = parser.add_argument_group("the camera's place (the floor then tells people's distance)")
+    group.add_argument(
+        "--camera-pitch", type=bounded(float, -90, 90), metavar="DEG",
+        help="how far the camera looks down, degrees; 0: level (default: unknown)",
+    )  # fmt: skip
+    group.add_argument(
+        "--camera-roll", type=bounded(float, -180, 180), metavar="DEG",
+        help="how far its right side is lower than its left, degrees (default with --camera-pitch: 0)",
+    )  # fmt: skip
+    group.add_argument(
+        "--camera-height", type=bounded(float, 0.1, 50), metavar="M",
+        help="metres over the floor that people stand on (default: unknown)",
+    )  # fmt: skip
+
+
+def check_camera_place(args: argparse.Namespace) -> None:
+    """Raise where the options of :func:`add_camera_place_options` do not fit together.
+
+    Raises:
+        ConfigError: a roll or a height without the pitch that gives it a meaning.
+    """
+    for option in ("roll", "height"):
+        if args.camera_pitch is None and getattr(args, f"camera_{option}") is not None:
+            raise ConfigError(
+                f"--camera-{option} needs --camera-pitch, how far the camera looks down (0: level)"
+            )
+
+
+def surroundings_of(args: argparse.Namespace) -> Surroundings:
+    """What the options of :func:`add_camera_place_options` say.
+
+    Raises:
+        ConfigError: see :func:`check_camera_place`.
+    """
+    check_camera_place(args)
+    if args.camera_pitch is None:
+        return UNKNOWN
+    return Surroundings.of_angles(args.camera_pitch, args.camera_roll or 0.0, args.camera_height)
 
 
 def progress(console: Console) -> Progress:

@@ -9,6 +9,10 @@ import numpy as np
 
 from diffpose_ros.core import H36M17, People2D, Skeleton
 from diffpose_ros.core.files import whole
+from diffpose_ros.core.types import SIZE_SOURCES
+
+SIZE_SOURCE_TYPE = f"U{max(map(len, SIZE_SOURCES))}"
+"""Of as many letters as the longest, in an empty table too."""
 
 
 class PoseTable:
@@ -26,6 +30,9 @@ class PoseTable:
         self._skeleton: list[np.ndarray] = []
         self._covariance: list[np.ndarray] = []
         self._score: list[np.ndarray] = []
+        self._velocity: list[np.ndarray] = []
+        self._contact: list[np.ndarray] = []
+        self._size_source: list[str] = []
 
     def __len__(self) -> int:
         return len(self._frame)
@@ -52,12 +59,17 @@ class PoseTable:
             self._skeleton.append(s.xyz)
             self._covariance.append(s.covariance)
             self._score.append(s.score)
+            self._velocity.append(s.velocity)
+            self._contact.append(s.contact)
+            self._size_source.append(s.size_source)
         self._stamps.append(stamp_ns / 1e9)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """``stamps (F,)`` s, ``frame (R,)``, ``track_id (R,)``, ``keypoints (R, 17, 3)`` x, y in
         pixels and score, ``skeleton (R, 17, 3)`` m, ``covariance (R, 17, 3, 3)`` m^2,
-        ``score (R, 17)``, ``joint_names (17,)``."""
+        ``root_velocity (R, 3)`` m/s, ``contact (R, 2)`` probability that the right and the left foot
+        stand, ``size_source (R,)`` what told the size, ``score (R, 17)``, ``joint_names (17,)``. Velocity
+        and contact are NaN where they are not known."""
         return {
             "stamps": np.array(self._stamps, dtype=np.float64),
             "frame": np.array(self._frame, dtype=np.int64),
@@ -66,6 +78,9 @@ class PoseTable:
             "skeleton": np.array(self._skeleton, dtype=np.float32).reshape(-1, 17, 3),
             "covariance": np.array(self._covariance, dtype=np.float32).reshape(-1, 17, 3, 3),
             "score": np.array(self._score, dtype=np.float32).reshape(-1, 17),
+            "root_velocity": np.array(self._velocity, dtype=np.float32).reshape(-1, 3),
+            "contact": np.array(self._contact, dtype=np.float32).reshape(-1, 2),
+            "size_source": np.array(self._size_source, dtype=SIZE_SOURCE_TYPE),
             "joint_names": np.array(H36M17.joints),
         }
 

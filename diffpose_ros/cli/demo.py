@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 diffpose_ros demo
 diffpose_ros demo walk.mp4 --camera camera.yaml --output results/walk
+diffpose_ros demo hall.mp4 --camera camera.yaml --camera-pitch 25 --camera-height 2.8
 diffpose_ros demo walk.mp4 --speed 0.5 --detector-size 512 --model diffpose
 """
 
@@ -73,6 +74,7 @@ def add_parser(subparsers: Any) -> None:
         "--detector-size", type=detector_size, metavar="PX",
         help="longer side of what the detector sees, a multiple of 32",
     )  # fmt: skip
+    _options.add_camera_place_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")
     screen = Screen()
+    _options.check_camera_place(args)
     targets = _targets(args)
     video, camera = args.video, args.camera
     if video is not None and is_live(video):
@@ -175,7 +178,14 @@ def _parameters(args: argparse.Namespace, video: str, camera: str | Path | None)
             "front_end": args.front_end,
             "input_size": args.detector_size,
         },
-        "lifter": {"model": args.model, "backend": args.backend},
+        "lifter": {
+            "model": args.model,
+            "backend": args.backend,
+            "gravity": None if args.camera_pitch is None else "angles",
+            "camera_pitch_deg": args.camera_pitch,
+            "camera_roll_deg": args.camera_roll,
+            "camera_height": args.camera_height,
+        },
     }
     chosen = {
         node: {name: value for name, value in values.items() if value is not None}

@@ -15,12 +15,15 @@ from diffpose_ros.cli import _options
 from diffpose_ros.cli._lifting import Job, Overlaid, Pace
 from diffpose_ros.cli._options import (
     Screen,
+    add_camera_place_options,
     add_lifter_options,
     add_overwrite_option,
     bounded,
+    check_camera_place,
     command,
     detector_size,
     make_lifter,
+    surroundings_of,
 )
 from diffpose_ros.cli._signals import shield
 from diffpose_ros.cli._table import PoseTable
@@ -34,6 +37,7 @@ EXAMPLES = """
 diffpose_ros lift walk.mp4 --camera camera.yaml --output walk.npz
 diffpose_ros lift walk.mp4 --fov 65 --output walk.npz --overlay walk_3d.mp4
 diffpose_ros lift frames/ --fps 25 --camera camera.yaml --output walk.npz --detector-size 512
+diffpose_ros lift hall.mp4 --camera camera.yaml --camera-pitch 25 --camera-height 2.8 --output hall.npz
 diffpose_ros lift photo.jpg --output photo.npz
 diffpose_ros lift family_photos/ --pictures --output photos.npz
 diffpose_ros lift rtsp://192.168.0.10/stream --frames 900 --output walk.npz
@@ -78,6 +82,7 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     add_detector_options(parser)
     add_lifter_options(parser)
+    add_camera_place_options(parser)
 
 
 def add_detector_options(parser: argparse.ArgumentParser) -> None:
@@ -130,6 +135,7 @@ def front_end_of(args: argparse.Namespace, min_hits: int | None) -> Any:
 def run(args: argparse.Namespace) -> int:
     """Lift every frame, write the arrays and the overlay."""
     screen = Screen()
+    check_camera_place(args)
     if not args.output.endswith(".npz"):
         raise InputError(f"{args.output}: expected a name ending in .npz")
     if args.overlay is not None and not args.overlay.lower().endswith(".mp4"):
@@ -161,7 +167,10 @@ def _lift(
         overlaid = None
         if "--overlay" in written:
             overlaid = stack.enter_context(Overlaid(written["--overlay"], source, args.model))
-        job = Job(front_end, make_lifter(args), camera, pace, fov=args.fov, overlaid=overlaid)
+        job = Job(
+            front_end, make_lifter(args), camera, pace, fov=args.fov, overlaid=overlaid,
+            around=surroundings_of(args),
+        )  # fmt: skip
         try:
             for image, stamp_ns in _shown(source, args.frames, screen):
                 job.step(image, stamp_ns)

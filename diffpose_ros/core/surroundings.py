@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,32 @@ class Surroundings:
                 f"camera height: expected {HEIGHTS_M[0]:g} to {HEIGHTS_M[1]:g} m over the floor, "
                 f"got {height:g}"
             )
+
+
+    @classmethod
+    def of_angles(
+        cls, pitch_deg: float, roll_deg: float = 0.0, camera_height: float | None = None
+    ) -> Surroundings:
+        """Of a camera mounted at known angles.
+
+        Args:
+            pitch_deg: how far the camera looks down, degrees, -90 to 90 (REP-103: about the axis that
+                points left).
+            roll_deg: how far its right side is lower than its left, degrees, -180 to 180.
+            camera_height: metres over the floor, or ``None``.
+
+        Raises:
+            InputError: an angle or the height is out of range.
+        """
+        for name, value, limit in (("pitch", pitch_deg, 90.0), ("roll", roll_deg, 180.0)):
+            if not -limit <= value <= limit:  # also refuses NaN
+                raise InputError(
+                    f"camera {name}: expected {-limit:g} to {limit:g} degrees, got {value:g}"
+                )
+        pitch, roll = math.radians(pitch_deg), math.radians(roll_deg)
+        level = math.cos(pitch)
+        up = np.array([-level * math.sin(roll), -level * math.cos(roll), -math.sin(pitch)])
+        return cls(up=up, camera_height=camera_height)
 
 
 UNKNOWN = Surroundings()

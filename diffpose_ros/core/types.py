@@ -26,6 +26,9 @@ class TrackState(IntEnum):
     OCCLUDED = 2
 
 
+SIZE_SOURCES = ("body prior", "person height", "floor", "depth")
+"""What may tell a body's size; the places in this tuple are the numbers of the messages."""
+
 _STATES = ", ".join(f"{s.value} ({s.name})" for s in TrackState)
 
 
@@ -192,8 +195,7 @@ class Skeleton:
         covariance: (J, 3, 3) m^2 of each joint's position relative to the root.
         score: (J,) in [0, 1].
         root: (3,) mid-hip, metres, camera optical frame.
-        root_is_metric: scale comes from the user's ``person_height`` (true), or from the body
-            prior and intrinsics that may be a guess (false).
+        root_is_metric: whether ``size_source`` is a measurement or a given height, and not the prior.
         track_id: identity of the person.
         age_s: seconds since the track was first seen.
         state: state of the track.
@@ -204,11 +206,11 @@ class Skeleton:
         velocity_covariance: (3, 3) (m/s)^2; NaN likewise.
         contact: (2,) how surely the right and the left foot stand still, 0 to 1; NaN where it is not
             known.
-        size_source: what told the body's size, and with it the distance: ``body prior``,
-            ``person height``, ``floor`` or ``depth``.
+        size_source: what told the body's size, and with it the distance: one of :data:`SIZE_SOURCES`.
 
     Raises:
-        InputError: a shape is wrong or a number is not finite.
+        InputError: a shape is wrong, a number is not finite (velocity and contact may be unknown as a
+            whole), or a probability leaves [0, 1].
     """
 
     xyz: NDArray[np.float64]
@@ -246,4 +248,13 @@ class Skeleton:
             ("velocity_covariance", self.velocity_covariance, (3, 3)),
             ("contact", self.contact, (2,)),
         ):
-            object.__setattr__(self, name, _check.array(f"skeleton {name}", value, shape))
+            checked = _check.array(f"skeleton {name}", value, shape)
+            if not np.isnan(checked).all():
+                _check.finite(f"skeleton {name}", checked)
+                if name == "contact":
+                    _check.unit("skeleton contact", checked)
+            object.__setattr__(self, name, checked)
+        if self.size_source not in SIZE_SOURCES:
+            raise InputError(
+                f"skeleton size_source: expected one of {', '.join(SIZE_SOURCES)}, got '{self.size_source}'"
+            )

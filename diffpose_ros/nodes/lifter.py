@@ -2,99 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, Imu
 from std_msgs.msg import Header
 
-from diffpose_ros.core import Camera, InputError, Skeleton
-from diffpose_ros.lifting import CHOICES, Lifter, LifterConfig, LiftReport, LiftResult
+from diffpose_ros.core import Camera, ConfigError, InputError, Skeleton
+from diffpose_ros.lifting import Lifter, LifterConfig, LiftReport, LiftResult
 from diffpose_ros.lifting.config import MAX_RATE_HZ
 from diffpose_ros.msg import Person2DArray, Skeleton3D, Skeleton3DArray
+from diffpose_ros.nodes.lifter_parameters import SPECS, check, lifter_config
 from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, qos
 from diffpose_ros.ros.body_frame import frame_prefix
-from diffpose_ros.ros.camera_info import RECTIFIED, Calibrated
+from diffpose_ros.ros.camera_info import Calibrated
+from diffpose_ros.ros.gravity import Gravity, source_of
 from diffpose_ros.ros.health import RESULT_BEHIND_S, plausible_age
 from diffpose_ros.ros.lifecycle import PipelineNode
-from diffpose_ros.ros.parameters import Spec
 from diffpose_ros.ros.primary import PrimaryPerson
 from diffpose_ros.ros.switches import Switches
 from diffpose_ros.ros.target_frame import FrameLookup, Rigid, moved
 from diffpose_ros.ros.worker import NewestWorker
 
-SPECS = (
-    Spec("model", str, "Lifter model: a name of the package, or the path of an .onnx file.",
-         fixed=True),
-    Spec("backend", str, "What runs the model; auto takes the best that works here.",
-         choices=CHOICES["backend"], fixed=True),
-    Spec("threads", int, "Threads of the model; more than one is slower on a busy machine.", 1, 64,
-         fixed=True),
-    Spec("hypotheses", int, "Poses sampled per person; 0: what the model was made for.", 0, 100,
-         fixed=True),
-    Spec("steps", int, "Denoising steps; 0: what the model was made for.", 0, 50, fixed=True),
-    Spec("guidance", bool, "Guide the sampler by reprojection, symmetry and bone lengths (STPG).",
-         fixed=True),
-    Spec("provider", str, "Execution provider of ONNX Runtime.",
-         choices=CHOICES["provider"], fixed=True),
-    Spec("precision", str, "Arithmetic of accelerators.", choices=CHOICES["precision"],
-         fixed=True),
-    Spec("window", int, "Frames of context per person; 0: what the model was made for.", 0, 243,
-         fixed=True),
-    Spec("max_people", int, "Most people lifted per frame; more take turns.", 1, 100,
-         fixed=True),
-    Spec("max_tracks", int, "Most people remembered; more are left out, best scores first.", 1,
-         1000, fixed=True),
-    Spec("max_gap_s", float, "A person unseen for longer starts anew, s.", 0.05, 60.0,
-         fixed=True),
-    Spec("person_height", float,
-         "Body height of the people, m, 0.4 to 2.8; makes the root metric. 0: the body prior.",
-         0.0, 2.8, fixed=True),
-    Spec("deadline_ms", float,
-         "Time for lifting one frame, ms: hypotheses, then steps, then people are cut. 0: none.",
-         0.0, 1000.0),
-    Spec("rectified", str,
-         "Whether images are rectified (P counts) or raw (K, D and R do); auto: as their topic and "
-         "camera_info say.", choices=RECTIFIED),
-    Spec("frame_id", str, "Optical frame of the camera, instead of the images' own; empty: theirs."),
-    Spec("target_frame", str,
-         "Frame in which skeletons are published, through tf2; empty: that of the camera.", fixed=True),
-    Spec("transform_timeout_s", float, "How long to wait for target_frame's transform, s.", 0.0, 2.0),
-    Spec("frame_prefix", str,
-         "Stands before the names of body frames; auto: nothing in the namespace diffpose, otherwise the "
-         "namespace.", fixed=True),
-)  # fmt: skip
-
-
 NO_DEADLINE_S = 60.0
+GRAVITY_BEHIND_S = 0.2
 UNKNOWN_S = -1.0
 """The latency where the stamp's clock is not the node's."""
-
-
-def lifter_config(values: Mapping[str, Any]) -> LifterConfig:
-    """The lifter's configuration from the node's parameters; zeros mean "not given"."""
-    return LifterConfig(
-        model=values["model"],
-        backend=values["backend"],
-        threads=values["threads"],
-        hypotheses=values["hypotheses"] or None,
-        steps=values["steps"] or None,
-        guidance=values["guidance"],
-        provider=values["provider"],
-        precision=values["precision"],
-        window=values["window"] or None,
-        max_people=values["max_people"],
-        max_tracks=values["max_tracks"],
-        max_gap_s=values["max_gap_s"],
-        person_height=values["person_height"] or None,
-        deadline_s=values["deadline_ms"] / 1e3 or None,
-    )
-
-
-def check(values: Mapping[str, Any]) -> None:
-    """Raise ConfigError when the values do not fit together."""
-    lifter_config(values)
 
 
 class LifterNode(PipelineNode):
@@ -104,7 +39,7 @@ class LifterNode(PipelineNode):
         self,
         *,
         make_lifter: Callable[[LifterConfig], Any] = Lifter,
-        make_lookup: Callable[[Any], Any] = FrameLookup,
+        make_lookup: Callable[..., Any] = FrameLookup,
         **node_kwargs: Any,
     ) -> None:
         super().__init__("lifter", SPECS, check=check, **node_kwargs)
@@ -131,8 +66,8 @@ class LifterNode(PipelineNode):
         self.get_logger().info(f"model '{self.parameters['model']}' on {reason}")
         self._skeletons = self.publisher(Skeleton3DArray, "skeletons", qos.RESULT)
         self._skeleton = self.publisher(Skeleton3D, "skeleton", qos.RESULT)
-        if self.parameters["target_frame"]:
-            self._lookup = self._make_lookup(self)
+        self._gravity_source = source_of(self.parameters.values)
+        self._lookup = self._make_tf()
         self._prefix = frame_prefix(self.parameters["frame_prefix"], self.get_namespace())
         self._switches = Switches(self, "people and their history")
 
@@ -141,6 +76,10 @@ class LifterNode(PipelineNode):
         self._primary = PrimaryPerson()
         self._calibrated = Calibrated()
         self._said_thinned = False
+        self._gravity = Gravity(
+            self._gravity_source, self.parameters.values, self._lookup,
+            lambda text: self.trouble("gravity", text),
+        )  # fmt: skip
         self._lifter.reset()
         self._worker = NewestWorker(self._work, on_error=self.failed, name="lifter")
         self.listen(
@@ -159,6 +98,27 @@ class LifterNode(PipelineNode):
             behind_s=RESULT_BEHIND_S,
             advice="the keypoints node does not run, or is not active",
         )
+        if self._gravity_source == "imu":
+            self.listen(
+                Imu,
+                self.parameters["imu"],
+                self._gravity.imu_came,
+                name="imu",
+                depth=20,
+                behind_s=GRAVITY_BEHIND_S,
+                advice="start the IMU's driver, or set imu to its topic",
+            )
+
+    def _make_tf(self) -> Any:
+        """tf2 where it is needed; an IMU may do without."""
+        if self.parameters["target_frame"]:
+            return self._make_lookup(self)
+        if self._gravity_source == "tf":
+            return self._make_lookup(self, "gravity_frame")
+        if self._gravity_source == "imu" and not self.parameters["imu_rotation"]:
+            with contextlib.suppress(ConfigError):
+                return self._make_lookup(self, "imu")
+        return None
 
     def stop(self) -> None:
         """End the worker."""
@@ -208,11 +168,15 @@ class LifterNode(PipelineNode):
             self.monitor.count("dropped: bad keypoints")
             self.trouble("keypoints", str(error))
             return
+        stamp_ns = conversions.stamp_to_ns(message.header.stamp)
+        frame = self._frame_of(message.header, camera)
+        around = self._gravity.around(frame, stamp_ns, self.parameters.values)
         result: LiftResult = self._lifter.lift(
             people,
             camera,
-            conversions.stamp_to_ns(message.header.stamp),
+            stamp_ns,
             deadline_s=self.parameters["deadline_ms"] / 1e3 or NO_DEADLINE_S,
+            around=around,
         )
         if result.report.refused is None and not result.report.thinned:
             self._publish(message, result, camera)
@@ -270,11 +234,15 @@ class LifterNode(PipelineNode):
                 next(m for m, s in zip(array.skeletons, result.skeletons, strict=True) if s is primary)
             )
 
+    def _frame_of(self, header: Header, camera: Camera) -> str:
+        """The camera's optical frame."""
+        return str(self.parameters["frame_id"] or header.frame_id or camera.frame_id)
+
     def _placed(
         self, header: Header, skeletons: Sequence[Skeleton], camera: Camera
     ) -> tuple[Header, Sequence[Skeleton]] | None:
         """Skeletons in the frame to publish in, or ``None`` after saying why they cannot be."""
-        frame = self.parameters["frame_id"] or header.frame_id or camera.frame_id
+        frame = self._frame_of(header, camera)
         if not (self.parameters["frame_id"] or header.frame_id or self._info.header.frame_id):
             text = f"neither images nor camera_info name a frame: '{frame}' is taken; set frame_id"
             self.trouble("frame", text)
@@ -300,6 +268,7 @@ class LifterNode(PipelineNode):
             return
         monitor.value("people", f"{report.people} in, {report.lifted} lifted")
         monitor.value("backend", report.backend)
+        monitor.value("gravity", self._gravity.said)
         monitor.value("sampling", f"{report.hypotheses} hypotheses, {report.steps} steps")
         monitor.value("deadline", "; ".join(report.degraded) or "met")
         for stage, seconds in report.stage_s.items():

@@ -25,6 +25,7 @@ SPECS = (
     Spec("label_height", float, "Height of the label above a person, m; 0: no label.", 0.0, 1.0),
     Spec("ellipsoids", bool, "Show each joint's uncertainty as an ellipsoid."),
     Spec("ellipsoid_sigma", float, "Size of the ellipsoids in standard deviations.", 0.1, 5.0),
+    Spec("velocity_s", float, "Seconds of motion that a velocity's arrow shows, s; 0: no arrows.", 0.0, 10.0),
     Spec("transforms", bool, "Send a body_<id> frame per person to /tf."),
 )  # fmt: skip
 
@@ -75,6 +76,7 @@ class MarkersNode(PipelineNode):
             bone_width=p["bone_width"],
             label_height=p["label_height"],
             ellipsoid_sigma=p["ellipsoid_sigma"] if p["ellipsoids"] else 0.0,
+            velocity_s=p["velocity_s"],
         )
 
     def _skeletons_came(self, message: Skeleton3DArray) -> None:

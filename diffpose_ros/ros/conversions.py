@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError, People2D, Skeleton, TrackState, joint_set
 from diffpose_ros.core.joints import JOINT_SETS
+from diffpose_ros.core.types import SIZE_SOURCES
 from diffpose_ros.ros.body_frame import body_frame
 from diffpose_ros.ros.camera_info import camera_from_info, camera_to_info
 
@@ -29,6 +30,7 @@ __all__ = [
 NS = 1_000_000_000
 MAX_POSITION_M = 1e6
 """Nobody stands farther away than this; viewers that are told so draw nothing any more."""
+MAX_SPEED_MPS = 1e4
 
 
 def stamp_to_ns(stamp: Any) -> int:
@@ -161,12 +163,12 @@ def skeleton_to_message(
     skeleton: Skeleton, header: Any, *, width: int, height: int, frame_prefix: str = ""
 ) -> Any:
     """A ``Skeleton3D``; the name of its body's frame begins with ``frame_prefix``."""
-    from geometry_msgs.msg import Point
+    from geometry_msgs.msg import Point, Vector3
 
     from diffpose_ros.msg import Joint3D, Skeleton3D
 
     names = joint_set(skeleton.joint_set).joints
-    root = skeleton.root.tolist()
+    root, velocity = skeleton.root.tolist(), skeleton.velocity.tolist()
     return Skeleton3D(
         header=header,
         image_width=width,
@@ -190,6 +192,10 @@ def skeleton_to_message(
         root_covariance=skeleton.root_covariance.reshape(9),
         root_is_metric=skeleton.root_is_metric,
         body_frame=body_frame(skeleton.track_id, frame_prefix),
+        velocity=Vector3(x=velocity[0], y=velocity[1], z=velocity[2]),
+        velocity_covariance=skeleton.velocity_covariance.reshape(9),
+        contact=skeleton.contact.astype(np.float32),
+        size_source=SIZE_SOURCES.index(skeleton.size_source),
     )
 
 
@@ -228,8 +234,9 @@ def skeleton_from_message(message: Any) -> Skeleton:
     """The skeleton of a ``Skeleton3D``.
 
     Raises:
-        InputError: unknown joint set or track state, wrong number or names of joints, NaN or infinity,
-            a position beyond :data:`MAX_POSITION_M`.
+        InputError: unknown joint set, track state or source of size, wrong number or names of joints, NaN
+            or infinity (what may be unknown excepted), a position beyond :data:`MAX_POSITION_M`, a speed
+            beyond :data:`MAX_SPEED_MPS`.
     """
     if message.joint_set not in JOINT_SETS:
         raise InputError(f"skeleton: unknown joint set '{message.joint_set}'")
@@ -237,6 +244,9 @@ def skeleton_from_message(message: Any) -> Skeleton:
     root = message.root
     if message.state not in set(TrackState):
         raise InputError(f"skeleton: unknown track state {message.state}")
+    if message.size_source >= len(SIZE_SOURCES):
+        raise InputError(f"skeleton: unknown source of the size {message.size_source}")
+    velocity = message.velocity
     skeleton = Skeleton(
         xyz=np.array([(j.position.x, j.position.y, j.position.z) for j in joints]).reshape(-1, 3),
         covariance=np.array([j.covariance for j in joints]).reshape(-1, 3, 3),
@@ -249,9 +259,14 @@ def skeleton_from_message(message: Any) -> Skeleton:
         person_score=message.score,
         joint_set=message.joint_set,
         root_covariance=np.array(message.root_covariance).reshape(3, 3),
+        velocity=np.array([velocity.x, velocity.y, velocity.z]),
+        velocity_covariance=np.array(message.velocity_covariance).reshape(3, 3),
+        contact=np.array(message.contact, dtype=np.float64),
+        size_source=SIZE_SOURCES[message.size_source],
     )
     _near("position", np.vstack([skeleton.xyz, skeleton.root]), MAX_POSITION_M, "m")
     _near("covariance", skeleton.covariance, MAX_POSITION_M**2, "m^2")
+    _near("velocity", skeleton.velocity, MAX_SPEED_MPS, "m/s")
     return skeleton
 
 

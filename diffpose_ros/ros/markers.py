@@ -26,6 +26,9 @@ IDS_PER_PERSON = 100
 MAX_TRACKS = (2**31 - 1) // IDS_PER_PERSON
 """Track ids beyond it share marker ids with smaller ones: a marker id has 32 bits."""
 WHITE: Colour = (255, 255, 255)
+YELLOW: Colour = (255, 220, 60)
+ARROW_WIDTHS = (1.0, 2.5)
+"""Diameters of an arrow's shaft and head, in widths of a bone."""
 MIN_SIGMA_M = 1e-3
 
 
@@ -39,6 +42,8 @@ class MarkerStyle:
         bone_width: metres.
         label_height: height of the text, metres; 0 draws none.
         ellipsoid_sigma: radius of the uncertainty ellipsoids in standard deviations; 0: none.
+        velocity_s: an arrow goes from the root to where its velocity takes it in so many seconds;
+            0: none.
     """
 
     lifetime_s: float
@@ -46,6 +51,7 @@ class MarkerStyle:
     bone_width: float
     label_height: float
     ellipsoid_sigma: float
+    velocity_s: float = 0.0
 
 
 class SkeletonMarkers:
@@ -101,12 +107,23 @@ class SkeletonMarkers:
         if self._style.label_height > 0:
             label, *rest = rest
             _place(label.pose.position, _above(skeleton, 1.5 * self._style.label_height).tolist())
+        if self._style.velocity_s > 0:
+            *rest, arrow = rest
+            self._aim(arrow, skeleton)
         if self._style.ellipsoid_sigma > 0:
             self._shape(rest, skeleton)
         return markers
 
+    def _aim(self, arrow: Any, skeleton: Skeleton) -> None:
+        """From the root to where it will be; gone while its velocity is not known."""
+        known = bool(np.isfinite(skeleton.velocity).all())
+        arrow.action = Marker.ADD if known else Marker.DELETE
+        if known:
+            _place(arrow.points[0], skeleton.root.tolist())
+            _place(arrow.points[1], (skeleton.root + self._style.velocity_s * skeleton.velocity).tolist())
+
     def _make(self, name: int, skeleton: Skeleton) -> list[Any]:
-        """All markers of a person: joints, then bones, then the label, then the ellipsoids."""
+        """All markers of a person: joints, bones, the label, the ellipsoids, the arrow."""
         style = self._style
         joints = joint_set(skeleton.joint_set)
         first = (name % MAX_TRACKS if name >= 0 else name) * IDS_PER_PERSON
@@ -131,6 +148,11 @@ class SkeletonMarkers:
             for j in range(len(joints)):
                 colour = SIDE_COLOURS[joints.side(j)]
                 markers.append(self._marker("uncertainty", first + j, Marker.SPHERE, colour, 0.25))
+        if style.velocity_s > 0:
+            arrow = self._marker("velocity", first, Marker.ARROW, YELLOW)
+            arrow.scale.x, arrow.scale.y = (width * style.bone_width for width in ARROW_WIDTHS)
+            arrow.points += [Point(), Point()]
+            markers.append(arrow)
         return markers
 
     def _shape(self, markers: Sequence[Any], skeleton: Skeleton) -> None:

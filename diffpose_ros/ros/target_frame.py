@@ -67,20 +67,21 @@ class FrameLookup:
 
     Args:
         node: the rclpy node, whose executor must spin while :meth:`__call__` waits elsewhere.
+        parameter: that needs it, for the error's text.
 
     Raises:
         ConfigError: ``tf2_ros`` is not installed.
     """
 
-    def __init__(self, node: Any) -> None:
+    def __init__(self, node: Any, parameter: str = "target_frame") -> None:
         try:
             import tf2_ros
             from rclpy.duration import Duration
             from rclpy.time import Time
         except ImportError as error:
             raise ConfigError(
-                f"parameter 'target_frame': expected tf2_ros to be installed ({error}); install it, or "
-                "leave target_frame empty"
+                f"parameter '{parameter}': expected tf2_ros to be installed ({error}); install it, or "
+                f"leave {parameter} empty"
             ) from None
         self._node, self._tf2, self._time = node, tf2_ros, Time
         self._buffer = tf2_ros.Buffer(cache_time=Duration(seconds=10))
@@ -112,13 +113,34 @@ class FrameLookup:
                     return " ".join(str(error).split())
                 time.sleep(POLL_S)
                 continue
-            q, t = found.rotation, found.translation
-            return Rigid.from_quaternion((q.x, q.y, q.z, q.w), (t.x, t.y, t.z))
+            return _rigid(found)
+
+    def latest(self, target: str, source: str) -> tuple[Rigid, int] | str:
+        """Where ``source`` lies in ``target``, as it is known last.
+
+        Args:
+            target: frame to go to.
+            source: frame to come from.
+
+        Returns:
+            The motion and its stamp (0: it never changes), or why there is none.
+        """
+        try:
+            found = self._buffer.lookup_transform(target, source, self._time())
+        except self._tf2.TransformException as error:
+            return " ".join(str(error).split())
+        stamp = found.header.stamp
+        return _rigid(found.transform), stamp.sec * 10**9 + stamp.nanosec
 
     def close(self) -> None:
         """Stop listening."""
         for subscription in (self._listener.tf_sub, self._listener.tf_static_sub):
             self._node.destroy_subscription(subscription)
+
+
+def _rigid(transform: Any) -> Rigid:
+    q, t = transform.rotation, transform.translation
+    return Rigid.from_quaternion((q.x, q.y, q.z, q.w), (t.x, t.y, t.z))
 
 
 Lookup = Callable[[str, str, int, float], "Rigid | str"]

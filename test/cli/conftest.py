@@ -87,8 +87,10 @@ class Lifter:
 
     def __init__(self):
         self.cameras, self.stamps = [], []
+        self.around = None
 
-    def lift(self, people, camera, stamp_ns):
+    def lift(self, people, camera, stamp_ns, *, around):
+        self.around = around
         self.cameras.append(camera)
         self.stamps.append(stamp_ns)
         skeletons = [

@@ -240,3 +240,11 @@ def test_a_signal_keeps_what_was_played(call, video, stage, tmp_path, monkeypatc
     assert sorted(p.name for p in tmp_path.iterdir()) == ["o.partial", "o.partial.mp4", "walk.avi"]
     with Reader(tmp_path / "o.partial") as reader:
         assert reader.message_count > 0
+
+
+def test_the_cameras_place_goes_to_the_lifter(call, video, stage, tmp_path):
+    place = ("--camera-pitch", 0, "--camera-height", 2.5)
+    assert call("demo", video, "--output", tmp_path / "o", *place).code == 0
+    assert stage.parameters["lifter"] == {
+        "gravity": "angles", "camera_pitch_deg": 0.0, "camera_height": 2.5,
+    }  # fmt: skip

@@ -22,6 +22,7 @@ def test_the_arrays_are_as_documented(call, video, camera, actors, tmp_path):
             "stamps": (FRAMES,), "frame": (rows,), "track_id": (rows,),
             "keypoints": (rows, 17, 3), "skeleton": (rows, 17, 3),
             "covariance": (rows, 17, 3, 3), "score": (rows, 17), "joint_names": (17,),
+            "root_velocity": (rows, 3), "contact": (rows, 2), "size_source": (rows,),
         }  # fmt: skip
         assert data["joint_names"].tolist() == list(H36M17.joints)
         assert data["stamps"] == pytest.approx(np.arange(FRAMES) / 25)
@@ -161,3 +162,25 @@ def test_the_help_names_what_the_front_end_offers():
     assert lift.DETECTORS == detectors.DETECTORS
     assert lift.RUNTIMES == detectors.RUNTIMES
     assert lift.FRONT_ENDS == FRONT_ENDS
+
+
+def test_the_cameras_place_goes_to_the_lifter(call, video, camera, actors, tmp_path):
+    place = ("--camera-pitch", "30", "--camera-height", "2.5")
+    assert call("lift", video, "--camera", camera, *place, "--output", tmp_path / "w.npz").code == 0
+    assert actors.lifter.around.up == pytest.approx([0, -np.cos(np.pi / 6), -0.5])
+    assert actors.lifter.around.camera_height == 2.5
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--camera-height", "2.5"), "--camera-height needs --camera-pitch"),
+        (("--camera-roll", "5"), "--camera-roll needs --camera-pitch"),
+        (("--camera-pitch", "0", "--camera-height", "-1"), "expected a number, 0.1 to 50, got '-1'"),
+        (("--camera-pitch", "95"), "expected a number, -90 to 90, got '95'"),
+    ],
+)
+def test_a_place_that_no_camera_has_is_refused(call, video, camera, actors, tmp_path, options, text):
+    outcome = call("lift", video, "--camera", camera, *options, "--output", tmp_path / "w.npz")
+    assert outcome.code in (1, 2)
+    assert text in outcome.err

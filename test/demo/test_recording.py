@@ -63,6 +63,8 @@ def test_values_survive_the_wire(decoded):
     assert skeleton.xyz[2] == pytest.approx([1.0, 0.2, 4.0])
     assert skeleton.covariance[0, 1] == pytest.approx([3e-4, 4e-4, 5e-4])
     assert (skeleton.root_is_metric, int(skeleton.state)) == (True, 2)
+    assert (skeleton.velocity.tolist(), skeleton.contact.tolist()) == ([0.5, 0.0, -1.0], [0.25, 1.0])
+    assert skeleton.size_source == "person height"
 
 
 def test_an_image_without_a_result_shows_the_last_one(decoded):

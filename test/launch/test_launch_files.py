@@ -23,6 +23,7 @@ LAUNCH = ROOT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.py"))
 TOPICS_AND_FILES = {"namespace", "image", "camera_info", "rviz_config", "fixed_frame"}
 FRAMES = ("frame_id", "target_frame", "frame_prefix")
+PLACE = ("gravity_frame", "imu", "camera_pitch_deg", "camera_roll_deg", "camera_height")
 SWITCHES = {"rviz": "false", "single_process": "false", "respawn": "false", "log_level": "info"}
 
 
@@ -68,7 +69,7 @@ def test_lift_has_the_promised_arguments() -> None:
     promised = {
         "namespace", "image", "camera_info", "compressed", "detector", "model", "backend",
         "params_file", "rviz", "video", "use_sim_time", "log_level", "single_process", "respawn",
-        "rectified", "frame_id", "target_frame", "frame_prefix",
+        "rectified", "frame_id", "target_frame", "frame_prefix", *PLACE,
     }  # fmt: skip
     assert promised <= set(declared(LAUNCH / "lift.launch.py"))
 
@@ -76,7 +77,7 @@ def test_lift_has_the_promised_arguments() -> None:
 def test_overridden_parameters_exist_in_the_nodes_configuration() -> None:
     parameters = {
         "keypoints": {"detector", "model", "transport"},
-        "lifter": {"model", "backend", "person_height", "rectified", *FRAMES},
+        "lifter": {"model", "backend", "person_height", "rectified", "gravity", *FRAMES, *PLACE},
         "video_source": {"source", "camera_file", "loop", "compressed", "raw", "frame_id"},
     }
     for node, names in parameters.items():
@@ -190,6 +191,24 @@ def test_a_single_process_runs_every_node_with_its_own_parameters_and_raw_images
     }
 
 
+@pytest.mark.parametrize(
+    ("arguments", "parameters"),
+    [
+        ({"camera_pitch_deg": "0"}, {"gravity": "angles", "camera_pitch_deg": 0.0}),
+        ({"gravity_frame": "map"}, {"gravity_frame": "map"}),
+        (
+            {"imu": "/imu/data", "camera_pitch_deg": "9", "camera_height": "1"},
+            {"imu": "/imu/data", "camera_pitch_deg": 9.0, "camera_height": 1.0},
+        ),
+    ],
+    ids=["level", "tf", "imu"],
+)
+def test_the_cameras_place_reaches_the_lifter(launched, arguments, parameters) -> None:
+    (process,) = launched(single_process="true", **arguments)
+    content = yaml.safe_load(Path(process.kwargs["parameters"][-1].args[0]).read_text())
+    assert content["/diffpose/lifter"]["ros__parameters"] == parameters
+
+
 @pytest.mark.parametrize("respawn", ["true", "false"])
 def test_dead_nodes_are_started_again_where_asked_for(launched, respawn: str) -> None:
     nodes = launched(respawn=respawn)
@@ -203,6 +222,8 @@ def test_dead_nodes_are_started_again_where_asked_for(launched, respawn: str) ->
         ({"person_height": "tall"}, "launch argument 'person_height': expected a number, got 'tall'"),
         ({"person_height": "18"}, "launch argument 'person_height': expected 0 to 2.8, got 18"),
         ({"person_height": "nan"}, "expected 0 to 2.8, got nan"),
+        ({"camera_pitch_deg": "100"}, "launch argument 'camera_pitch_deg': expected -90 to 90, got 100"),
+        ({"camera_height": "-1"}, "launch argument 'camera_height': expected 0 to 50, got -1"),
         ({"params_file": "/no/such.yaml"}, "'params_file': /no/such.yaml: No such file or directory"),
     ],
 )

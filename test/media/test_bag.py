@@ -37,6 +37,8 @@ def skeletons(types, stamp_ns):
         header=header(types, stamp_ns), image_width=64, image_height=48, joint_set="h36m17",
         track_id=7, age=duration, state=1, score=0.9, joints=[joint], root=point,
         root_covariance=np.zeros(9), root_is_metric=False, body_frame="body_00007",
+        velocity=types["geometry_msgs/msg/Vector3"](x=1.0, y=2.0, z=3.0),
+        velocity_covariance=np.zeros(9), contact=np.zeros(2, dtype=np.float32), size_source=0,
     )  # fmt: skip
     return types["diffpose_ros/msg/Skeleton3DArray"](
         header=header(types, stamp_ns), image_width=64, image_height=48, joint_set="h36m17",

@@ -16,7 +16,7 @@ import pytest
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 
-from diffpose_ros.core import Camera, People2D, Skeleton, TrackState
+from diffpose_ros.core import UNKNOWN, Camera, People2D, Skeleton, TrackState
 
 WIDTH, HEIGHT = 320, 240
 
@@ -97,10 +97,11 @@ class FakeLifter:
         self.free = threading.Event()
         self.free.set()
 
-    def lift(self, people, camera, stamp_ns, *, deadline_s=None):
+    def lift(self, people, camera, stamp_ns, *, deadline_s=None, around=UNKNOWN):
         from diffpose_ros.lifting import LiftResult
 
         self.calls.append((people, camera, stamp_ns, deadline_s))
+        self.around = around
         self.free.wait(10.0)
         skeletons = tuple(skeleton(int(t), depth=3.0 + int(t)) for t in people.track_id)
         if self.report.refused:

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from diffpose_ros.core import TrackState
+from diffpose_ros.core.types import SIZE_SOURCES
+from diffpose_ros.methods.root import ScaleSource
 
 MSG = Path(__file__).resolve().parents[2] / "msg"
 FILES = sorted(MSG.glob("*.msg"))
-UNITS = ("pixels", "metres", "m^2", "no unit", "stamp of the image", "time since", "on the lifter")
+UNITS = ("pixels", "metres", "m^2", "m/s", "no unit", "stamp of the image", "time since", "on the lifter")
 MEASURED = ("float", "geometry_msgs/", "std_msgs/Header", "builtin_interfaces/Duration")
 
 
@@ -43,10 +45,19 @@ def test_states_have_the_numbers_of_the_library() -> None:
             assert getattr(kind, f"STATE_{state.name}") == state
 
 
+def test_sources_of_size_have_the_numbers_of_the_library() -> None:
+    interfaces = pytest.importorskip("diffpose_ros.msg", reason="messages not built: make setup")
+    kind = interfaces.Skeleton3D
+    numbers = (kind.SIZE_FROM_PRIOR, kind.SIZE_FROM_HEIGHT, kind.SIZE_FROM_FLOOR, kind.SIZE_FROM_DEPTH)
+    assert [SIZE_SOURCES[n] for n in numbers] == ["body prior", "person height", "floor", "depth"]
+    assert tuple(source.value for source in ScaleSource) == SIZE_SOURCES
+
+
 def test_covariances_are_three_by_three() -> None:
     interfaces = pytest.importorskip("diffpose_ros.msg", reason="messages not built: make setup")
     assert len(interfaces.Joint3D().covariance) == 9
     assert len(interfaces.Skeleton3D().root_covariance) == 9
+    assert len(interfaces.Skeleton3D().velocity_covariance) == 9
 
 
 @pytest.mark.parametrize(
@@ -57,7 +68,8 @@ def test_covariances_are_three_by_three() -> None:
         ("Person2DArray", "header image_width image_height joint_set detector people"),
         ("Joint3D", "name position covariance score"),
         ("Skeleton3D", "header image_width image_height joint_set track_id age state score joints root "
-                       "root_covariance root_is_metric"),
+                       "root_covariance root_is_metric body_frame velocity velocity_covariance contact "
+                       "size_source"),
         ("Skeleton3DArray", "header image_width image_height joint_set model hypotheses steps latency "
                             "skeletons"),
     ],
@@ -82,7 +94,8 @@ def test_nobody_promises_people_whom_the_image_does_not_show() -> None:
         (
             "Skeleton3D",
             {"header", "joint_set", "track_id", "age", "state", "score", "joints", "root",
-             "root_covariance", "root_is_metric", "body_frame"},
+             "root_covariance", "root_is_metric", "body_frame", "velocity", "velocity_covariance",
+             "contact", "size_source"},
         ),
         ("Skeleton3DArray", {"header", "image_width", "image_height", "joint_set", "skeletons"}),
     ],

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
 
+from geometry_msgs.msg import Vector3
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -101,7 +102,7 @@ def test_nobody_comes_back_as_nobody():
 
 
 def test_a_skeleton_comes_back_as_it_went():
-    spread = RNG.normal(size=(18, 3, 3))
+    spread = RNG.normal(size=(19, 3, 3))
     covariance = spread @ spread.transpose(0, 2, 1)
     skeleton = Skeleton(
         xyz=RNG.normal(size=(17, 3)),
@@ -114,10 +115,17 @@ def test_a_skeleton_comes_back_as_it_went():
         state=TrackState.OCCLUDED,
         person_score=0.5,
         root_covariance=covariance[17],
+        velocity=RNG.normal(size=3),
+        velocity_covariance=covariance[18],
+        contact=np.float32([0.25, 0.9]),
+        size_source="floor",
     )
     message = conversions.skeleton_to_message(skeleton, HEADER, width=640, height=480)
     back = conversions.skeleton_from_message(message)
-    for name in ("xyz", "covariance", "score", "root", "root_covariance"):
+    assert (message.size_source, back.size_source) == (message.SIZE_FROM_FLOOR, "floor")
+    for name in (
+        "xyz", "covariance", "score", "root", "root_covariance", "velocity", "velocity_covariance", "contact",
+    ):  # fmt: skip
         assert np.array_equal(getattr(back, name), getattr(skeleton, name)), name
     assert (back.root_is_metric, back.track_id, back.age_s) == (True, 7, 2.5)
     assert (back.state, back.person_score) == (TrackState.OCCLUDED, 0.5)
@@ -209,6 +217,15 @@ def test_the_joints_of_a_skeleton_go_by_their_names():
     assert np.array_equal(conversions.skeleton_from_message(message).xyz, want.xyz)
 
 
+def test_what_is_not_known_of_a_skeleton_is_nan_on_the_wire():
+    message = stick()
+    assert math.isnan(message.velocity.x)
+    assert np.isnan(message.velocity_covariance).all()
+    assert np.isnan(message.contact).all()
+    assert message.size_source == message.SIZE_FROM_PRIOR
+    assert np.isnan(conversions.skeleton_from_message(message).contact).all()
+
+
 def test_a_skeleton_names_the_frame_on_its_body():
     assert stick().body_frame == "front/body_0001q"
 
@@ -221,8 +238,13 @@ def test_a_skeleton_names_the_frame_on_its_body():
         (lambda m: setattr(m.root, "z", -1e12), "position: expected at most 1e.06 m, got 1e.12"),
         (lambda m: setattr(m.joints[2], "covariance", [1e13] * 9), "covariance: expected at most 1e.12 m.2"),
         (lambda m: setattr(m.joints[2], "score", 1.5), "skeleton score: expected 0 to 1"),
+        (lambda m: setattr(m, "size_source", 4), "unknown source of the size 4"),
+        (lambda m: setattr(m, "velocity", Vector3(y=2e4)), "velocity: expected at most 10000 m/s, got 20000"),
+        (lambda m: setattr(m.velocity, "y", 0.0), "skeleton velocity: expected finite"),
+        (lambda m: setattr(m, "contact", [0.5, 1.5]), "skeleton contact: expected 0 to 1"),
     ],
-    ids=["state", "joint far away", "root far away", "covariance", "score"],
+    ids=["state", "joint far away", "root far away", "covariance", "score", "size source", "fast",
+         "velocity half known", "contact"],
 )
 def test_a_skeleton_out_of_this_world_is_refused(damage, text):
     message = stick()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -111,3 +113,17 @@ def test_the_label_stands_over_the_head_in_a_frame_whose_z_is_up() -> None:
     )  # fmt: skip
     (label,) = (m for m in drawn(person) if m.ns == "labels")
     assert at(label.pose.position) == pytest.approx([4.0, 0.0, 2.05])
+
+
+def test_an_arrow_shows_where_the_velocity_takes_the_root() -> None:
+    style = replace(STYLE, velocity_s=0.5)
+    person = replace(skeleton(), velocity=np.array([1.0, -2.0, 0.5]))
+    draw = SkeletonMarkers(style)
+    markers = draw.draw([person], Header()).markers
+    (arrow,) = (m for m in markers if m.ns == "velocity")
+    assert (arrow.type, arrow.action) == (Marker.ARROW, Marker.ADD)
+    assert [at(p) for p in arrow.points] == [[0, 0, 4.0], [0.5, -1.0, 4.25]]
+    assert len([m for m in markers if m.ns == "uncertainty"]) == 17
+    (arrow,) = (m for m in draw.draw([skeleton()], Header()).markers if m.ns == "velocity")
+    assert arrow.action == Marker.DELETE  # its velocity is not known any more
+    assert not [m for m in drawn(person) if m.ns == "velocity"]
