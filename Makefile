@@ -15,7 +15,7 @@ help:
 	@echo "make demo         people in a video -> 3D skeletons on ROS topics, a bag and out/demo.mp4"
 	@echo "make test         all tests"
 	@echo "make soak         a thousand life-cycle rounds of each node, Ctrl-C at hundreds of times"
-	@echo "make fuzz         2,000 bad inputs to the commands"
+	@echo "make fuzz         2,000 bad inputs to the commands, 12,000 bad messages to the nodes"
 	@echo "make bench        how long each stage takes, per frame"
 	@echo "make lint         ruff and mypy"
 	@echo "make mutate       break the numeric code in small ways and see whether a test notices (hours)"
@@ -48,6 +48,7 @@ SEED ?= 1
 
 fuzz: setup-dev
 	@$(RUN) $(ONE_THREAD) python test/fuzz/run_cli.py --count 2000 --seed $(SEED)
+	@$(RUN) $(ISOLATED) $(ONE_THREAD) python test/fuzz/run_nodes.py --count 12000 --seed $(SEED)
 
 lint: setup-dev
 	@$(RUN) ruff check .

@@ -24,6 +24,7 @@ from diffpose_ros.cli._options import (
     outputs,
 )
 from diffpose_ros.core import InputError
+from diffpose_ros.core.bounded_yaml import read_text
 from diffpose_ros.core.files import write_text
 from diffpose_ros.lifting import LiftResult
 from diffpose_ros.methods.diffusion.contract import DiffusionSpec
@@ -183,11 +184,11 @@ def _publisher() -> Iterator[tuple[Publish | None, str]]:
 
 def _load(path: str) -> dict[str, Any]:
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(read_text(path))
         assert isinstance(data, dict)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, AssertionError):
+    except InputError:
+        raise
+    except (ValueError, AssertionError, RecursionError):
         raise InputError(f"{path}: expected the JSON that `bench --json` writes") from None
     needed = ("machine", "backend", "ratios", "model", "not_measured")
     missing = [n for n in needed if n not in data]

@@ -15,9 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from diffpose_ros.core.errors import ConfigError
+from diffpose_ros.core.bounded_yaml import parse, read_text
+from diffpose_ros.core.errors import ConfigError, InputError
 
 T = TypeVar("T")
 
@@ -29,22 +28,6 @@ _EXPECTED = {
 }  # fmt: skip
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe, and a key stands once in its mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
-                continue
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key '{key.value}' stands twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: str | Path, what: str = "configuration") -> dict[str, Any]:
     """A YAML file that holds a mapping.
 
@@ -53,17 +36,13 @@ def read_yaml(path: str | Path, what: str = "configuration") -> dict[str, Any]:
         what: what it should be, for the error's text.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or holds something else.
+        ConfigError: the file is missing, is not YAML, holds something else, or what
+            :mod:`~diffpose_ros.core.bounded_yaml` refuses.
     """
     try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise ConfigError(f"{what} {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{what} {path}: not YAML ({line}{problem})") from error
+        content = parse(read_text(path), path)
+    except InputError as error:
+        raise ConfigError(f"{what} {error}") from None
     if not isinstance(content, dict):
         kind = "nothing" if content is None else type(content).__name__
         raise ConfigError(f"{what} {path}: expected a mapping of keys to values, got {kind}")

@@ -24,6 +24,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE_S = 2.0
 """A signal that comes this long after the first ends the process at once, seconds."""
 
+HEALTHY_S = 1.0
+"""An executor that ran so long is worth another try, seconds."""
+
+MAX_FAILURES = 10
+
 LOADING_S = 1.0
 """How long the end of the process waits for a model that is being loaded, seconds."""
 
@@ -156,18 +161,21 @@ def _spin(executor: SingleThreadedExecutor, node: Any) -> None:
     context shuts down; so the context is asked a moment later.
 
     Raises:
-        Exception: the executor failed ten times in a row.
+        Exception: the executor failed ten times in a row, and never ran for a second between.
     """
-    for left in reversed(range(10)):
+    failures = 0
+    while True:
+        began = time.monotonic()
         try:
             executor.spin()
             return
         except (KeyboardInterrupt, ExternalShutdownException):
             return
         except Exception as error:
+            failures = 1 if time.monotonic() - began > HEALTHY_S else failures + 1
             time.sleep(0.1)
             if not rclpy.ok():
                 return
-            if not left:
+            if failures == MAX_FAILURES:
                 raise
             node.get_logger().error(f"the executor failed and goes on: {error}")

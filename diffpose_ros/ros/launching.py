@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from diffpose_ros.core import ConfigError
+from diffpose_ros.core import ConfigError, InputError
+from diffpose_ros.core.bounded_yaml import parse, read_text
 from diffpose_ros.core.resources import config_path
 
 PROFILE = "fastdds_large_images.xml"
@@ -49,16 +49,15 @@ def parameter_file(text: str) -> list[str]:
     """
     if not text:
         return []
-    what = f"launch argument 'params_file': {text}"
     try:
-        content = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{what}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())
-        raise ConfigError(f"{what}: not YAML: {line}") from None
+        content = parse(read_text(text), text)
+    except InputError as error:
+        raise ConfigError(f"launch argument 'params_file': {error}") from None
     if not _has_parameters(content):
-        raise ConfigError(f"{what}: expected NODE: ros__parameters: {{NAME: VALUE}}, as in config/*.yaml")
+        raise ConfigError(
+            f"launch argument 'params_file': {text}: expected NODE: ros__parameters: {{NAME: VALUE}}, as in "
+            "config/*.yaml"
+        )
     return [text]
 
 

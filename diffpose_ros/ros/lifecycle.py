@@ -104,6 +104,9 @@ class PipelineNode(LifecycleNode):
         # on a steady clock: trouble is told also when simulated time stands still
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._watch_timer = self.create_timer(WATCH_PERIOD_S, self.guard(self._watch), clock=steady)
+        # rclpy's parameter services raise on requests that no honest peer sends, into the executor
+        for service in self.services:
+            service.callback = self._answering(service.callback)
 
     # What subclasses fill in
 
@@ -172,6 +175,20 @@ class PipelineNode(LifecycleNode):
                 callback(*args)
             except Exception as error:
                 self.failed(error)
+
+        return safe
+
+    def _answering(self, callback: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """A service's ``callback``, but what it raises becomes a log line and an empty answer."""
+
+        @functools.wraps(callback)
+        def safe(request: Any, response: Any) -> Any:
+            try:
+                return callback(request, response)
+            except Exception as error:
+                kind = type(request).__name__.removesuffix("_Request")
+                self.trouble("request", f"a request of {kind} cannot be answered: {error}")
+                return response
 
         return safe
 

@@ -1,4 +1,4 @@
-"""A small slice of `make fuzz`: bad inputs to every command."""
+"""A small slice of `make fuzz`: bad inputs to every command, bad messages to the nodes."""
 
 import subprocess
 import sys
@@ -19,3 +19,9 @@ def test_bad_inputs_end_in_one_line():
     pytest.importorskip("torch", reason="some commands need torch: make setup-train")
     done = run("run_cli.py", "--count", "60", "--seed", "7")
     assert done.returncode == 0, done.stdout
+
+
+def test_bad_messages_leave_the_nodes_alive_and_answering():
+    pytest.importorskip("rclpy", reason="rclpy is not installed: nodes need ROS 2")
+    done = run("run_nodes.py", "--only", "pipeline", "--count", "300", "--seed", "7")
+    assert done.returncode == 0, done.stdout + done.stderr

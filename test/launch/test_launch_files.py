@@ -224,7 +224,7 @@ def test_dead_nodes_are_started_again_where_asked_for(launched, respawn: str) ->
         ({"person_height": "nan"}, "expected 0 to 2.8, got nan"),
         ({"camera_pitch_deg": "100"}, "launch argument 'camera_pitch_deg': expected -90 to 90, got 100"),
         ({"camera_height": "-1"}, "launch argument 'camera_height': expected 0 to 50, got -1"),
-        ({"params_file": "/no/such.yaml"}, "'params_file': /no/such.yaml: No such file or directory"),
+        ({"params_file": "/no/such.yaml"}, "'params_file': /no/such.yaml: cannot be read (No such file"),
     ],
 )
 def test_a_wrong_argument_names_itself_before_anything_starts(launched, arguments, text: str) -> None:

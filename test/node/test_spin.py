@@ -59,3 +59,12 @@ def test_an_executor_that_only_fails_is_given_up(monkeypatch) -> None:
     monkeypatch.setattr(graph.rclpy, "ok", lambda: True)
     with pytest.raises(RuntimeError, match="convert"):
         graph._spin(Executor(100), Node())
+
+
+def test_failures_far_apart_never_end_a_node(monkeypatch) -> None:
+    monkeypatch.setattr(graph.rclpy, "ok", lambda: True)
+    clock = iter(range(0, 10_000, 2))
+    monkeypatch.setattr(graph.time, "monotonic", lambda: next(clock))
+    executor = Executor(100)
+    graph._spin(executor, Node())
+    assert executor.spins == 101

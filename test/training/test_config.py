@@ -89,8 +89,9 @@ def test_what_must_be_said_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (None, "No such file"), ("a: [1", "not YAML"), ("- 1", "expected a mapping of keys to values, got"),
-        ("", "got nothing"), ("name: a\nname: b\n", "not YAML (line 2: the key 'name' stands twice)"),
+        (None, "No such file"), ("a: [1", "not a YAML file"),
+        ("- 1", "expected a mapping of keys to values, got"),
+        ("", "got nothing"), ("name: a\nname: b\n", "not a YAML file ('name' is given twice, line 2)"),
         ("base: run.yaml\n", "its bases go round in a ring"), ("base: [1]\n", "base: expected a file's name"),
     ],
     ids=["missing", "not yaml", "a list", "empty", "a key twice", "a ring", "a base that is no name"],
