@@ -33,6 +33,31 @@ class ModelFile:
     outline: OnnxFile
 
 
+def whole_number(said: Any, name: str, low: int, high: int, default: int | None = None) -> int:
+    """A whole number of the metadata: what follows from it takes memory and time.
+
+    Raises:
+        KeyError: it is missing and has no default.
+        ValueError: it is none, or not between ``low`` and ``high``.
+    """
+    value = said[name] if default is None else said.get(name, default)
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{name}: expected a whole number, {low} to {high}, got {str(value)[:40]}")
+    return value
+
+
+def number(said: Any, name: str, low: float, high: float, default: float) -> float:
+    """A number of the metadata.
+
+    Raises:
+        ValueError: it is none, or not between ``low`` and ``high``.
+    """
+    value = said.get(name, default)
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise ValueError(f"{name}: expected a number, {low:g} to {high:g}, got {str(value)[:40]}")
+    return float(value)
+
+
 def read_model_file(path: Path) -> ModelFile:
     """Read what a file says of itself.
 
@@ -49,7 +74,7 @@ def read_model_file(path: Path) -> ModelFile:
         )
     try:
         said = json.loads(text)
-    except json.JSONDecodeError as e:
+    except (json.JSONDecodeError, RecursionError) as e:
         raise ModelError(f"{path}: its '{METADATA_KEY}' metadata is not JSON: {e}") from e
     found = said.get("format") if isinstance(said, dict) else None
     if found != FORMAT:

@@ -72,7 +72,7 @@ def read_spec(model: str | Path) -> Any:
     file = read_model(model)
     try:
         return _module(file).parse(file)
-    except (KeyError, TypeError, ValueError) as e:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as e:
         raise ModelError(f"{file.path}: incomplete or wrong metadata: {e!r}") from e
 
 

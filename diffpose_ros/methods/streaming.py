@@ -6,6 +6,7 @@ the newest entry of which comes out as an output (docs/architecture.md). Letters
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +18,15 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import ModelError
 from diffpose_ros.history import Field
-from diffpose_ros.methods.model_file import ModelFile
+from diffpose_ros.methods.model_file import ModelFile, number, whole_number
 from diffpose_ros.runtime.graph_spec import PEOPLE, GraphInput, GraphSpec, Shape
 
 JOINT_SET = "h36m17"
 POINTS = 21
 JOINTS = 17
+MAX_SLOTS = 4096
+MAX_CACHE = 1 << 24
+"""Slots of a ring and values of a cache, per person: what a file says beyond that would take gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -179,12 +183,9 @@ def parse_streaming(
         raise ModelError(f"{path}: joint_set: expected {JOINT_SET}, got '{said['joint_set']}'")
     if said.get("points", POINTS) != POINTS:
         raise ModelError(f"{path}: points: expected {POINTS} input points, got {said['points']}")
-    rings = {
-        str(name): Ring(name, int(r["length"]), int(r.get("max_length", r["length"])), str(r["age"]))
-        for name, r in said.get("rings", {}).items()
-    }
+    rings = {str(name): _ring(name, r) for name, r in said.get("rings", {}).items()}
     state = tuple(
-        Cache(s["input"], s["output"], tuple(s["shape"]), int(s["slot_axis"]), s["ring"])
+        Cache(s["input"], s["output"], tuple(s["shape"]), whole_number(s, "slot_axis", 0, 8), s["ring"])
         for s in said.get("state", [])
     )
     _check_rings(path, rings, state, {PEOPLE, *sizes})
@@ -200,8 +201,13 @@ def parse_streaming(
         may_shrink=may_shrink,
     )
     _check_shapes(file, graph)
-    floor = float(said.get("score_floor", 0.0))
+    floor = number(said, "score_floor", 0.0, 1.0, 0.0)
     return {"kind": file.kind, "rings": rings, "state": state, "score_floor": floor, "graph": graph}
+
+
+def _ring(name: str, said: Mapping[str, Any]) -> Ring:
+    length = whole_number(said, "length", 1, MAX_SLOTS)
+    return Ring(name, length, whole_number(said, "max_length", 1, MAX_SLOTS, length), str(said["age"]))
 
 
 def _ring_inputs(rings: Mapping[str, Ring], state: tuple[Cache, ...]) -> dict[str, GraphInput]:
@@ -224,6 +230,13 @@ def _check_rings(
             raise ModelError(
                 f"{path}: cache '{s.input}' has shape {list(s.shape)}, expected -1 on its "
                 f"slot axis {s.slot_axis} and nowhere else"
+            )
+        slots = rings[s.ring].max_length
+        sizes = [slots if n == -1 else n for n in s.shape]
+        if any(type(n) is not int or n < 1 for n in sizes) or math.prod(sizes) > MAX_CACHE:
+            raise ModelError(
+                f"{path}: cache '{s.input}' has shape {list(s.shape)} and {slots} slots, expected whole "
+                f"numbers and at most {MAX_CACHE} values a person"
             )
     for ring in rings.values():
         if not 1 <= ring.length <= ring.max_length:

@@ -91,6 +91,18 @@ def _with(model, tmp_path, text):
             json.dumps(metadata(rings={"context": {"length": 9, "max_length": 4, "age": "age"}})),
             "ring 'history'|length 9 of at most 4",
         ),
+        (
+            json.dumps(metadata(rings={"context": {"length": 10**9, "age": "age"}})),
+            "length: expected a whole number, 1 to 4096, got 1000000000",
+        ),
+        (json.dumps(metadata(rings={"context": {"length": 9, "max_length": 1e9, "age": "a"}})), "max_length"),
+        (json.dumps(metadata(rings=[])), "incomplete or wrong metadata"),
+        (json.dumps(metadata(hypotheses=10**9)), "hypotheses: expected a whole number, 1 to 1000"),
+        (json.dumps(metadata(steps=True)), "steps: expected a whole number"),
+        (json.dumps(metadata(bone_window=10**12)), "bone_window: expected a whole number"),
+        (json.dumps(metadata(score_floor=float("nan"))), "score_floor: expected a number, 0 to 1"),
+        (json.dumps(metadata(guidance=[float("inf"), 0, 0, 0])), "guidance: expected weights of at most"),
+        ("[" * 100_000, "metadata is not JSON"),
     ],
 )
 def test_wrong_metadata_is_refused(model, tmp_path, text, error):
@@ -108,6 +120,15 @@ def test_a_cache_shape_without_its_slot_axis_is_refused(model, tmp_path):
     meta = metadata()
     meta["state"][0]["slot_axis"] = 1
     with pytest.raises(ModelError, match=r"cache 'key_0' .* expected -1 on its slot axis 1"):
+        read_spec(_with(model, tmp_path, json.dumps(meta)))
+
+
+@pytest.mark.parametrize("size", [10**8, 0, -3, 2.5, "x"])
+def test_a_cache_of_no_or_endless_size_is_refused(model, tmp_path, size):
+    meta = metadata()
+    meta["state"][0]["shape"] = [size, 21, 3, -1]
+    meta["state"][0]["slot_axis"] = 3
+    with pytest.raises(ModelError, match=r"cache 'key_0'|input 'key_0'"):
         read_spec(_with(model, tmp_path, json.dumps(meta)))
 
 

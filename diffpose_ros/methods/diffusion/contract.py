@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from diffpose_ros.methods.model_file import ModelFile
+from diffpose_ros.methods.model_file import ModelFile, whole_number
 from diffpose_ros.methods.streaming import (
     INPUTS as COMMON,
 )
 from diffpose_ros.methods.streaming import (
     JOINTS,
+    MAX_SLOTS,
     POINTS,
     StreamingSpec,
     constant,
@@ -34,6 +35,7 @@ INPUTS = {
 }
 """Everything that such a graph may read, but for the rings' ages and caches."""
 
+MAX_WEIGHT = 1e6
 REQUIRED = ("points", "view", "noise")
 OUTPUTS = ("mean", "covariance", "hypotheses")
 
@@ -55,9 +57,11 @@ def parse(file: ModelFile) -> DiffusionSpec:
     """Read and check the file; see :func:`diffpose_ros.methods.registry.read_spec`."""
     said = file.metadata
     guidance = tuple(float(x) for x in said.get("guidance", (0,) * ENERGIES))
+    if not all(abs(weight) <= MAX_WEIGHT for weight in guidance):
+        raise ValueError(f"guidance: expected weights of at most {MAX_WEIGHT:g}, got {list(guidance)}")
     if len(guidance) != ENERGIES:
         raise ValueError(f"guidance: expected {ENERGIES} weights, got {len(guidance)}")
-    hypotheses = int(said["hypotheses"])
+    hypotheses = whole_number(said, "hypotheses", 1, 1000)
     weights = replace(INPUTS["guidance"], example=lambda rng, shape: np.asarray(guidance))
     common = parse_streaming(
         file,
@@ -69,8 +73,8 @@ def parse(file: ModelFile) -> DiffusionSpec:
     )
     return DiffusionSpec(
         **common,
-        steps=int(said["steps"]),
+        steps=whole_number(said, "steps", 1, 1000),
         hypotheses=hypotheses,
         guidance=guidance,
-        bone_window=int(said.get("bone_window", 27)),
+        bone_window=whole_number(said, "bone_window", 1, MAX_SLOTS, default=27),
     )
