@@ -76,7 +76,9 @@ class AvFile(VideoSource):
 
     def __iter__(self) -> Iterator[tuple[Image, int]]:
         with self._lock:
-            if not self._fresh and not self.live:
+            if self._closed:
+                return
+            if not self._fresh:
                 self._release()
                 self._container = self._open()
             self._fresh = False
@@ -119,9 +121,8 @@ class AvFile(VideoSource):
     def _open(self) -> Any:
         try:
             if isinstance(self._place, str):
-                return av.open(
-                    self._place, options=NETWORK_OPTIONS, timeout=(NETWORK_TIMEOUT_S, NETWORK_TIMEOUT_S)
-                )
+                limits = (NETWORK_TIMEOUT_S, NETWORK_TIMEOUT_S)
+                return av.open(self._place, options=_network_options(self._place), timeout=limits)
             options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
             return av.open(self._address(self._place), options=options, metadata_errors="replace")
         except (OSError, ValueError, av.error.FFmpegError) as error:
@@ -152,7 +153,7 @@ class AvFile(VideoSource):
         if stream is None:
             raise InputError(f"{self._name}: holds no video")
         self._seconds = _length_s(self._container)
-        self.live = isinstance(self._place, str) and not self._seconds
+        self.live = self.reopens = isinstance(self._place, str) and not self._seconds
         said = float(stream.average_rate or stream.guessed_rate or 0)
         if self._fps is None and not sensible_fps(said):
             if not isinstance(self._place, str):
@@ -277,6 +278,12 @@ class _Decoder:
     def _frames(self, packet: Any | None) -> list[Any]:
         """Frames that a packet completes; without one, those that the decoder still holds."""
         return list(self._codec.decode(None) if packet is None else packet.decode())
+
+
+def _network_options(address: str) -> dict[str, str]:
+    """RTMP takes a timeout as the order to wait for others to connect."""
+    listening = address.lower().startswith("rtmp")
+    return {name: value for name, value in NETWORK_OPTIONS.items() if not (listening and name == "timeout")}
 
 
 def _video_stream(container: Any) -> Any | None:

@@ -35,10 +35,12 @@ class VideoSource:
         stills: the images are files of their own, in a folder or alone.
         pictures: the images are of different sizes, so they are no frames of one video; ``width``
             and ``height`` are the first one's.
+        reopens: a stream: after it broke off, a new iteration connects anew.
     """
 
     stills = False
     pictures = False
+    reopens = False
 
     def __init__(self, name: str, fps: float, size: tuple[int, int], frames: int | None) -> None:
         self.name = name

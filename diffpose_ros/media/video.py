@@ -64,6 +64,7 @@ class _Newest(VideoSource):
     def __init__(self, source: VideoSource) -> None:
         super().__init__(source.name, source.fps, (source.width, source.height), None)
         self._source = source
+        self.reopens = source.reopens
 
     def close(self) -> None:
         self._source.close()

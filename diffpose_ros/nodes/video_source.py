@@ -19,7 +19,8 @@ from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec
 
 SPECS = (
-    Spec("source", str, "Video file, image folder, or index of a webcam.", fixed=True),
+    Spec("source", str, "Video file, image folder, webcam (0, /dev/video0) or address (rtsp://...).",
+         fixed=True),
     Spec("camera_file", str, "Calibration file (ROS, Kalibr, OpenCV); empty: guess from diagonal_fov_deg.",
          fixed=True),
     Spec("diagonal_fov_deg", float, "Diagonal field of view of a camera without camera_file, deg.",
@@ -28,11 +29,15 @@ SPECS = (
     Spec("rate_scale", float, "Speed of playing; 1 is the source's own rate.", 0.01, 100.0),
     Spec("fps", float, "Frames per second of a folder or webcam, Hz; 0: what the source says.",
          0.0, 1000.0, fixed=True),
-    Spec("loop", bool, "Begin again at the end; otherwise stop there."),
+    Spec("loop", bool, "Begin again at the end, connect again to a stream that broke off; otherwise stop "
+         "there."),
     Spec("raw", bool, "Publish image_raw.", fixed=True),
     Spec("compressed", bool, "Publish image_raw/compressed.", fixed=True),
     Spec("jpeg_quality", int, "JPEG quality of image_raw/compressed.", 1, 100),
 )  # fmt: skip
+
+RECONNECT_S = 1.0
+"""From the end of a stream to the next attempt."""
 
 
 class VideoSourceNode(PipelineNode):
@@ -138,6 +143,9 @@ class VideoSourceNode(PipelineNode):
         try:
             while not halt.is_set():
                 before = self.published_frames
+                if source.reopens and self.parameters["loop"]:
+                    self._follow(source, halt)
+                    continue
                 self._play(source, halt)
                 if halt.is_set() or not self.parameters["loop"]:
                     break
@@ -148,6 +156,17 @@ class VideoSourceNode(PipelineNode):
         if not halt.is_set():
             self.monitor.value("source", f"{source.name}: ended")
             self.finished.set()
+
+    def _follow(self, source: VideoSource, halt: threading.Event) -> None:
+        """A stream until it ends or breaks off; then a moment's rest, so that it can be tried again."""
+        try:
+            self._play(source, halt)
+            why = "the stream ended"
+        except InputError as error:
+            why = str(error)
+        if not halt.is_set():
+            self.trouble("stream", f"{source.name}: {why.removeprefix(f'{source.name}: ')}; connecting again")
+            halt.wait(RECONNECT_S)
 
     def _play(self, source: VideoSource, halt: threading.Event) -> None:
         due = time.monotonic()

@@ -14,8 +14,10 @@ pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not b
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from diffpose_ros.core import Camera
+from diffpose_ros.core import Camera, InputError
 from diffpose_ros.media.camera_yaml import write_camera
+from diffpose_ros.media.source import VideoSource
+from diffpose_ros.nodes import video_source
 from diffpose_ros.nodes.video_source import VideoSourceNode
 from diffpose_ros.ros.conversions import camera_from_info, stamp_to_ns
 from diffpose_ros.ros.images import compressed_to_rgb, image_to_rgb
@@ -138,7 +140,7 @@ def test_an_image_that_cannot_be_read_ends_the_stream_with_a_line(bench, folder)
 class HeldSource:
     """A webcam whose read hangs; notices when it is closed under it."""
 
-    name, fps, width, height, pictures = "held", 30.0, 64, 48, False
+    name, fps, width, height, pictures, reopens = "held", 30.0, 64, 48, False, False
 
     def __init__(self):
         self.free, self.inside, self.closed = threading.Event(), threading.Event(), threading.Event()
@@ -167,3 +169,44 @@ def test_a_capture_is_not_closed_under_a_thread_that_is_inside_a_read(bench):
     assert held.closed.wait(5.0)
     assert not held.closed_inside
     assert node.published_frames == 0
+
+
+class BreakingStream(VideoSource):
+    """A stream that breaks off, cannot be reached, then ends; each connection shows another grey."""
+
+    reopens = True
+
+    def __init__(self):
+        super().__init__("rtsp://camera/1", 100.0, (64, 48), None)
+        self.connections = 0
+
+    def __iter__(self):
+        self.connections += 1
+        if self.connections == 2:
+            raise InputError("rtsp://camera/1: cannot be opened (refused)")
+        yield np.full((48, 64, 3), self.connections, np.uint8), 0
+        if self.connections == 1:
+            raise InputError("rtsp://camera/1: the stream broke off (reset)")
+
+
+def test_a_stream_that_breaks_off_is_connected_to_again(bench, monkeypatch):
+    monkeypatch.setattr(video_source, "RECONNECT_S", 0.01)
+    stream = BreakingStream()
+    opened = partial(VideoSourceNode, open_source=lambda *args, **kwargs: stream)
+    node = bench.add(opened, source="rtsp://camera/1", loop=True)
+    assert bench.spin(lambda: node.published_frames >= 3)
+    assert bench.logged("rtsp://camera/1: the stream broke off (reset); connecting again")
+    assert not node.finished.is_set()
+    assert node.trigger_deactivate().name == "SUCCESS"
+
+
+def test_a_stream_is_followed_once_where_that_is_asked_for(bench):
+    stream = BreakingStream()
+    node = bench.add(
+        partial(VideoSourceNode, open_source=lambda *args, **kwargs: stream),
+        source="rtsp://camera/1",
+        loop=False,
+    )
+    assert bench.spin(node.finished.is_set)
+    assert stream.connections == 1
+    assert bench.logged("the stream broke off")
