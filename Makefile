@@ -9,11 +9,12 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 ISOLATED = ROS_DOMAIN_ID=$$((RANDOM % 100 + 1)) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-train demo bench test fuzz soak lint mutate clean
+.PHONY: help setup setup-dev setup-train demo bench test test-jazzy fuzz soak lint mutate clean
 
 help:
 	@echo "make demo         people in a video -> 3D skeletons on ROS topics, a bag and out/demo.mp4"
 	@echo "make test         all tests"
+	@echo "make test-jazzy   the tests that meet ROS, on ROS 2 Jazzy (.venv-jazzy; wants Python 3.12)"
 	@echo "make soak         a thousand life-cycle rounds of each node, Ctrl-C at hundreds of times"
 	@echo "make fuzz         2,000 bad inputs to the commands, 12,000 bad messages to the nodes"
 	@echo "make bench        how long each stage takes, per frame"
@@ -40,6 +41,14 @@ bench: setup-train
 
 test: setup-dev
 	@$(RUN) $(ISOLATED) $(ONE_THREAD) pytest -n 2 --dist loadfile $(ARGS)
+
+# The rooms whose tests meet ROS; the others are the same on every ROS.
+MEET_ROS := test/ros test/node test/launch test/package/test_messages.py \
+    test/package/test_packaging.py test/demo test/media/test_bag.py test/cli/test_demo_with_ros.py
+
+test-jazzy:
+	@$(or $(PYTHON),$(shell command -v python3.12 || echo python3)) tools/setup_jazzy.py
+	@. .venv-jazzy/env.sh && $(ISOLATED) $(ONE_THREAD) pytest -n 2 --dist loadfile $(MEET_ROS) $(ARGS)
 
 soak: setup-dev
 	@$(RUN) $(ISOLATED) $(ONE_THREAD) pytest -m soak $(ARGS)

@@ -28,6 +28,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 ROS = VENV / "ros"
 LOG = VENV / "log" / "setup.log"
+DISTRO = "kilted"
 REQUIREMENTS = ROOT / "requirements"
 LOCKS = REQUIREMENTS / "lock"
 GROUPS = {
@@ -83,6 +84,12 @@ def main(arguments: Sequence[str]) -> int:
     if worked:
         print(f"setup: ready in {time.monotonic() - began:.0f} s; enter with '. .venv/env.sh'")
     return 0
+
+
+def use(venv: Path, distro: str) -> None:
+    """Work in another folder, with another ROS 2 than Kilted."""
+    places = {"PYTHON": venv / "bin" / "python", "ROS": venv / "ros", "LOG": venv / "log" / "setup.log"}
+    globals().update(places, VENV=venv, DISTRO=distro)
 
 
 def check_machine() -> None:
@@ -340,7 +347,7 @@ def write_entry_points() -> None:
         "LD_LIBRARY_PATH": f"{ROS / 'lib'}:{VENV / 'lib'}",
         "AMENT_PREFIX_PATH": f"{ROS}:{VENV}",
         "CMAKE_PREFIX_PATH": f"{ROS}:{VENV}",
-        "ROS_DISTRO": "kilted",
+        "ROS_DISTRO": DISTRO,
         "ROS_VERSION": "2",
         "ROS_PYTHON_VERSION": "3",
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",

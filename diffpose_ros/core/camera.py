@@ -33,7 +33,8 @@ def distortion_model(name: str, coefficients: int) -> str:
 
     ``plumb_bob`` with 8, 12 or 14 coefficients is ``rational_polynomial``, which continues it.
     """
-    model = _MODEL_NAMES.get(name.strip().lower(), name)
+    known = name.strip().lower()
+    model = _MODEL_NAMES.get(known, known if known in DISTORTION_MODELS else name)
     more = coefficients in DISTORTION_MODELS["rational_polynomial"]
     return "rational_polynomial" if model == "plumb_bob" and more else model
 

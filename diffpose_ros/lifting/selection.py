@@ -39,6 +39,7 @@ def select(
     min_keypoints: int,
     limit: int,
     known: Container[int],
+    size: tuple[int, int] | None = None,
 ) -> Selection:
     """Choose.
 
@@ -48,8 +49,13 @@ def select(
         min_keypoints: people with fewer are not lifted.
         limit: most people; those already known come first, then those with the best scores.
         known: identities that are remembered.
+        size: width and height of the image, pixels: a keypoint farther out of it than it is large was not
+            seen.
     """
     score = np.where(people.score >= threshold, people.score, 0.0)
+    if size is not None:
+        extent = np.asarray(size, dtype=np.float64)
+        score[((people.xy < -extent) | (people.xy > 2 * extent)).any(axis=2)] = 0.0
     enough = (score > 0).sum(axis=1) >= min_keypoints
     identity: NDArray[np.int64] = people.track_id  # type: ignore[assignment]
     seen: set[int] = set()

@@ -152,6 +152,7 @@ class Lifter:
             min_keypoints=self.config.min_keypoints,
             limit=self.config.max_tracks,
             known=self.people,
+            size=(camera.width, camera.height),
         )
         messages.extend(chosen.messages)
         forgotten = self.people.bring_to_front(list(chosen.track_ids), stamp_ns)

@@ -1,8 +1,8 @@
 """Raw ROS images to RGB, with the same results as ``cv_bridge``, for where it is not installed.
 
 Encodings are those of ``sensor_msgs/image_encodings``. ``yuv422`` is UYVY, ``yuv422_yuy2`` is YUYV;
-their newer names ``uyvy`` and ``yuyv`` are understood as well. ``8UC1`` is taken as grey, ``8UC3``
-as BGR (OpenCV's order, which is how drivers that use it fill it).
+their newer names ``uyvy`` and ``yuyv`` are understood as well. ``8UC1`` is taken as grey, ``8UC3``,
+``8UC4``, ``16UC3`` and ``16UC4`` as BGR and BGRA (OpenCV's order, which is how drivers that use it fill it).
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ class _Layout:
     code: int | None
     depth: int = 1
     even_width: bool = False
+    planes: bool = False
+    """Full rows of brightness, then half as many rows of colour."""
 
 
 # The names of OpenCV's Bayer codes start at the second row and column, hence rggb -> BG.
@@ -32,6 +34,9 @@ _LAYOUTS = {
     "rgb8": _Layout(3, None),
     "bgr8": _Layout(3, cv2.COLOR_BGR2RGB),
     "8UC3": _Layout(3, cv2.COLOR_BGR2RGB),
+    "8UC4": _Layout(4, cv2.COLOR_BGRA2RGB),
+    "16UC3": _Layout(3, cv2.COLOR_BGR2RGB, depth=2),
+    "16UC4": _Layout(4, cv2.COLOR_BGRA2RGB, depth=2),
     "rgba8": _Layout(4, cv2.COLOR_RGBA2RGB),
     "bgra8": _Layout(4, cv2.COLOR_BGRA2RGB),
     "mono8": _Layout(1, cv2.COLOR_GRAY2RGB),
@@ -45,6 +50,8 @@ _LAYOUTS = {
     "uyvy": _Layout(2, cv2.COLOR_YUV2RGB_UYVY, even_width=True),
     "yuv422_yuy2": _Layout(2, cv2.COLOR_YUV2RGB_YUY2, even_width=True),
     "yuyv": _Layout(2, cv2.COLOR_YUV2RGB_YUY2, even_width=True),
+    "nv12": _Layout(1, cv2.COLOR_YUV2RGB_NV12, even_width=True, planes=True),
+    "nv21": _Layout(1, cv2.COLOR_YUV2RGB_NV21, even_width=True, planes=True),
     "bayer_rggb8": _Layout(1, cv2.COLOR_BayerBG2RGB),
     "bayer_bggr8": _Layout(1, cv2.COLOR_BayerRG2RGB),
     "bayer_gbrg8": _Layout(1, cv2.COLOR_BayerGR2RGB),
@@ -57,6 +64,9 @@ _LAYOUTS = {
 
 ENCODINGS = tuple(_LAYOUTS)
 """Encodings that :func:`to_rgb` knows."""
+
+NOT_PICTURES = ("16UC1", "16SC1", "32FC1", "64FC1")
+"""Encodings of depth images and the like."""
 
 
 def to_rgb(
@@ -88,6 +98,8 @@ def to_rgb(
             a Bayer image smaller than its pattern.
     """
     layout = _LAYOUTS.get(encoding)
+    if encoding in NOT_PICTURES:
+        raise InputError(f"image encoding: {encoding} holds depth, expected a picture: take the colour image")
     if layout is None:
         raise InputError(f"image encoding: expected one of {', '.join(ENCODINGS)}, got '{encoding}'")
     if width <= 0 or height <= 0:
@@ -105,11 +117,14 @@ def to_rgb(
         flat = np.frombuffer(memoryview(data), dtype=np.uint8)
     except (TypeError, ValueError) as error:
         raise InputError(f"image data: expected bytes, got {type(data).__name__}") from error
-    if flat.size < step * height:
+    if layout.planes and height % 2:
+        raise InputError(f"image height: expected an even number for {encoding}, got {height}")
+    lines = height * 3 // 2 if layout.planes else height
+    if flat.size < step * lines:
         raise InputError(
-            f"image data: expected {step * height} bytes (step {step} x height {height}), got {flat.size}"
+            f"image data: expected {step * lines} bytes (step {step} x {lines} rows), got {flat.size}"
         )
-    rows = flat[: step * height].reshape(height, step)[:, :row]
+    rows = flat[: step * lines].reshape(lines, step)[:, :row]
     if layout.depth == 2:
         wide = np.ascontiguousarray(rows).view(">u2" if is_bigendian else "<u2").astype(np.uint16)
         colour: Any = wide.reshape(height, width, layout.channels)
@@ -118,5 +133,5 @@ def to_rgb(
         return np.asarray(cv2.convertScaleAbs(colour, alpha=255.0 / 65535.0), dtype=np.uint8)
     if layout.code is None:
         return rows.copy().reshape(height, width, layout.channels)
-    pixels = np.ascontiguousarray(rows).reshape(height, width, layout.channels)
+    pixels = np.ascontiguousarray(rows).reshape(lines, width, layout.channels)
     return np.asarray(cv2.cvtColor(pixels, layout.code), dtype=np.uint8)

@@ -115,7 +115,7 @@ class KeypointsNode(PipelineNode):
         self._tracker = make_tracker(tracker_config(self.parameters.values))
         self._worker: NewestWorker[Any] | None = None
         self._stale = False
-        self._size: tuple[int, int] | None = None
+        self._seen: tuple[str, tuple[int, int]] | None = None
         self._switches: Switches | None = None
 
     def setup(self) -> None:
@@ -130,7 +130,7 @@ class KeypointsNode(PipelineNode):
     def start(self) -> None:
         """Listen to images."""
         self._judge = StampJudge()
-        self._size = None
+        self._seen = None
         self._worker = NewestWorker(self._work, on_error=self.failed, name="keypoints")
         raw = self.parameters["transport"] == "raw"
         topic = "image_raw" if raw else "image_raw/compressed"
@@ -208,18 +208,28 @@ class KeypointsNode(PipelineNode):
         else:
             rgb = images.image_to_rgb(message)
         stamp_ns = conversions.stamp_to_ns(message.header.stamp)
-        height, width = rgb.shape[:2]
-        if self._size not in (None, (width, height)):
-            self.trouble(
-                "image size",
-                f"image size changed from {self._size[0]}x{self._size[1]} "  # type: ignore[index]
-                f"to {width}x{height}: tracks start anew",
-            )
+        if self._another_camera(message.header.frame_id, (rgb.shape[1], rgb.shape[0])):
             front_end.reset()
-        self._size = (width, height)
         people = front_end.see(rgb, stamp_ns)
         self._show(front_end.report)
         self._publish(message.header, rgb, people, front_end.name)
+
+    def _another_camera(self, frame: str, size: tuple[int, int]) -> bool:
+        """Whether the image is of another camera, or of another size, than the one before; that is told."""
+        before, self._seen = self._seen, (frame, size)
+        if before is None or before == self._seen:
+            return False
+        if before[0] != frame:
+            self.trouble(
+                "camera frame",
+                f"the images' frame changed from '{before[0]}' to '{frame}': tracks start anew; if two "
+                f"cameras publish {self._topic}, give each its own topic and nodes",
+            )
+        else:
+            (width, height), (now_width, now_height) = before[1], size
+            text = f"image size changed from {width}x{height} to {now_width}x{now_height}: tracks start anew"
+            self.trouble("image size", text)
+        return True
 
     def _show(self, report: FrontEndReport) -> None:
         for name, value in report.values.items():

@@ -76,6 +76,7 @@ class LifterNode(PipelineNode):
         self._primary = PrimaryPerson()
         self._calibrated = Calibrated()
         self._said_thinned = False
+        self._frame: str | None = None
         self._gravity = Gravity(
             self._gravity_source, self.parameters.values, self._lookup,
             lambda text: self.trouble("gravity", text),
@@ -170,6 +171,12 @@ class LifterNode(PipelineNode):
             return
         stamp_ns = conversions.stamp_to_ns(message.header.stamp)
         frame = self._frame_of(message.header, camera)
+        if self._frame not in (None, frame):
+            text = f"the camera's frame changed from '{self._frame}' to '{frame}': everyone starts anew"
+            self.trouble("camera frame", text)
+            self._lifter.reset()
+            self._primary.reset()
+        self._frame = frame
         around = self._gravity.around(frame, stamp_ns, self.parameters.values)
         result: LiftResult = self._lifter.lift(
             people,

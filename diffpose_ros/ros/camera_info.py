@@ -61,8 +61,7 @@ def choose_rectified(asked: str, info: Any, image_topic: str) -> tuple[bool, str
     """
     if asked != "auto":
         return asked == "true", f"parameter rectified is {asked}"
-    name = image_topic.removesuffix("/compressed").rsplit("/", 1)[-1]
-    if "rect" in name.lower().replace("unrect", ""):
+    if names_rectified(image_topic):
         return True, f"images come from {image_topic}"
     calibration = calibration_of(info)
     if info.roi.do_rectify and not calibration.is_window:
@@ -71,6 +70,20 @@ def choose_rectified(asked: str, info: Any, image_topic: str) -> tuple[bool, str
     if not any(calibration.d):
         return False, "camera_info has no distortion"
     return False, "neither the image's topic nor camera_info says that it is"
+
+
+def names_rectified(image_topic: str) -> bool:
+    """Whether a topic is named as rectified images are: ``image_rect``, ``image_rect_color``, ``rect/image``.
+
+    The last part that speaks of it decides; words that only contain the letters (``direct``) do not.
+    """
+    for part in reversed(image_topic.lower().removesuffix("/compressed").split("/")):
+        words = part.split("_")
+        if "rect" in words or "rectified" in words:
+            return True
+        if "raw" in words or "unrectified" in words:
+            return False
+    return False
 
 
 def camera_to_info(camera: Camera, header: Any) -> Any:

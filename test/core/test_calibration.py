@@ -84,6 +84,7 @@ def test_a_window_that_leaves_the_image_is_refused():
         ("equi", [0.01, 0, 0, 0], "equidistant"),
         ("radtan", D[:4], "plumb_bob"),
         ("plumb_bob", D, "plumb_bob"),
+        ("PLUMB_BOB", D, "plumb_bob"),
         ("plumb_bob", [*D, 0.1, 0, 0], "rational_polynomial"),
         ("rational_polynomial", [*D, 0.1, 0, 0], "rational_polynomial"),
     ],

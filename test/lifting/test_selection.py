@@ -1,5 +1,7 @@
 """Who is lifted, and which of their keypoints count."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,17 @@ def test_a_keypoint_counts_from_the_threshold_on():
     score = np.array([0.29, 0.3, 0.31, *[0.9] * 14])
     chosen = choose(people([1], score=score), threshold=0.3)
     np.testing.assert_allclose(chosen.score[0], [0, 0.3, 0.31, *[0.9] * 14])
+
+
+def test_keypoints_far_outside_of_the_image_were_not_seen():
+    xy = np.zeros((2, 17, 2))
+    xy[0, :4] = (-90, 40), (195, 40), (40, -49), (40, 101)
+    xy[1] = 1e30
+    seen = replace(people([1, 2]), xy=xy)
+    chosen = select(seen, threshold=0.1, min_keypoints=4, limit=9, known=(), size=(100, 50))
+    np.testing.assert_array_equal(chosen.score[0], [0.9, 0.9, 0.9, 0.0, *[0.9] * 13])
+    assert chosen.track_ids == (1,)
+    assert chosen.unseen == (2,)
 
 
 @pytest.mark.parametrize(("seen", "lifted"), [(3, False), (4, True), (5, True)])

@@ -19,6 +19,7 @@ REFERENCE = {
     "bgra8": (4, cv2.COLOR_BGRA2RGB),
     "mono8": (1, cv2.COLOR_GRAY2RGB),
     "8UC1": (1, cv2.COLOR_GRAY2RGB),
+    "8UC4": (4, cv2.COLOR_BGRA2RGB),
     "yuv422": (2, cv2.COLOR_YUV2RGB_UYVY),
     "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
     "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
@@ -34,11 +35,14 @@ WIDE = {
     "bgr16": (3, cv2.COLOR_BGR2RGB),
     "rgba16": (4, cv2.COLOR_RGBA2RGB),
     "bgra16": (4, cv2.COLOR_BGRA2RGB),
+    "16UC3": (3, cv2.COLOR_BGR2RGB),
+    "16UC4": (4, cv2.COLOR_BGRA2RGB),
     "bayer_rggb16": (1, cv2.COLOR_BayerBG2RGB),
     "bayer_bggr16": (1, cv2.COLOR_BayerRG2RGB),
     "bayer_gbrg16": (1, cv2.COLOR_BayerGR2RGB),
     "bayer_grbg16": (1, cv2.COLOR_BayerGB2RGB),
 }
+PLANES = {"nv12": "UV", "nv21": "VU"}
 BYTES = {
     "rgb8": 3,
     **{name: 2 * n for name, (n, _) in WIDE.items()},
@@ -51,7 +55,27 @@ def pixels(channels: int) -> np.ndarray:
 
 
 def test_every_encoding_is_covered_here():
-    assert set(BYTES) == set(ENCODINGS)
+    assert {*BYTES, *PLANES} == set(ENCODINGS)
+
+
+@pytest.mark.parametrize(("encoding", "order"), PLANES.items())
+def test_brightness_and_colour_in_planes_of_their_own(encoding, order):
+    value = {"Y": 81, "U": 90, "V": 240}  # BT.601 red
+    rows = [[value["Y"]] * W] * H + [[value[c] for c in order * (W // 2)]] * (H // 2)
+    padded = np.pad(np.array(rows, np.uint8), ((0, 0), (0, 6)))
+    out = to_rgb(padded.tobytes(), encoding, W, H, W + 6)
+    assert out.shape == (H, W, 3)
+    np.testing.assert_allclose(out, np.full((H, W, 3), [255, 0, 0]), atol=3)
+    with pytest.raises(InputError, match="expected 600 bytes"):
+        to_rgb(bytes(599), encoding, 20, 20, 20)
+    with pytest.raises(InputError, match="height: expected an even number"):
+        to_rgb(bytes(1000), encoding, 20, 19, 20)
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+def test_depth_is_no_picture(encoding):
+    with pytest.raises(InputError, match=f"{encoding} holds depth, expected a picture: take the colour"):
+        to_rgb(bytes(4 * W * H), encoding, W, H, 4 * W)
 
 
 @pytest.mark.parametrize("encoding", REFERENCE)
@@ -166,7 +190,7 @@ def test_bytes_after_the_image_are_ignored():
         ("rgb8", 4, 0, 12, 48, "image size: expected positive, got 4x0"),
         ("rgb8", 4, 4, 11, 48, "at least 12 bytes for 4 pixels of rgb8, got 11"),
         ("mono16", 4, 4, 7, 48, "at least 8 bytes for 4 pixels of mono16, got 7"),
-        ("rgb8", 4, 4, 12, 47, r"expected 48 bytes \(step 12 x height 4\), got 47"),
+        ("rgb8", 4, 4, 12, 47, r"expected 48 bytes \(step 12 x 4 rows\), got 47"),
         ("rgb8", 4, 4, 12, 0, "expected 48 bytes .* got 0"),
         ("yuv422", 5, 4, 10, 40, "even number for yuv422, got 5"),
         ("bayer_rggb8", 2, 2, 2, 4, "at least 3x3 for bayer_rggb8, got 2x2"),

@@ -102,6 +102,18 @@ def test_the_frame_is_the_users_or_the_images(bench, kit, lifter, asked, image, 
     assert bench.skeletons[0].skeletons[0].header.frame_id == expected
 
 
+def test_people_before_another_cameras_frame_are_forgotten(bench, kit, lifter):
+    node = lifter()
+    before = node._lifter.resets
+    for i, frame in enumerate(["front", "front", "rear", "rear"], start=1):
+        message = kit.people_message(kit.people(1), i * S)
+        message.header.frame_id = frame
+        bench.publish("/diffpose/keypoints", message)
+        assert bench.spin(lambda: len(bench.skeletons) == i)  # noqa: B023
+        assert node._lifter.resets == before + (i > 2)
+    assert "changed from 'front' to 'rear'" in node.monitor.status().problems["camera frame"].text
+
+
 def test_skeletons_are_published_in_the_target_frame(bench, kit, lifter):
     node = lifter(target_frame="base_link", transform_timeout_s=0.25)
     primary = bench.listen(Skeleton3D, "/diffpose/skeleton")

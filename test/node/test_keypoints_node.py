@@ -177,6 +177,19 @@ def test_an_image_size_that_changes_starts_new_identities(bench, kit, make):
     assert [m.people[0].track_id for m in bench.people] == [0, 1]
 
 
+def test_another_cameras_frame_starts_new_identities(bench, kit, make):
+    node = make()
+    for i, frame in enumerate(["front", "front", "rear", "rear"], start=1):
+        message = kit.image_message(i * S)
+        message.header.frame_id = frame
+        bench.publish(RAW, message)
+        assert bench.spin(lambda: len(bench.people) == i)  # noqa: B023
+    assert [m.people[0].track_id for m in bench.people] == [0, 0, 1, 1]
+    problem = node.monitor.status().problems["camera frame"]
+    assert "changed from 'front' to 'rear'" in problem.text
+    assert problem.count == 1
+
+
 def test_identities_are_not_used_twice_after_a_restart(bench, kit, make):
     node = make()
     bench.publish(RAW, kit.image_message(1 * S))

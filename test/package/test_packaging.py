@@ -16,6 +16,9 @@ from diffpose_ros.core.resources import _config_folders, config_path, weights_pa
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = ("keypoints", "lifter", "markers", "video_source")
+ROS_PACKAGE = re.compile(
+    r"\w+_(msgs|srvs|interfaces)|rclpy|tf2_\w+|cv_bridge|launch|launch_ros|ament_index_python"
+)
 CMAKE = (ROOT / "CMakeLists.txt").read_text()
 
 
@@ -33,6 +36,36 @@ def test_the_license_is_whole_and_the_notice_names_what_is_bundled() -> None:
     assert "weights are unchanged" in notice
     assert "The data used in this project was obtained from mocap.cs.cmu.edu. The database was" in notice
     assert "created with funding from NSF EIA-0196217." in notice
+
+
+def test_the_package_names_every_ros_package_that_it_imports() -> None:
+    named = {e.text for e in ET.parse(ROOT / "package.xml").iter() if str(e.tag).endswith("depend")}
+    missing = {}
+    for path in [*(ROOT / "diffpose_ros").rglob("*.py"), *(ROOT / "launch").glob("*.py")]:
+        for root in imported(path):
+            package = {"tf2_ros": "tf2_ros_py"}.get(root, root)
+            if ROS_PACKAGE.fullmatch(package) and package not in named:
+                missing[package] = path.name
+    assert missing == {}
+
+
+def imported(path: Path) -> set[str]:
+    """First parts of the names of the modules that a file imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).split(".")[0])
+    return found
+
+
+def test_colcon_tests_every_room_where_ament_is_installed() -> None:
+    assert re.search(r"if\(BUILD_TESTING\).*find_package\(ament_cmake_pytest QUIET\)", CMAKE, re.DOTALL)
+    assert "file(GLOB rooms " in CMAKE and "ament_add_pytest_test(${room} test/${room}" in CMAKE
+    assert "ament_lint_auto_find_test_dependencies()" in CMAKE
+    tested = {e.text for e in ET.parse(ROOT / "package.xml").iter("test_depend")}
+    assert {"ament_cmake_pytest", "ament_lint_auto", "python3-pytest", "python3-hypothesis"} <= tested
 
 
 def test_cmake_generates_every_message() -> None:
