@@ -19,7 +19,7 @@ help:
 	@echo "make fuzz         2,000 bad inputs to the commands, 12,000 bad messages to the nodes"
 	@echo "make bench        how long each stage takes, per frame"
 	@echo "make lint         ruff and mypy"
-	@echo "make mutate       break the numeric code in small ways and see whether a test notices (hours)"
+	@echo "make mutate       break the numeric code in small ways and see whether a test notices; ARGS=geometry.root for one file"
 	@echo "make setup        .venv with ROS 2, the dependencies and the built package"
 	@echo "make setup-train  the same, with PyTorch, to train and export models"
 	@echo "make clean        remove .venv and caches"
@@ -65,9 +65,8 @@ lint: setup-dev
 
 mutate: setup-dev
 	@$(RUN) pip install --quiet --disable-pip-version-check -r requirements/mutation.txt
-	@$(RUN) $(ONE_THREAD) mutmut run $(ARGS)
-	@$(RUN) mutmut results
+	@$(RUN) $(ONE_THREAD) python tools/mutation/run.py $(ARGS)
 
 clean:
-	rm -rf mutants .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -33,9 +33,8 @@ def procrustes_align(predicted: ArrayLike, target: ArrayLike, *, scale: bool = T
     sign = np.ones_like(s)
     sign[..., 2] = np.sign(np.linalg.det(u @ vt))
     rotation = (u * sign[..., None, :]) @ vt
-    factor = np.ones((*s.shape[:-1], 1, 1))
+    factor = np.float64(1.0)
     if scale:
         extent = (a0**2).sum(axis=(-1, -2))
-        gain = np.divide((s * sign).sum(axis=-1), extent, out=np.ones_like(extent), where=extent > 1e-18)
-        factor = gain[..., None, None]
+        factor = ((s * sign).sum(axis=-1) / np.maximum(extent, 1e-18))[..., None, None]
     return factor * (a0 @ rotation) + mean_b

@@ -161,3 +161,22 @@ def test_cameras_that_differ_in_their_turn_differ():
     assert not BENT.camera().same_as(replace(BENT, r=TURN.ravel()).camera())
     assert BENT.camera().same_as(replace(BENT, p=()).camera())
     assert isinstance(BENT.camera(), Camera)
+
+
+def test_cameras_that_differ_in_their_lens_differ():
+    other = replace(BENT, d=[-0.3, *D[1:]])
+    assert not BENT.camera().same_as(other.camera())
+
+
+def test_a_field_of_view_is_that_of_the_diagonal():
+    """90 degrees over 800 pixels of diagonal are a focal length of 400 pixels."""
+    camera = Camera.from_fov(640, 480, diagonal_fov_deg=90.0)
+    assert camera.focal == pytest.approx((400.0, 400.0))
+    assert camera.matrix[:2, 2].tolist() == [319.5, 239.5]
+
+
+def test_a_rectified_image_needs_no_lens_model_that_is_known():
+    strange = replace(BENT, model="double_sphere", d=[0.1, 0.2])
+    assert strange.camera(rectified=True).model == "none"
+    with pytest.raises(InputError, match="distortion model"):
+        strange.camera()

@@ -488,6 +488,17 @@ def test_what_cgspeeds_release_lost_is_put_back(tmp_path):
     np.testing.assert_allclose(np.linalg.norm(nose, axis=-1), 0.1226, atol=0.003)
 
 
+def test_the_nose_lies_before_the_head_and_below_the_crown(tmp_path):
+    """That release's bodies face +z at rest; a quarter turn about y faces them to +x."""
+    frames = [{"Head": (0.5, 0, 0)}, {"Head": (0.5, 0, 0), "Hips": (0, 90.0, 0)}]
+    path = write_bvh(tmp_path / "a.bvh", cgspeed(lost=True), frames, order="ZYX", root=(0, 17.0, 0))
+    clip = bvh.load_bvh(path, skip=0)
+    straight, turned = joint(clip, "nose") - joint(clip, "head_top")
+    assert straight[2] > 0.08 > 0.03 > abs(straight[0])
+    assert abs(turned[0]) > 0.08 > 0.03 > abs(turned[2])
+    assert (np.array([straight[1], turned[1]]) < -0.03).all()
+
+
 def test_a_whole_skeleton_of_the_same_names_is_left_alone(tmp_path):
     path = write_bvh(tmp_path / "a.bvh", cgspeed(lost=False), [MOVING], order="ZYX", root=(0, 17.0, 0))
     clip, whole = bvh.load_bvh(path), read_bvh(path)

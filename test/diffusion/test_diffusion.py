@@ -35,8 +35,25 @@ def test_wrong_schedules_are_refused(change: dict, text: str) -> None:
         Schedule(**change)
 
 
+def test_alphas_are_products_of_what_each_step_leaves() -> None:
+    """Three steps with betas 0.1, 0.2, 0.3; a single step has the last beta."""
+    three = Schedule(diffusion_steps=3, beta_start=0.1, beta_end=0.3).alphas()
+    assert three == pytest.approx((1.0, 0.9, 0.9 * 0.8, 0.9 * 0.8 * 0.7))
+    assert Schedule(diffusion_steps=1, beta_start=0.1, beta_end=0.3).alphas() == pytest.approx((1.0, 0.7))
+
+
+def test_the_cosine_schedule_is_that_of_its_paper() -> None:
+    """Nichol and Dhariwal, 2021, eq. 17, with their s = 0.008; never quite zero."""
+    f = [np.cos((i / 4 + 0.008) / 1.008 * np.pi / 2) ** 2 for i in range(5)]
+    alphas = Schedule(beta_schedule="cosine", diffusion_steps=4).alphas()
+    assert alphas[:4] == pytest.approx([v / f[0] for v in f[:4]])
+    assert alphas[4] == 1e-4
+
+
 def test_ddim_visits_even_steps() -> None:
     assert ddim_steps(50, 5) == (50, 40, 30, 20, 10, 0)
+    assert ddim_steps(50, 3) == (50, 33, 17, 0)
+    assert ddim_steps(2, 2) == (2, 1, 0)
     assert ddim_steps(50, 1) == (50, 0)
     with pytest.raises(ConfigError, match="expected 1 to 50"):
         ddim_steps(50, 51)

@@ -176,11 +176,13 @@ def test_somebody_unseen_stays_where_they_were():
     assert new.scale[0] == pytest.approx(0.1)
 
 
-def test_negative_scores_count_as_masked():
+@pytest.mark.parametrize("joint", [5, TORSO[1]])
+def test_negative_scores_count_as_masked(joint):
     xy, score = sight(10)
     masked, negative = score.copy(), score.copy()
-    masked[0, 5], negative[0, 5] = 0, -0.3
-    np.testing.assert_array_equal(first(xy, masked)[0], first(xy, negative)[0])
+    masked[0, joint], negative[0, joint] = 0, -0.3
+    for a, b in zip(first(xy, masked)[:2], first(xy, negative)[:2], strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_wild_points_are_bounded_and_a_point_has_a_least_size():
@@ -215,6 +217,8 @@ def test_people_do_not_mix_and_leading_shapes_are_kept():
         np.ones((2, 3), bool), np.zeros((2, 3)),
     )  # fmt: skip
     np.testing.assert_allclose(shaped[0].reshape(6, 21, 3), together[0])
+    np.testing.assert_allclose(shaped[1].reshape(6, VIEW_SIZE), together[1])
+    assert shaped[1].shape == (2, 3, VIEW_SIZE)
     assert shaped[2].rotation.shape == (2, 3, 3, 3)
 
 

@@ -33,6 +33,31 @@ def test_a_mirrored_pose_is_not_matched():
     assert error > 0.3
 
 
+@pytest.mark.parametrize("mirror", [(1, 1, 1), (-1, 1, 1)])
+def test_the_rotation_is_the_best_proper_one(mirror):
+    """As scipy finds it, also where a mirror image would fit best."""
+    a = poses(1, (17, 3))
+    b = a * mirror + 0.3 * poses(2, (17, 3))
+    a0, b0 = a - a.mean(0), b - b.mean(0)
+    best, _ = Rotation.align_vectors(b0, a0)
+    turned = best.apply(a0)
+    np.testing.assert_allclose(procrustes_align(a, b, scale=False), turned + b.mean(0), atol=1e-9)
+    size = (turned * b0).sum() / (a0**2).sum()
+    np.testing.assert_allclose(procrustes_align(a, b), size * turned + b.mean(0), atol=1e-9)
+
+
+def test_a_body_of_millimetres_is_sized_too():
+    a = 1e-4 * poses(1, (17, 3))
+    np.testing.assert_allclose(procrustes_align(a, 3 * a), 3 * a, rtol=1e-9)
+
+
+def test_single_precision_in_is_double_precision_out():
+    a = (100 + poses(1, (17, 3))).astype(np.float32)
+    b = (1000 + poses(2, (17, 3))).astype(np.float32)
+    exact = procrustes_align(a.astype(np.float64), b.astype(np.float64))
+    np.testing.assert_array_equal(procrustes_align(a, b), exact)
+
+
 def test_no_other_similarity_is_better():
     a, b = poses(1, (17, 3)), poses(2, (17, 3))
     best = ((procrustes_align(a, b) - b) ** 2).sum()
@@ -54,6 +79,12 @@ def test_a_prediction_without_extent_is_only_shifted(scale):
 def test_flat_poses_give_finite_proper_answers():
     a = poses(1, (17, 3)) * [1, 1, 0]
     np.testing.assert_allclose(procrustes_align(a, 2 * a), 2 * a, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(3,), (17, 2), (17, 4)])
+def test_what_is_no_pose_is_refused(shape):
+    with pytest.raises(InputError, match="poses to align"):
+        procrustes_align(np.zeros(shape), np.zeros(shape))
 
 
 def test_different_shapes_are_refused():

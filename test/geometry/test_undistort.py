@@ -127,3 +127,20 @@ def test_bad_pixels_are_refused(pixels, text):
 def test_bad_points_are_refused():
     with pytest.raises(InputError, match=r"expected shape \(..., 3\), got \(4, 2\)"):
         project(np.zeros((4, 2)), camera("none"))
+
+
+def test_a_fisheye_without_coefficients_is_the_ideal_one():
+    """The radius of a pixel is the ray's angle times the focal length."""
+    cam = Camera(matrix=K, width=1280, height=720, model="equidistant", distortion=np.zeros(0))
+    angle = np.deg2rad(40)
+    pixel = project([np.sin(angle), 0.0, np.cos(angle)], cam)
+    np.testing.assert_allclose(pixel, [640 + 900 * angle, 360.0], rtol=1e-12)
+    np.testing.assert_allclose(undistort(pixel, cam), [np.tan(angle), 0.0], atol=1e-9)
+
+
+def test_one_point_and_one_number():
+    assert project([0.0, 0.0, 2.0], camera("none")).tolist() == [640.0, 360.0]
+    with pytest.raises(InputError, match=r"expected shape \(..., 3\), got \(\)"):
+        project(3.0, camera("none"))
+    with pytest.raises(InputError, match=r"expected shape \(..., 2\), got \(\)"):
+        undistort(3.0, camera("none"))

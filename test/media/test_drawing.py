@@ -49,6 +49,16 @@ def test_every_joint_is_drawn_in_its_sides_colour():
         assert coloured(image, COCO17.side(j))[y, x], COCO17.joints[j]
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_bone_is_drawn_in_its_sides_colour(side):
+    ends = [COCO17.index(f"{side}_hip"), COCO17.index(f"{side}_knee")]
+    xy, score = np.zeros((1, 17, 2)), np.zeros((1, 17))
+    xy[0, ends], score[0, ends] = [(100, 40), (100, 140)], 1.0
+    image = drawing.draw_people(GREY, People2D(xy=xy, score=score))
+    red, green, blue = image[90, 100].astype(int)
+    assert red > green > blue if side == "left" else blue > green > red
+
+
 def test_the_image_itself_is_not_touched():
     before = GREY.copy()
     drawing.draw_people(GREY, person())

@@ -172,3 +172,37 @@ def test_ages_by_another_clock_are_unknown_and_no_numbers(age_s):
     assert values["age_p50_ms"] == values["age_p99_ms"] == "unknown"
     monitor.published(0.040)
     assert dict(report(monitor.status(), 0.0).values)["age_p50_ms"] == "40.0"
+
+
+@pytest.mark.parametrize(
+    ("change", "bound"),
+    [
+        ({"silent_s": 1.5, "period_s": None}, "silent_s"),
+        ({"offset_s": 1.0}, "offset_s"),
+        ({"recent": 95, "recent_lost": 5}, "recent_lost"),
+    ],
+)
+def test_trouble_begins_where_the_page_on_diagnostics_says(change, bound):
+    at = replace(GOOD, **change)
+    beyond = replace(at, **{bound: getattr(at, bound) + 0.01})
+    if bound == "recent_lost":
+        assert input_trouble(at) is not None
+        assert input_trouble(replace(at, recent=96, recent_lost=4)) is None
+    else:
+        assert input_trouble(at) is None
+        assert input_trouble(beyond) is not None
+
+
+def test_an_age_is_plausible_from_now_to_a_minute():
+    assert [plausible_age(a) for a in (-0.1, 0.0, 59.0, 61.0)] == [False, True, True, False]
+
+
+def test_a_problem_colours_the_report_for_five_seconds_and_the_worst_speaks():
+    now = [0.0]
+    monitor = Monitor(lambda: now[0])
+    monitor.problem("graver", "gave NaN", level=ERROR)
+    now[0] = 1.0
+    monitor.problem("newer", "slow", level=WARN)
+    assert report(monitor.status(), 4.9).message == "gave NaN"
+    assert report(monitor.status(), 5.1).message == "slow"
+    assert report(monitor.status(), 6.1).level == OK
