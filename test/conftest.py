@@ -1,11 +1,22 @@
 """Messages of this package made without ROS, for tests of several rooms."""
 
+import os
+import shutil
+import tempfile
+
 import numpy as np
 import pytest
 
 from diffpose_ros.core import COCO17, H36M17
 
 NS = 10**9
+
+
+def pytest_configure(config):
+    """A folder for what is expensive to make, shared by all processes of this run."""
+    if "DIFFPOSE_TEST_CACHE" not in os.environ:
+        os.environ["DIFFPOSE_TEST_CACHE"] = tempfile.mkdtemp(prefix="diffpose_ros-test-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop("DIFFPOSE_TEST_CACHE"), ignore_errors=True))
 
 
 class Wire:

@@ -6,8 +6,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +14,10 @@ from numpy.typing import NDArray
 from diffpose_ros.cli._signals import shield
 from diffpose_ros.cli._table import PoseTable
 from diffpose_ros.core import UNKNOWN, Camera, InputError, People2D, Skeleton, Surroundings
+from diffpose_ros.core.closing import Closing
 from diffpose_ros.core.files import partial_name
 from diffpose_ros.media.overlay import Overlay
 from diffpose_ros.media.video import VideoSource, VideoWriter
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 NS = 1_000_000_000
 PICTURE_GAP_NS = 3600 * NS
@@ -53,7 +50,7 @@ class Pace:
         return cls(min_hits=1 if short else None)
 
 
-class Overlaid:
+class Overlaid(Closing):
     """The overlay of a lifted video. One that cannot be written does not stop the lifting.
 
     Attributes:
@@ -96,15 +93,7 @@ class Overlaid:
                 return path
         return None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def leave(self, well: bool) -> None:
         self._writer.discard()
 
 

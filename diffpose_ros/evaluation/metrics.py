@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
+from diffpose_ros.geometry.procrustes import procrustes_align
 
 Array = NDArray[np.float64]
 
@@ -74,17 +75,7 @@ def p_mpjpe(predicted: Array, true: Array) -> Array:
 
 def procrustes(predicted: Array, true: Array) -> Array:
     """``predicted`` (F, J, 3) moved onto ``true`` (F, J, 3) by a similarity for each frame."""
-    predicted, true = _pair(predicted, true)
-    mean_p, mean_t = predicted.mean(1, keepdims=True), true.mean(1, keepdims=True)
-    p, t = predicted - mean_p, true - mean_t
-    u, s, vt = np.linalg.svd(np.einsum("fji,fjk->fik", t, p))
-    sign = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
-    u = u * np.stack([np.ones_like(sign), np.ones_like(sign), sign], axis=-1)[:, None, :]
-    s = s * np.stack([np.ones_like(sign), np.ones_like(sign), sign], axis=-1)
-    variance = (p * p).sum((-1, -2))
-    scale = np.where(variance > 0, s.sum(-1) / np.where(variance > 0, variance, 1.0), 1.0)
-    rotation = u @ vt
-    return scale[:, None, None] * np.einsum("fij,fkj->fki", rotation, p) + mean_t
+    return procrustes_align(*_pair(predicted, true))
 
 
 def pck(predicted: Array, true: Array, threshold_mm: float = PCK_THRESHOLD_MM) -> float:

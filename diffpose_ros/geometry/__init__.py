@@ -2,7 +2,7 @@
 
 from diffpose_ros.geometry.procrustes import procrustes_align
 from diffpose_ros.geometry.projection import distort, project
-from diffpose_ros.geometry.root import MEASURED_H36M, root_translation, scale_to_height, stature
+from diffpose_ros.geometry.root import MEASURED_H36M, root_translation, stature
 from diffpose_ros.geometry.undistort import undistort
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "procrustes_align",
     "project",
     "root_translation",
-    "scale_to_height",
     "stature",
     "undistort",
 ]

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 VIEW_SIZE = 6
 """Entries of ``view``: ray x, ray y (tangents), log apparent size, dt, is-first flag, tracking age."""
 
+LOG_SCALE_OFFSET = 2.0
+"""Added to the logarithm of the apparent size in ``view``, so that it lies around zero."""
+
 MIRRORED_VIEW = (-1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 """Signs (6,) of ``view`` when the image is mirrored: the person then stands on the other side."""
 
@@ -123,7 +126,7 @@ def observe(
         [
             state.centre[..., 0],
             state.centre[..., 1],
-            state.log_scale + 2.0,
+            state.log_scale + LOG_SCALE_OFFSET,
             np.where(first, 0.0, np.clip(dt_s, 0.0, MAX_DT_S)) * 10.0,
             first.astype(np.float64),
             np.tanh(age_s),

@@ -110,24 +110,3 @@ def stature(skeleton: ArrayLike) -> NDArray[np.float64]:
         chain("left_hip", "left_knee", "left_ankle") + chain("right_hip", "right_knee", "right_ankle")
     )
     return FOOT_AND_CROWN * (legs + chain("hip", "spine", "thorax", "head_top"))
-
-
-def scale_to_height(skeleton_rel: ArrayLike, person_height: float) -> NDArray[np.float64]:
-    """Factor that gives poses the height the user knows.
-
-    Args:
-        skeleton_rel: (..., 17, 3) metres, H36M-17, relative to the root.
-        person_height: standing height in metres, 0.4 to 2.8.
-
-    Returns:
-        (...,) factor to multiply the poses with.
-
-    Raises:
-        InputError: the height is out of range, a shape is wrong, or a pose has no extent.
-    """
-    if not 0.4 <= person_height <= 2.8:
-        raise InputError(f"person_height: expected 0.4 to 2.8 m, got {person_height:g}")
-    height = stature(skeleton_rel)
-    if (height < 1e-3).any():
-        raise InputError("scale to height: the pose has no extent")
-    return person_height / height

@@ -7,8 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,10 +18,8 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from diffpose_ros.core import InputError
+from diffpose_ros.core.closing import Closing
 from diffpose_ros.core.files import probe, read_limited, reason, sync, unused
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 PACKAGE = "diffpose_ros"
 NS = 1_000_000_000
@@ -98,7 +95,7 @@ def check_replaceable(path: Path, *, overwrite: bool = True) -> None:
     probe(path / "metadata.yaml")
 
 
-class BagWriter:
+class BagWriter(Closing):
     """A bag being written; use it as a context manager.
 
     It is written at ``<path>.partial/<name>`` and moved when it is complete. One that ends with an
@@ -244,18 +241,10 @@ class BagWriter:
             why = reason(error) if isinstance(error, OSError) else str(error)
             raise InputError(f"{self.path}: cannot be written ({why})") from None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def leave(self, well: bool) -> None:
         if self._writer is None:
             return
-        if kind is None:
+        if well:
             self.finish()
         else:
             with contextlib.suppress(InputError):

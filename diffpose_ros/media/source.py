@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from diffpose_ros.core.closing import Closing
 
 Image = NDArray[np.uint8]
 NS = 1_000_000_000
@@ -20,7 +17,7 @@ MAX_PIXELS = 1 << 27
 """Larger images (134 megapixels) are refused before they take memory."""
 
 
-class VideoSource:
+class VideoSource(Closing):
     """Frames in order, each with its time since the first.
 
     Use it as a context manager and iterate; every iteration of a file or a folder starts anew.
@@ -48,15 +45,7 @@ class VideoSource:
         self.width, self.height = size
         self.frames = frames
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def leave(self, well: bool) -> None:
         self.close()
 
     def close(self) -> None:

@@ -6,25 +6,22 @@ import contextlib
 import io
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
+from diffpose_ros.core.closing import Closing
 from diffpose_ros.core.files import probe, reason, whole
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 Image = NDArray[np.uint8]
 CLOCK_HZ = 90_000
 SUFFIX = ".mp4"
 
 
-class VideoWriter:
+class VideoWriter(Closing):
     """Writes an mp4: H.264 where PyAV is installed (browsers play it), else MPEG-4 from OpenCV.
 
     Use it as a context manager: when the block ends well the file gets its name; when it ends with
@@ -106,16 +103,8 @@ class VideoWriter:
                 sink.close()
         self._files.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
+    def leave(self, well: bool) -> None:
+        if well:
             self.finish()
         else:
             self.discard()

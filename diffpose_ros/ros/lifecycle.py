@@ -84,9 +84,7 @@ class PipelineNode(LifecycleNode):
         self._published_s = -DIAGNOSTIC_PERIOD_S
         self._last_report: tuple[int, str] = (OK, "")
         self._inputs: list[Input] = []
-        self._subscriptions_made: list[Any] = []
         self._publishers_made: list[Any] = []
-        self._timers_made: list[Any] = []
         try:
             all_specs = (*specs, AUTOSTART)
             self.parameters = ParameterSet(
@@ -152,18 +150,6 @@ class PipelineNode(LifecycleNode):
         """
         made = Input(self, kind, topic, self.guard(callback), name=name, clock=self._monotonic, **options)
         self._inputs.append(made)
-        return made
-
-    def subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile) -> Any:
-        """A plain subscription that lives until deactivation."""
-        made = self.create_subscription(kind, topic, self.guard(callback), profile)
-        self._subscriptions_made.append(made)
-        return made
-
-    def every(self, period_s: float, callback: Callable[[], None]) -> Any:
-        """A timer that lives until deactivation."""
-        made = self.create_timer(period_s, self.guard(callback))
-        self._timers_made.append(made)
         return made
 
     def guard(self, callback: Callable[..., None]) -> Callable[..., None]:
@@ -379,12 +365,6 @@ class PipelineNode(LifecycleNode):
         for listening in self._inputs:
             listening.close()
         self._inputs.clear()
-        for made in self._subscriptions_made:
-            self.destroy_subscription(made)
-        for made in self._timers_made:
-            self.destroy_timer(made)
-        self._subscriptions_made.clear()
-        self._timers_made.clear()
         self.stop()
 
     def _teardown_all(self) -> None:

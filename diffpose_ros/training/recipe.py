@@ -21,7 +21,6 @@ from diffpose_ros.methods.diffusion.context_encoder import ContextConfig
 from diffpose_ros.training.config import LifterModel, OptimiserConfig
 from diffpose_ros.training.losses import TERMS
 
-RUN_KEYS = ("optimiser", "synthesis", "loss", "rollouts")
 WHOLE = ("rates_hz", "loss", "runs", "data")
 """Keys whose values replace those of a base instead of being merged with them."""
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import H36M17, InputError
-from diffpose_ros.geometry import MEASURED_H36M, root_translation, scale_to_height, stature
+from diffpose_ros.geometry import MEASURED_H36M, root_translation, stature
 from diffpose_ros.geometry.root import TANGENT_NOISE
 
 
@@ -278,24 +278,6 @@ def test_stature_does_not_depend_on_the_posture():
         crouched[knee] = crouched[hip] + (0, 0, -thigh)
         crouched[ankle] = crouched[knee] + (0, shank, 0)
     assert stature(crouched) == pytest.approx(stature(body()), abs=1e-9)
-
-
-def test_scaling_gives_the_height_the_user_knows():
-    poses = np.stack([body(), 0.8 * body()])
-    factor = scale_to_height(poses, 1.92)
-    np.testing.assert_allclose(stature(poses * factor[:, None, None]), 1.92)
-    assert factor[1] == pytest.approx(factor[0] / 0.8)
-
-
-@pytest.mark.parametrize("height", [0.0, -1.8, 180.0, float("nan")])
-def test_an_impossible_height_is_refused(height):
-    with pytest.raises(InputError, match=r"person_height: expected 0.4 to 2.8 m, got"):
-        scale_to_height(body(), height)
-
-
-def test_a_pose_without_extent_has_no_scale():
-    with pytest.raises(InputError, match="no extent"):
-        scale_to_height(np.zeros((17, 3)), 1.8)
 
 
 def test_measured_joints_are_those_a_coco_detector_sees():

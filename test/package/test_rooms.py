@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,7 @@ ON_A_ROBOT = (
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
 
 
+@functools.cache
 def imports(path: Path, *, at_load: bool = False) -> set[str]:
     """Modules that a file imports, dotted; with ``at_load`` only those that loading it imports."""
     found = set()
@@ -84,34 +86,41 @@ def named(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_a_file_imports_only_rooms_below_its_own(path: Path) -> None:
-    room = path.relative_to(PACKAGE).parts[0]
-    if room == "cli" or path.parent == PACKAGE:
-        return
-    assert room in ROOMS, f"'{room}' is not in the table of rooms"
-    extra = rooms_of(imports(path)) - ROOMS[room] - {room}
-    assert not extra, f"{named(path)} may not import {sorted(extra)}"
+def test_a_file_imports_only_rooms_below_its_own() -> None:
+    wrong = {}
+    for path in SOURCES:
+        room = path.relative_to(PACKAGE).parts[0]
+        if room == "cli" or path.parent == PACKAGE:
+            continue
+        assert room in ROOMS, f"{named(path)}: '{room}' is not in the table of rooms"
+        if extra := rooms_of(imports(path)) - ROOMS[room] - {room}:
+            wrong[named(path)] = extra
+    assert not wrong, "these may not import these rooms"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_only_networks_and_what_trains_them_load_torch(path: Path) -> None:
-    name = named(path).removesuffix(".py")
-    if not name.startswith(TORCH) or name in ON_A_ROBOT:
-        loaded = {module.split(".")[0] for module in imports(path, at_load=True)}
-        assert not loaded & {"torch", "onnx", "safetensors"}
+def test_only_networks_and_what_trains_them_load_torch() -> None:
+    wrong = {}
+    for path in SOURCES:
+        name = named(path).removesuffix(".py")
+        if not name.startswith(TORCH) or name in ON_A_ROBOT:
+            loaded = {module.split(".")[0] for module in imports(path, at_load=True)}
+            if found := loaded & {"torch", "onnx", "safetensors"}:
+                wrong[name] = found
+    assert not wrong
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_nothing_that_runs_on_a_robot_imports_what_is_offline(path: Path) -> None:
-    room = path.relative_to(PACKAGE).parts[0]
-    if room not in OFFLINE | {"cli"}:
-        assert not rooms_of(imports(path)) & OFFLINE
+def test_nothing_that_runs_on_a_robot_imports_what_is_offline() -> None:
+    wrong = {}
+    for path in SOURCES:
+        room, offline = path.relative_to(PACKAGE).parts[0], rooms_of(imports(path)) & OFFLINE
+        if offline and room not in OFFLINE | {"cli"}:
+            wrong[named(path)] = offline
+    assert not wrong
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_a_file_has_at_most_400_lines(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
+def test_a_file_has_at_most_400_lines() -> None:
+    lines = {named(path): len(path.read_text().splitlines()) for path in SOURCES}
+    assert not {name: count for name, count in lines.items() if count > 400}
 
 
 def present(*rooms: str) -> list[str]:
@@ -144,10 +153,9 @@ for name in {modules!r}:
 ROBOT = ("core", "geometry", "tracking", "history", "frontend", "runtime", "lifting", "media")
 
 
-@pytest.mark.parametrize("room", ROBOT)
-def test_a_robot_room_imports_without_torch_and_without_ros(room: str) -> None:
+def test_what_a_robot_runs_imports_without_torch_and_without_ros() -> None:
     blocked = ["torch", "rclpy", "sensor_msgs", "std_msgs", "tensorrt", "openvino", "onnx"]
-    assert import_without(present(room), blocked) == ""
+    assert import_without(present(*ROBOT), blocked) == ""
 
 
 def test_every_other_room_imports_without_ros() -> None:

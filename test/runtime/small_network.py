@@ -1,5 +1,9 @@
 """A whole lifter of small random networks, exported as a shipped model is."""
 
+import fcntl
+import os
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +18,8 @@ from diffpose_ros.methods.diffusion.hpim import HistoryConfig
 from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig
 
 WINDOW, LENGTH = 9, 5
+EXPORTS = Path(os.environ.get("DIFFPOSE_TEST_CACHE") or tempfile.mkdtemp())
+"""Graphs that this run of the tests, in whichever process, has exported already: seconds each."""
 
 
 def small_network(kind: str = "starpose", seed: int = 0, temporal: bool = True) -> LifterNetwork:
@@ -40,8 +46,19 @@ def save_model(folder: Path, kind: str = "starpose", steps: tuple[int, ...] = (5
     save_file(network.state_dict(), folder / "model.safetensors")
     (folder / "config.yaml").write_text(yaml.safe_dump(_plain(network.config.to_mapping())))
     for number in steps[1:]:
-        export_onnx(network, folder / f"model_{number}.onnx", name=kind, steps=number)
-    return export_onnx(network, folder / "model.onnx", name=kind, steps=steps[0])
+        _exported(network, folder / f"model_{number}.onnx", kind, number)
+    return _exported(network, folder / "model.onnx", kind, steps[0])
+
+
+def _exported(network: LifterNetwork, path: Path, kind: str, steps: int) -> Path:
+    """A copy of the one export that a run of the tests needs of each graph."""
+    kept = EXPORTS / f"{kind}_{steps}.onnx"
+    with (EXPORTS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            export_onnx(network, kept, name=kind, steps=steps)
+    shutil.copyfile(kept, path)
+    return path
 
 
 def _plain(value: object) -> object:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from diffpose_ros.core.resources import cache_folder
 from diffpose_ros.runtime.tensorrt import cache as engine_cache
 from diffpose_ros.runtime.tensorrt.cache import (
     EngineCache,
     EngineFileError,
     EngineKey,
-    default_cache_dir,
     pack,
     unpack,
     write_atomically,
@@ -169,10 +169,10 @@ def test_processes_that_want_the_same_engine_build_it_once(tmp_path):
 
 def test_the_default_folder_follows_xdg(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_cache_dir() == tmp_path / "diffpose_ros"
+    assert cache_folder() == tmp_path / "diffpose_ros"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
     monkeypatch.setenv("HOME", "/home/someone")
-    assert default_cache_dir() == Path("/home/someone/.cache/diffpose_ros")
+    assert cache_folder() == Path("/home/someone/.cache/diffpose_ros")
 
 
 @pytest.mark.parametrize(

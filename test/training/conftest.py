@@ -19,7 +19,7 @@ REST = np.array(
 )  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def library() -> MotionLibrary:
     """Two clips of somebody walking on the spot, swinging arms and knees."""
     t = np.arange(120, dtype=np.float32)[:, None] / 30

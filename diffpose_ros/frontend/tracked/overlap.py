@@ -18,12 +18,6 @@ def boxes(xy: NDArray[np.float64], visible: NDArray[np.bool_]) -> NDArray[np.flo
     return np.concatenate([low, high], axis=1)
 
 
-def widened(box: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """Boxes (P, 4) with a margin of this share of their longer side all around."""
-    margin = share * (box[:, 2:] - box[:, :2]).max(axis=1, initial=0.0)[:, None]
-    return np.concatenate([box[:, :2] - margin, box[:, 2:] + margin], axis=1)
-
-
 def covered(box: NDArray[np.float64], other: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """(P, Q) shared area over the smaller box's area, of boxes (P, 4) and others (Q, 4).
 

@@ -5,21 +5,19 @@ The networks are exported as they are written; :mod:`diffpose_ros.onnxgraph.fuse
 
 from __future__ import annotations
 
-import json
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from diffpose_ros.core import ModelError
-from diffpose_ros.core.files import whole
 from diffpose_ros.diffusion.schedules import ddim_steps
 from diffpose_ros.methods.diffusion.network import LifterNetwork
-from diffpose_ros.onnxgraph.fp16_weights import compact
+from diffpose_ros.methods.model_file import FORMAT, METADATA_KEY
+from diffpose_ros.methods.streaming import JOINT_SET, POINTS
+from diffpose_ros.onnxgraph.write import OPSET, parity, write_graph
 
-OPSET = 20
+__all__ = ["OPSET", "StepGraph", "check_parity", "example_inputs", "export_onnx"]
 
 
 class StepGraph(nn.Module):
@@ -89,7 +87,7 @@ class StepGraph(nn.Module):
             length = config.history.length
             rings["history"] = {"length": length, "max_length": length, "age": "history_age"}
         return {
-            "format": 1, "kind": config.kind, "name": name, "joint_set": "h36m17", "points": 21,
+            "format": FORMAT, "kind": config.kind, "name": name, "joint_set": JOINT_SET, "points": POINTS,
             "steps": len(self.visit) - 1, "hypotheses": config.hypotheses,
             "guidance": list(config.guidance), "rings": rings, "state": self.state(),
             "score_floor": 0.0, "bone_window": 27,
@@ -154,35 +152,9 @@ def export_onnx(network: LifterNetwork, path: Path, *, name: str, steps: int | N
     for key in ("mean", "covariance"):
         axes[key] = {0: "people"}
     axes["hypotheses"] = {0: "people", 1: "hypotheses"}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as part:
-        _export(graph, part, inputs, axes, name, path)
-    return path
-
-
-def _export(
-    graph: Any, part: Path, inputs: dict[str, Any], axes: dict[str, dict[int, str]], name: str, path: Path
-) -> None:
-    """Write the graph to ``part``; messages name ``path``."""
-    import onnx
-
-    from diffpose_ros.onnxgraph.fuse import fuse
-
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            graph, tuple(inputs.values()), str(part), dynamo=False, opset_version=OPSET,
-            input_names=graph.input_names, output_names=graph.output_names, dynamic_axes=axes,
-            do_constant_folding=True,
-        )  # fmt: skip
-    model = fuse(onnx.load(str(part)))
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "diffpose_ros", json.dumps(graph.metadata(name))
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except onnx.checker.ValidationError as error:
-        raise ModelError(f"{path}: the exported graph does not check: {error}") from error
-    onnx.save(compact(model), str(part))
+    return write_graph(
+        graph, inputs, graph.output_names, axes, path, metadata=graph.metadata(name), key=METADATA_KEY
+    )
 
 
 def check_parity(network: LifterNetwork, path: Path, *, steps: int, people: int = 3) -> float:
@@ -193,18 +165,5 @@ def check_parity(network: LifterNetwork, path: Path, *, steps: int, people: int 
     Raises:
         ModelError: they differ by more than 1e-3.
     """
-    import onnxruntime
-
     graph = StepGraph(network.eval(), steps).eval()
-    inputs = example_inputs(graph, people)
-    with torch.no_grad():
-        expected = graph(*inputs.values())
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    found = session.run(graph.output_names, {k: v.numpy() for k, v in inputs.items()})
-    worst = max(
-        float((torch.from_numpy(a) - b).abs().max() / b.abs().max().clamp(min=1.0))
-        for a, b in zip(found, expected, strict=True)
-    )
-    if not worst < 1e-3:
-        raise ModelError(f"{path}: differs from the network by {worst:g}, expected less than 1e-3")
-    return worst
+    return parity(graph, example_inputs(graph, people), graph.output_names, path)

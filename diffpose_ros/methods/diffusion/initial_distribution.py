@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from diffpose_ros.geometry.normalise import LOG_SCALE_OFFSET
+
 INITIAL = ("context", "detector", "histogram", "standard")
 """``context``: around the context encoder's answer, as wide as its own error, in x, y and z.
 ``detector``: x and y around the keypoint, as wide as its score says; z as ``context``.
@@ -19,6 +21,11 @@ STANDARD_WIDTH_M = 0.3
 BEST_RAY, WORST_RAY = 0.003, 0.04
 """Standard deviation of a ray at score 1 and 0, tangent units (3 and 40 px at f = 1000 px)."""
 _NEAREST_M, _FARTHEST_M = 0.5, 30.0
+
+
+def apparent_size(view: Tensor) -> Tensor:
+    """(...,) the size that ``points`` were divided by, tangent units, from ``view`` (..., 6)."""
+    return torch.exp(view[..., 2] - LOG_SCALE_OFFSET)
 
 
 def ray_width(score: Tensor) -> Tensor:
@@ -39,14 +46,14 @@ def origin(
         pose: the context encoder's answer (..., 17, 3) m.
         log_sigma: its own estimate of its error (..., 17, 3), logarithms of metres.
         points: what was seen (..., 21, 3): x, y over the apparent size, weight.
-        view: (..., 6), of which [2] is the logarithm of the apparent size plus 2.
+        view: (..., 6), see :func:`diffpose_ros.geometry.normalise.observe`.
     """
     if initial == "standard":
         return 0.0 * pose, 0.0 * pose + STANDARD_WIDTH_M
     sigma = log_sigma.exp()
     if initial == "context":
         return pose, sigma
-    scale = torch.exp(view[..., 2] - 2.0)[..., None, None]
+    scale = apparent_size(view)[..., None, None]
     rays, weight = points[..., :17, :2] * scale, points[..., :17, 2:]
     depth = pose[..., 2:]
     at = root(pose, rays, weight)

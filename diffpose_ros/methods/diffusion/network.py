@@ -20,7 +20,7 @@ from diffpose_ros.diffusion.schedules import Schedule, ddim_steps
 from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder
 from diffpose_ros.methods.diffusion.graformer import Denoiser, DenoiserConfig
 from diffpose_ros.methods.diffusion.hpim import HistoryConfig, HistoryModule
-from diffpose_ros.methods.diffusion.initial_distribution import INITIAL, origin
+from diffpose_ros.methods.diffusion.initial_distribution import INITIAL, apparent_size, origin
 from diffpose_ros.methods.diffusion.mixture import Mixture
 from diffpose_ros.methods.diffusion.stpg import Guidance, GuidanceInputs
 from diffpose_ros.methods.layers import Cache
@@ -266,8 +266,7 @@ class LifterNetwork(nn.Module):
         return self._summarise(samples, row, few), new_context, new_history
 
     def _guidance_inputs(self, inputs: dict[str, Tensor], has_previous: Tensor) -> GuidanceInputs:
-        # The apparent size undoes the division in ``points``; view[2] is its logarithm plus 2.
-        scale = torch.exp(inputs["view"][:, 2] - 2.0)[:, None, None]
+        scale = apparent_size(inputs["view"])[:, None, None]  # undoes the division in ``points``
         points, bones = inputs["points"][:, :17], inputs["bone_mean"]
         return GuidanceInputs(
             rays=(points[..., :2] * scale).unsqueeze(1),

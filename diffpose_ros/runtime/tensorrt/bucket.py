@@ -133,11 +133,6 @@ class Bucket:
             self.close()
             raise
 
-    @property
-    def has_graph(self) -> bool:
-        """Whether a run is one graph launch."""
-        return self._graph is not None
-
     def run(self, feeds: Feeds, start: int, stop: int) -> dict[str, NDArray[np.float32]]:
         """Run rows ``start`` to ``stop`` of the feeds.
 

@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from diffpose_ros.core.resources import cache_folder
+
 try:
     import fcntl
 except ImportError:  # not a POSIX system: two processes may then build the same engine twice
@@ -80,13 +82,6 @@ class EngineKey:
 
 class EngineFileError(ValueError):
     """An engine file that must not be used; the text says why."""
-
-
-def default_cache_dir() -> Path:
-    """``$XDG_CACHE_HOME/diffpose_ros``, else ``~/.cache/diffpose_ros``."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification tells to ignore relative paths.
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "diffpose_ros"
 
 
 def pack(key: EngineKey, plan: bytes) -> bytes:
@@ -182,7 +177,7 @@ class EngineCache:
     """A folder of engine files, safe for many processes at once."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        self.directory = directory or default_cache_dir()
+        self.directory = directory or cache_folder()
 
     def path(self, key: EngineKey) -> Path:
         return self.directory / key.file_name()

@@ -17,7 +17,6 @@ from diffpose_ros.core import BackendError
 
 LIBRARY = "libcuda.so.1"
 OUT_OF_MEMORY = 2
-NOT_CAPTURABLE = range(900, 910)  # CUDA_ERROR_STREAM_CAPTURE_*
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 _NON_BLOCKING_STREAM = 1
 _QUIET_EVENT = 1 | 2  # sleep instead of spinning while waiting, keep no time
