@@ -19,7 +19,9 @@ from launch.substitutions import LaunchConfiguration, TextSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
+from diffpose_ros.core.choices import DETECTORS
 from diffpose_ros.ros import launching
+from diffpose_ros.runtime.load import BACKEND_CHOICES
 
 BOOLS = ["true", "false"]
 ARGUMENTS = [
@@ -45,7 +47,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "detector",
         default_value="",
-        choices=["", "movenet", "ultralytics"],
+        choices=["", *DETECTORS],
         description="2D detector; empty: as configured.",
     ),
     DeclareLaunchArgument(
@@ -56,13 +58,13 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "model",
         default_value="",
-        description="Lifter: a model of the package (diffpose, starpose) or the path of an .onnx "
-        "file; empty: as configured.",
+        description="Lifter: a model of the package (`diffpose_ros models` lists them) or the path of an "
+        ".onnx file; empty: as configured.",
     ),
     DeclareLaunchArgument(
         "backend",
         default_value="",
-        choices=["", "auto", "onnxruntime", "openvino", "tensorrt", "torch"],
+        choices=["", *BACKEND_CHOICES],
         description="What runs the lifter; empty: as configured.",
     ),
     DeclareLaunchArgument(

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from diffpose_ros.cli import _options
+from diffpose_ros.cli._exit_codes import NOBODY
 from diffpose_ros.cli._options import Screen, add_overwrite_option, bounded, command, detector_size
 from diffpose_ros.cli._signals import Stopped
 from diffpose_ros.core import InputError
+from diffpose_ros.core.choices import DETECTORS, FRONT_ENDS
 from diffpose_ros.core.files import claim, partial_name, same_file, unused
 from diffpose_ros.demo import clip
 from diffpose_ros.media.places import is_live
@@ -32,8 +34,6 @@ diffpose_ros demo walk.mp4 --speed 0.5 --detector-size 512 --model diffpose
 """
 
 DEFAULT_OUTPUT = "out/demo"
-NOBODY = 3
-"""Exit code: all went well and nobody was found."""
 STALL_S = 20.0
 SETTLE_S = 1.0
 KEPT_UP = 0.8
@@ -68,8 +68,8 @@ def add_parser(subparsers: Any) -> None:
     group = parser.add_argument_group("nodes (default: as config/*.yaml has it)")
     group.add_argument("--model", metavar="NAME|PATH", help="the lifter's model")
     group.add_argument("--backend", choices=_options.CHOICES["backend"], help="what runs the network")
-    group.add_argument("--detector", metavar="NAME", help="2D detector")
-    group.add_argument("--front-end", metavar="NAME", help="auto, tracked or whole_image")
+    group.add_argument("--detector", metavar="NAME", help=f"2D detector: {', '.join(DETECTORS)}")
+    group.add_argument("--front-end", metavar="NAME", help=", ".join(FRONT_ENDS))
     group.add_argument(
         "--detector-size", type=detector_size, metavar="PX",
         help="longer side of what the detector sees, a multiple of 32",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from diffpose_ros.cli import _options
+from diffpose_ros.cli._exit_codes import NOBODY
 from diffpose_ros.cli._lifting import Job, Overlaid, Pace
 from diffpose_ros.cli._options import (
     Screen,
@@ -28,6 +29,7 @@ from diffpose_ros.cli._options import (
 from diffpose_ros.cli._signals import shield
 from diffpose_ros.cli._table import PoseTable
 from diffpose_ros.core import Camera, DiffposeError, InputError
+from diffpose_ros.core.choices import DETECTORS, FRONT_ENDS, RUNTIMES
 from diffpose_ros.core.files import partial_name
 from diffpose_ros.media.camera_yaml import read_camera
 from diffpose_ros.media.places import is_live
@@ -43,12 +45,6 @@ diffpose_ros lift family_photos/ --pictures --output photos.npz
 diffpose_ros lift rtsp://192.168.0.10/stream --frames 900 --output walk.npz
 """
 
-DETECTORS = ("movenet", "ultralytics", "onnx")
-FRONT_ENDS = ("auto", "tracked", "whole_image")
-RUNTIMES = ("auto", "onnxruntime", "openvino")
-"""Those of ``diffpose_ros.frontend.detectors``, which is imported only when the command runs."""
-NOBODY = 3
-"""Exit code: all went well and nobody was found."""
 
 
 def add_parser(subparsers: Any) -> None:

@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from diffpose_ros import __version__
 from diffpose_ros.cli import _signals
+from diffpose_ros.cli._exit_codes import MEANINGS
 from diffpose_ros.core import DiffposeError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -35,14 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Command -> (module of this package, one line of help)."""
 
-EXIT_CODES = """exit codes:
-  0    done
-  1    failed; one line on stderr says why
-  2    called wrongly
-  3    done, and nobody was found (lift, demo)
-  129  ended by SIGHUP (the terminal closed); what was done is kept
-  130  interrupted (Ctrl-C); what was done is kept
-  143  ended by SIGTERM; what was done is kept"""
+EXIT_CODES = "exit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items())
 
 WITH_ROS = {"demo"}
 """Commands whose nodes log to stderr, as ROS does."""

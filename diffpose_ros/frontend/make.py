@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from diffpose_ros.core import ConfigError
+from diffpose_ros.core.choices import FRONT_ENDS
 from diffpose_ros.frontend import detectors
 from diffpose_ros.frontend.detectors import Detector
 from diffpose_ros.frontend.protocol import FrontEnd
@@ -14,7 +15,6 @@ from diffpose_ros.frontend.tracked import Tracked, TrackedConfig
 from diffpose_ros.frontend.whole_image import WholeImage
 from diffpose_ros.tracking import Tracker
 
-FRONT_ENDS = ("auto", "tracked", "whole_image")
 """Values of the setting ``front_end``; ``auto`` is ``tracked`` for the bundled detector."""
 
 

@@ -15,9 +15,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from diffpose_ros.core import BackendError, ConfigError, ModelError
-
-RUNTIMES = ("auto", "onnxruntime", "openvino")
-"""Values of the setting ``runtime``."""
+from diffpose_ros.core.choices import RUNTIMES
 
 SHAPES_KEPT = 8
 """Input shapes whose compiled network OpenVINO keeps; a camera needs one per number of people."""

@@ -159,7 +159,7 @@ def test_an_unwritable_table_is_named(tmp_path):
 def test_the_help_names_what_the_front_end_offers():
     from diffpose_ros.frontend import FRONT_ENDS, detectors
 
-    assert lift.DETECTORS == detectors.DETECTORS
+    assert tuple(lift.DETECTORS) == detectors.DETECTORS
     assert lift.RUNTIMES == detectors.RUNTIMES
     assert lift.FRONT_ENDS == FRONT_ENDS
 

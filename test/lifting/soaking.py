@@ -16,7 +16,7 @@ def resident_mb():
 
 
 def soak(model, camera):
-    """Megabytes that 1,500 frames add after 500, and how many people are still remembered."""
+    """Megabytes that 700 frames add after 500, and how many people are still remembered."""
     lifter = Lifter(
         LifterConfig(model=model, backend="onnxruntime", max_people=10, max_tracks=12, max_gap_s=0.3)
     )
@@ -24,7 +24,7 @@ def soak(model, camera):
     base = standing(camera, [[0.4 * k - 2, 0, 4 + 0.1 * k] for k in range(10)])
     ids = np.arange(10)
     after_warm_up = 0.0
-    for k in range(2000):
+    for k in range(1200):
         if rng.random() < 0.1:  # somebody leaves, a stranger takes the place
             ids[rng.integers(10)] = 10 + k
         view = np.flatnonzero(rng.random(10) < 0.9)

@@ -83,7 +83,7 @@ def test_held_out_views_repeat_and_are_not_training_views(library) -> None:
 
 
 def test_a_model_folder_holds_what_the_runtime_reads(tmp_path) -> None:
-    network = small_network()
+    network = small_network("diffpose")
     files = write_weights(network, tmp_path / "out")
     graphs = dict(write_graphs(network, tmp_path / "out", name="mine"))
     assert list(graphs.values()) == [5, 2, 1]
@@ -91,7 +91,7 @@ def test_a_model_folder_holds_what_the_runtime_reads(tmp_path) -> None:
     assert len(files) + len(graphs) == 5
     assert [read_spec(tmp_path / "out" / f"model{s}.onnx").steps for s in ("", "_2", "_1")] == [5, 2, 1]
     spec = read_spec(tmp_path / "out" / "model.onnx")
-    assert (spec.kind, spec.name) == ("starpose", "mine")
+    assert (spec.kind, spec.name) == ("diffpose", "mine")
     back = load_network(tmp_path / "out")
     assert not back.training
     for name, tensor in network.state_dict().items():
@@ -200,7 +200,7 @@ def test_views_are_finite(views) -> None:
 
 def test_guidance_keeps_only_what_lowers_the_error(views) -> None:
     network = small_network()
-    choice = choose_guidance(network, views[0])
+    choice = choose_guidance(network, views[0][:1])
     costs = {w: error + SPEED * speed + SHAKING * shake for w, error, speed, shake in choice.table}
     assert costs[choice.weights] == min(costs.values())
     assert network.config.guidance == choice.weights

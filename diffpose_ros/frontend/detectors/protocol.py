@@ -53,27 +53,19 @@ class Kind:
         module: in this package.
         config: name of its configuration there.
         maker: name of its class there.
-        about: one line for people.
     """
 
     module: str
     config: str
     maker: str
-    about: str
 
 
 TABLE: dict[str, Kind] = {
-    "movenet": Kind("movenet", "MoveNetConfig", "MoveNet", "MoveNet, in the package"),
-    "ultralytics": Kind(
-        "ultralytics", "UltralyticsConfig", "UltralyticsPose",
-        "YOLO-pose through your own ultralytics (AGPL-3.0)",
-    ),
-    "onnx": Kind(
-        "onnx_pose", "OnnxPoseConfig", "OnnxPose",
-        "a YOLO-pose, RTMPose or ViTPose file that you exported",
-    ),
-}  # fmt: skip
-"""Every detector; choices, help and documentation come from here."""
+    "movenet": Kind("movenet", "MoveNetConfig", "MoveNet"),
+    "ultralytics": Kind("ultralytics", "UltralyticsConfig", "UltralyticsPose"),
+    "onnx": Kind("onnx_pose", "OnnxPoseConfig", "OnnxPose"),
+}
+"""Where every detector of :data:`diffpose_ros.core.choices.DETECTORS` is."""
 
 DETECTORS = tuple(TABLE)
 """Names that :func:`make_detector` knows."""
