@@ -21,6 +21,21 @@ def pytest_configure(config):
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop("DIFFPOSE_TEST_CACHE"), ignore_errors=True))
 
 
+LONGEST_FIRST = (
+    "cli/test_demo_with_ros.py", "cli/test_train_export.py", "training/test_stages.py", "cli/test_bench.py",
+    "training/test_calibration.py", "cli/test_ablate.py", "cli/test_results.py", "runtime/test_export.py",
+    "runtime/test_tensorrt_build.py", "fuzz/test_fuzz.py", "lifting/test_soak.py",
+    "training/test_rollout.py", "node/test_lifecycle.py", "package/test_rooms.py", "runtime/test_parity.py",
+)  # fmt: skip
+"""Files that take ten seconds or more. Begun last, one of them keeps a single worker at work."""
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first: processes that take one file after the other then end together."""
+    rank = {name: i for i, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get("/".join(item.path.parts[-2:]), len(rank)))
+
+
 class Wire:
     """Makes messages of this package without ROS, from a typestore's types."""
 

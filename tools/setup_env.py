@@ -324,6 +324,7 @@ def build() -> None:
         *("--build-base", VENV / "build", "--install-base", ROS),
         *("--merge-install", "--symlink-install", "--event-handlers", "console_direct+"),
         *("--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF"),
+        *("-DCMAKE_UNITY_BUILD=ON", f"-DCMAKE_PROJECT_INCLUDE={ROOT / 'tools' / 'unity.cmake'}"),
     ]
     advice = "If a compiler or CMake is at fault, install g++ and cmake 3.20 or newer."
     run(command, advice, build_environment())

@@ -1,7 +1,7 @@
 """Graphs that take one frame at a time: what their model file says of the ring caches they read.
 
 A *ring* is a number of slots with one stamp each; a *cache* is an input whose slots follow a ring, and
-the newest entry of which comes out as an output (docs/architecture.md). Letters: P people.
+the newest entry of which comes out as an output (docs/model_files.md). Letters: P people.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Runs a model file frame after frame with caches of its own, as the graph's contract says
-(docs/architecture.md), from recorded inputs. Nothing of the lifter takes part.
+(docs/model_files.md), from recorded inputs. Nothing of the lifter takes part.
 
 ``golden_inputs.npz`` holds ten frames of three people of the CMU excerpt as the network sees them
 (F, P, ...), and the noise. Rings are short, so that ten frames wrap them. ``golden.npz`` holds what

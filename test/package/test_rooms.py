@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -167,3 +168,21 @@ def test_every_other_room_imports_without_ros() -> None:
 
 def test_the_command_line_starts_without_torch_and_without_ros() -> None:
     assert import_without(["diffpose_ros.cli.main"], ["torch", "rclpy", "safetensors"]) == ""
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+
+
+def test_the_architecture_shows_the_rooms_in_at_most_120_lines() -> None:
+    assert len(ARCHITECTURE.splitlines()) <= 120
+    said = dict(re.findall(r"^\| `(\w+)/` \|[^|]*\| ([^|]*) \|$", ARCHITECTURE, re.M))
+    assert said.pop("cli") == "everything"
+    assert said.pop("core") == "numpy"
+    table = {room: set(below.split(", ")) for room, below in said.items()}
+    assert table == {room: below for room, below in ROOMS.items() if room != "core"}
+
+
+def test_the_files_that_the_architecture_names_are_there() -> None:
+    named_there = set(re.findall(r"`((?:\w+/)+\w+\.py)`", ARCHITECTURE))
+    assert len(named_there) > 40
+    assert not {name for name in named_there if not any((at / name).is_file() for at in (PACKAGE, ROOT))}

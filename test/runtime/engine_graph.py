@@ -1,4 +1,4 @@
-"""A small lifter graph that keeps the contract of docs/architecture.md, to test the engine tools.
+"""A small lifter graph that keeps the contract of docs/model_files.md, to test the engine tools.
 
 Its weights are random but of sane size; the arithmetic (a ring cache, masks, half-able blocks, DDIM
 steps) has the same kinds of operators as the shipped one.

@@ -1,4 +1,4 @@
-"""The contract of a diffusion model's file (docs/architecture.md): its inputs, in one table."""
+"""The contract of a diffusion model's file (docs/model_files.md): its inputs, in one table."""
 
 from __future__ import annotations
 

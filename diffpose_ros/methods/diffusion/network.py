@@ -209,7 +209,7 @@ class LifterNetwork(nn.Module):
         """One new frame of P people.
 
         Args:
-            inputs: the graph's inputs by name (docs/architecture.md).
+            inputs: the graph's inputs by name (docs/model_files.md).
             context_cache: per block, keys and values.
             history_cache: per layer, keys and values; empty without a history.
             steps: the k to visit; the configured DDIM steps when omitted.
