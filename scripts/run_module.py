@@ -3,9 +3,23 @@
 import os
 import signal
 import sys
+import time
+from types import FrameType
 
-for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, lambda number, frame: os._exit(0))
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def leave(number: int, frame: "FrameType | None") -> None:
+    """End the process, a moment later: ros2 launch signals its processes, too, and it reports one that
+    ends just before as dead."""
+    for other in SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
+    time.sleep(0.3)
+    os._exit(0)
+
+
+for number in SIGNALS:
+    signal.signal(number, leave)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 from importlib import import_module  # noqa: E402

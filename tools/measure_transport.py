@@ -29,7 +29,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 PROFILE = Path(__file__).resolve().parents[1] / "config" / "fastdds_large_images.xml"
 SIZES = ("640x360", "1280x720", "1920x1080")
@@ -55,7 +55,7 @@ def main() -> int:
     parser.add_argument("--role", choices=("all", "driver", "node"), default="all", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.role == "driver":
-        return drive(arguments)
+        drive(arguments)
     if arguments.role == "node":
         return serve()
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
@@ -121,7 +121,7 @@ def serve() -> int:
     return run_node(Counting, ["--ros-args"])
 
 
-def drive(arguments: argparse.Namespace) -> int:
+def drive(arguments: argparse.Namespace) -> NoReturn:
     """Publish every combination and count what comes back."""
     import rclpy
     from diffpose_ros.msg import Person2DArray
@@ -169,7 +169,7 @@ def drive(arguments: argparse.Namespace) -> int:
                     f"{p50:.0f}, {p99:.0f}",
                 )  # fmt: skip
                 print(" | ".join(map(str, cells)), "|", flush=True)
-    return 0
+    os._exit(0)  # the thread that spins would be cut off inside rclpy
 
 
 def publish(publisher: Any, message: Any, rate: float, seconds: float) -> list[float]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import LoggingSeverity, set_logger_level
 from rclpy.utilities import remove_ros_args
 
 from diffpose_ros.core import DiffposeError
@@ -28,6 +29,10 @@ HEALTHY_S = 1.0
 """An executor that ran so long is worth another try, seconds."""
 
 MAX_FAILURES = 10
+
+LEAVE_S = 0.3
+"""A process that a signal ends before ROS runs stays this long: ros2 launch signals its processes, too, and
+reports one that ends just before as dead, seconds."""
 
 LOADING_S = 1.0
 """How long the end of the process waits for a model that is being loaded, seconds."""
@@ -49,10 +54,16 @@ class QuietSignals:
 
     def __call__(self, number: int, frame: object) -> None:
         now = time.monotonic()
-        if not self.ros_runs or (self._first_s is not None and now - self._first_s > PATIENCE_S):
+        if not self.ros_runs:
+            self.ignore()
+            time.sleep(LEAVE_S)
+            os._exit(0)
+        if self._first_s is not None and now - self._first_s > PATIENCE_S:
             os._exit(0)
         if self._first_s is None:
             self._first_s = now
+            # what a half-done transition would now say is no trouble, and nobody could receive it
+            set_logger_level("", LoggingSeverity.FATAL)
             threading.Thread(target=rclpy.try_shutdown, name="shutdown", daemon=True).start()
 
     @staticmethod

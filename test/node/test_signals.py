@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def check(script, delay_s, code, err):
     # before the interpreter runs, the shell itself may take the signal
     assert code in (0, -signal.SIGINT, -signal.SIGTERM, 130), (script, delay_s, code, err)
     assert code == 0 or delay_s < 0.2, (script, delay_s, code, err)
-    for word in ("Traceback", "Error", "Exception", "terminate called"):
+    for word in ("Traceback", "Error", "ERROR", "Exception", "terminate called"):
         assert word not in err, (script, delay_s, err)
 
 
@@ -42,6 +43,38 @@ def check(script, delay_s, code, err):
 @pytest.mark.parametrize("delay_s", [0.0, 0.03, 0.1, 0.3, 0.6, 1.0, 2.0])
 def test_ctrl_c_is_quiet_at_any_time(delay_s, times):
     check("markers_node", delay_s, *interrupted("markers_node", delay_s, times=times))
+
+
+def test_what_the_end_interrupts_is_not_logged_as_an_error(monkeypatch):
+    """A transition that the signal cuts short fails in rclpy, which logs it as an error."""
+    from diffpose_ros.nodes import process
+
+    ended, levels = threading.Event(), []
+    monkeypatch.setattr(process.rclpy, "try_shutdown", ended.set)
+    monkeypatch.setattr(process, "set_logger_level", lambda name, level: levels.append((name, level.name)))
+    before = [signal.getsignal(number) for number in process.SIGNALS]
+    try:
+        quiet = process.QuietSignals()
+        quiet.ros_runs = True
+        quiet(signal.SIGINT, None)
+        quiet(signal.SIGINT, None)
+    finally:
+        for number, handler in zip(process.SIGNALS, before, strict=True):
+            signal.signal(number, handler)
+    assert ended.wait(5.0)
+    assert levels == [("", "FATAL")]
+
+
+def test_a_process_outlives_the_signal_of_its_launch():
+    """ros2 launch reports a process as dead that ends between Ctrl-C and its own signal."""
+    process = subprocess.Popen([SCRIPTS / "markers_node"], stderr=subprocess.PIPE)
+    time.sleep(0.4)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, b"")
 
 
 @pytest.mark.parametrize("script", ["keypoints_node", "lifter_node", "pipeline"])

@@ -295,9 +295,9 @@ def test_six_people_cost_little():
     frames = list(scene([Walker((150 + 250 * i, 600)) for i in range(6)], 3))
     times = []
     for stamp, people, _ in frames:
-        start = time.perf_counter()
+        start = time.thread_time()
         tracker.update(people, stamp)
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     assert np.median(times) < 0.01, f"median {np.median(times) * 1e3:.1f} ms for six people"
 
 
