@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from diffpose_ros.cli._options import Screen, add_overwrite_option, bounded, com
 from diffpose_ros.cli._signals import Stopped
 from diffpose_ros.core import InputError
 from diffpose_ros.core.choices import DETECTORS, FRONT_ENDS
-from diffpose_ros.core.files import claim, partial_name, same_file, unused
+from diffpose_ros.core.files import claim, partial_name, reason, same_file, unused
 from diffpose_ros.demo import clip
 from diffpose_ros.media.places import is_live
 from diffpose_ros.media.video import VideoSource, open_source
@@ -209,6 +210,8 @@ def _play(
         try:
             while not running.finished or time.monotonic() - last_news < SETTLE_S:
                 time.sleep(0.1)
+                if (error := running.recording.error) is not None:
+                    raise InputError(f"{tempfile.gettempdir()}: cannot keep what is heard ({reason(error)})")
                 now, counts = time.monotonic(), (running.frames_in, running.frames_lifted)
                 if counts != seen:
                     seen, last_news = counts, now

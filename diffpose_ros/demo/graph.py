@@ -66,7 +66,10 @@ class Recorder(Node):
 
                 self.recording.image_stamps.append(stamp_to_ns(data.header.stamp))
                 data = serialize_message(data)
-            self.recording.messages.append((topic, time.time_ns(), bytes(data)))
+            try:
+                self.recording.messages.append((topic, time.time_ns(), bytes(data)))
+            except OSError as error:
+                self.recording.error = error
 
         return keep
 

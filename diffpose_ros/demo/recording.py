@@ -1,6 +1,6 @@
 """What the demonstration's graph said, kept as it went over the wire, and what to make of it.
 
-While the graph runs, only small serialised messages are kept; images are read again from the video
+While the graph runs, only small serialised messages are kept, on disk; images are read again from the video
 afterwards, so that recording does not take the cores it is there to measure.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import People2D, Skeleton
+from diffpose_ros.demo.spool import Spool
 from diffpose_ros.media.bag import BagWriter
 from diffpose_ros.media.overlay import Overlay
 from diffpose_ros.media.video import VideoWriter
@@ -36,13 +37,15 @@ class Recording:
 
     Attributes:
         types: topic -> message type.
-        messages: (topic, time of reception in nanoseconds, CDR bytes).
+        messages: (topic, time of reception in nanoseconds, CDR bytes), on disk.
         image_stamps: stamps of the images that were published, nanoseconds, in order.
+        error: why messages are missing, or ``None``.
     """
 
     types: dict[str, str]
-    messages: list[tuple[str, int, bytes]] = field(default_factory=list)
+    messages: Spool = field(default_factory=Spool)
     image_stamps: list[int] = field(default_factory=list)
+    error: OSError | None = None
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,18 @@ class Summary:
 
 
 class Results:
-    """People and skeletons by the stamp of their image.
+    """People and skeletons by the stamp of their image, decoded when they are asked for.
 
     Args:
-        people: stamp in nanoseconds -> people in 2D.
-        skeletons: stamp in nanoseconds -> skeletons.
+        message: number of a message in the recording -> the message.
+        people: stamp in nanoseconds -> number of the message with the people in 2D.
+        skeletons: stamp in nanoseconds -> number of the message with the skeletons.
     """
 
-    def __init__(self, people: dict[int, People2D], skeletons: dict[int, tuple[Skeleton, ...]]) -> None:
+    def __init__(
+        self, message: Callable[[int], Any], people: dict[int, int], skeletons: dict[int, int]
+    ) -> None:
+        self._message = message
         self._people, self._skeletons = people, skeletons
         self._people_stamps, self._skeleton_stamps = sorted(people), sorted(skeletons)
 
@@ -100,8 +107,8 @@ class Results:
         seen = _newest(self._people_stamps, stamp_ns)
         lifted = _newest(self._skeleton_stamps, stamp_ns)
         return (
-            People2D.empty() if seen is None else self._people[seen],
-            () if lifted is None else self._skeletons[lifted],
+            People2D.empty() if seen is None else people_from_message(self._message(self._people[seen])),
+            () if lifted is None else _skeletons_of(self._message(self._skeletons[lifted])),
         )
 
 
@@ -116,27 +123,35 @@ def read(
         skeletons: topic of the ``Skeleton3DArray``.
         deserialize: CDR bytes and message type to a message.
     """
-    people: dict[int, People2D] = {}
-    lifted: dict[int, tuple[Skeleton, ...]] = {}
+    people: dict[int, int] = {}
+    lifted: dict[int, int] = {}
+    identities: set[int] = set()
+    count = 0
     ages = []
-    for topic, _, data in recording.messages:
+
+    def decoded(i: int) -> Any:
+        topic, _, data = recording.messages[i]
+        return deserialize(data, recording.types[topic])
+
+    for i, (topic, _, _) in enumerate(recording.messages):
         if topic == keypoints:
-            message = deserialize(data, recording.types[topic])
-            people[stamp_to_ns(message.header.stamp)] = people_from_message(message)
+            people[stamp_to_ns(decoded(i).header.stamp)] = i
         elif topic == skeletons:
-            message = deserialize(data, recording.types[topic])
-            lifted[stamp_to_ns(message.header.stamp)] = tuple(map(skeleton_from_message, message.skeletons))
+            message = decoded(i)
+            lifted[stamp_to_ns(message.header.stamp)] = i
+            identities |= {s.track_id for s in message.skeletons}
+            count += len(message.skeletons)
             ages.append(stamp_to_ns(message.latency) / 1e6)
     stamps = recording.image_stamps
     summary = Summary(
         frames_in=len(stamps),
         frames_lifted=len(lifted),
-        skeletons=sum(map(len, lifted.values())),
-        people=len({s.track_id for group in lifted.values() for s in group}),
+        skeletons=count,
+        people=len(identities),
         seconds=(stamps[-1] - stamps[0]) / NS if len(stamps) > 1 else 0.0,
         ages_ms=np.array(ages),
     )
-    return Results(people, lifted), summary
+    return Results(decoded, people, lifted), summary
 
 
 def write_video(
@@ -173,16 +188,21 @@ def write_bag(
     """A rosbag2 with the messages as they were heard, and the images as JPEG."""
     types = {**recording.types, image_topic: "sensor_msgs/msg/CompressedImage"}
     with BagWriter(path, types) as bag:
-        waiting = sorted(recording.messages, key=lambda m: m[1])
-        at = 0
+        messages = recording.messages.in_time()
+        waiting = next(messages, None)
         for image, stamp_ns in frames:
-            while at < len(waiting) and waiting[at][1] < stamp_ns:
-                bag.write(waiting[at][0], waiting[at][1], waiting[at][2])
-                at += 1
+            while waiting is not None and waiting[1] < stamp_ns:
+                bag.write(*waiting)
+                waiting = next(messages, None)
             bag.write_image(image_topic, stamp_ns, frame_id, image)
             advance()
-        for topic, received_ns, data in waiting[at:]:
-            bag.write(topic, received_ns, data)
+        while waiting is not None:
+            bag.write(*waiting)
+            waiting = next(messages, None)
+
+
+def _skeletons_of(message: Any) -> tuple[Skeleton, ...]:
+    return tuple(map(skeleton_from_message, message.skeletons))
 
 
 def _newest(stamps: list[int], stamp_ns: int) -> int | None:

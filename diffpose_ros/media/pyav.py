@@ -104,7 +104,7 @@ class AvFile(VideoSource):
             raise InputError(f"{self._name}: not one frame could be decoded ({decoder.why or 'empty'})")
         # Headers round, and count frames that a variable rate leaves out: a file is cut off where
         # both its frames and its time end early.
-        short = self.frames is not None and count < 0.9 * self.frames
+        short = self.frames is not None and count < min(0.9 * self.frames, self.frames - 2)
         if short and clock.now_s < 0.9 * self._length_s:
             log.warning(
                 "%s: ended after %d of %d frames; the rest is truncated or damaged",

@@ -1,5 +1,7 @@
 """What the demonstration makes of the messages it heard, without ROS."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ pytest.importorskip("rosbags", reason="needs the rosbags package")
 from rosbags.rosbag2 import Reader
 
 from diffpose_ros.demo.recording import HOLD_NS, Recording, read, write_bag, write_video
+from diffpose_ros.demo.spool import Spool
 from diffpose_ros.media.overlay import Overlay
 from diffpose_ros.media.video import open_source
 
@@ -112,3 +115,28 @@ def test_the_bag_holds_messages_and_images_in_the_order_of_time(tmp_path, record
     assert sum(1 for r in rows if r[0] == topic) == 5
     heard = [(n, t, d) for n, t, d in rows if n != topic]
     assert sorted(heard) == sorted(recording.messages)
+
+
+def test_a_long_recording_lies_on_disk(tmp_path):
+    spool = Spool()
+    tracemalloc.start()
+    for i in range(2000):
+        spool.append((f"/t{i % 3}", START - i, bytes([i % 256]) * 10_000))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2_000_000
+    assert len(spool) == 2000
+    assert spool[7] == ("/t1", START - 7, bytes([7]) * 10_000)
+    spool.append(("/t0", START + 1, b"last"))
+    times = [time_ns for _, time_ns, _ in spool.in_time()]
+    assert times == [*range(START - 1999, START + 1), START + 1]
+    assert list(spool)[-1] == ("/t0", START + 1, b"last")
+
+
+def test_a_recording_on_a_full_disk_says_so(monkeypatch):
+    spool = Spool()
+    with open("/dev/full", "w+b", buffering=0) as full:
+        monkeypatch.setattr(spool, "_file", full)
+        with pytest.raises(OSError, match="No space left"):
+            spool.append(("/t", START, b"x"))
+    assert len(spool) == 0
