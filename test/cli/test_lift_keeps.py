@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from diffpose_ros.cli import lift
-from diffpose_ros.core import People2D
+from diffpose_ros.cli._lifting import Job, Pace
+from diffpose_ros.core import People2D, Skeleton
 from diffpose_ros.media.video import open_source
 
 PHOTO = Path(__file__).parents[1] / "frontend" / "people.jpg"
@@ -271,3 +273,26 @@ def test_a_name_that_is_not_utf8_is_lifted_or_named(tmp_path):
     done = subprocess.run(words, capture_output=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(folder)) == [b"photo.jpg", b"w.mp4", b"w.npz"]
+
+
+def test_the_overlay_keeps_the_skeletons_over_frames_above_60_hz():
+    """A frame that is left out shows those of the frame before, and adds none to the arrays."""
+    drawn = []
+    overlaid = SimpleNamespace(add=lambda image, people, skeletons, stamp_ns: drawn.append(skeletons))
+    person = Skeleton(
+        xyz=np.tile([0.0, 0, 4], (17, 1)), covariance=np.tile(np.eye(3), (17, 1, 1)), score=np.ones(17),
+        root=np.array([0.0, 0, 4]), root_is_metric=False, track_id=1,
+    )  # fmt: skip
+
+    def lift_one(people, camera, stamp_ns, **around):
+        thinned = stamp_ns % 2 == 1
+        report = SimpleNamespace(thinned=thinned)
+        return SimpleNamespace(skeletons=() if thinned else (person,), report=report)
+
+    seen = People2D(xy=np.zeros((1, 17, 2)), score=np.ones((1, 17)), track_id=np.array([1]))
+    front_end = SimpleNamespace(see=lambda image, stamp_ns: seen)
+    job = Job(front_end, SimpleNamespace(lift=lift_one), None, Pace(), fov=70.0, overlaid=overlaid)
+    for stamp_ns in range(4):
+        job.step(gray(), stamp_ns)
+    assert drawn == [(person,)] * 4
+    assert (job.table.frames, len(job.table)) == (4, 2)

@@ -1,5 +1,6 @@
 """The command's manners: help with examples, one line for an error, exit codes."""
 
+import signal
 import subprocess
 import sys
 import types
@@ -126,3 +127,23 @@ def test_help_needs_neither_torch_nor_ros():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("diffpose_ros.cli.main", run_name="__main__")
+"""
+
+
+def test_ctrl_c_during_the_imports_prints_no_traceback():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr == ""
