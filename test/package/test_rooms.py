@@ -19,6 +19,7 @@ ROOMS: dict[str, set[str]] = {
     "geometry": {"core"},
     "tracking": {"core"},
     "history": {"core"},
+    "kinematics": {"core"},
     "media": {"core"},
     "diffusion": {"core"},
     "onnxgraph": {"core"},

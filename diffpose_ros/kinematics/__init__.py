@@ -1,0 +1,7 @@
+"""Orientations and angles of joints, from the positions of joints."""
+
+from diffpose_ros.kinematics.angles import ANGLES, JointAngles, joint_angles
+from diffpose_ros.kinematics.conventions import PARENT
+from diffpose_ros.kinematics.rotations import JointRotations, RotationTracker
+
+__all__ = ["ANGLES", "PARENT", "JointAngles", "JointRotations", "RotationTracker", "joint_angles"]
