@@ -104,6 +104,7 @@ class Job:
         table: what was lifted.
         overlooked: images in which the detector saw people of whom none was confirmed.
         settled: the table was written, or could not be; there is nothing more to keep.
+        written: the files that hold the table.
         overlaid: the overlay, if one is drawn.
     """
 
@@ -117,6 +118,7 @@ class Job:
         self.table = PoseTable()
         self.overlooked = 0
         self.settled = False
+        self.written: list[Path] = []
         self._shown: tuple[Skeleton, ...] = ()
         self._start = time.perf_counter()
         self._end = self._start

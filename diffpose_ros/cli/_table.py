@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from diffpose_ros.core import H36M17, People2D, Skeleton
-from diffpose_ros.core.files import whole
 from diffpose_ros.core.types import SIZE_SOURCES
 
 SIZE_SOURCE_TYPE = f"U{max(map(len, SIZE_SOURCES))}"
@@ -83,12 +81,3 @@ class PoseTable:
             "size_source": np.array(self._size_source, dtype=SIZE_SOURCE_TYPE),
             "joint_names": np.array(H36M17.joints),
         }
-
-    def save(self, path: Path) -> None:
-        """Write the arrays as a compressed ``.npz``, whole or not at all.
-
-        Raises:
-            InputError: the file cannot be written.
-        """
-        with whole(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, **self.arrays())  # type: ignore[arg-type]

@@ -34,12 +34,14 @@ from diffpose_ros.core.files import partial_name
 from diffpose_ros.media.camera_yaml import read_camera
 from diffpose_ros.media.places import is_live
 from diffpose_ros.media.video import VideoSource, open_source
+from diffpose_ros.motion_files import FORMATS, format_of, write
 
 EXAMPLES = """
 diffpose_ros lift walk.mp4 --camera camera.yaml --output walk.npz
 diffpose_ros lift walk.mp4 --fov 65 --output walk.npz --overlay walk_3d.mp4
 diffpose_ros lift frames/ --fps 25 --camera camera.yaml --output walk.npz --detector-size 512
 diffpose_ros lift hall.mp4 --camera camera.yaml --camera-pitch 25 --camera-height 2.8 --output hall.npz
+diffpose_ros lift walk.mp4 --camera camera.yaml --output walk.trc
 diffpose_ros lift photo.jpg --output photo.npz
 diffpose_ros lift family_photos/ --pictures --output photos.npz
 diffpose_ros lift rtsp://192.168.0.10/stream --frames 900 --output walk.npz
@@ -62,8 +64,12 @@ def add_parser(subparsers: Any) -> None:
         "(default: %(default)g)",
     )  # fmt: skip
     parser.add_argument(
-        "--output", required=True, metavar="OUT.npz",
-        help="where the skeletons go: a row per person per frame",
+        "--output", required=True, metavar="OUT",
+        help=f"where the skeletons go, in the format of its ending: {', '.join(FORMATS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", choices=tuple(FORMATS), metavar="NAME",
+        help=f"the format of --output whatever its ending: {', '.join(FORMATS)}",
     )  # fmt: skip
     parser.add_argument("--overlay", metavar="OUT.mp4", help="a video of the result, too")
     add_overwrite_option(parser)
@@ -132,8 +138,7 @@ def run(args: argparse.Namespace) -> int:
     """Lift every frame, write the arrays and the overlay."""
     screen = Screen()
     check_camera_place(args)
-    if not args.output.endswith(".npz"):
-        raise InputError(f"{args.output}: expected a name ending in .npz")
+    args.format = format_of(args.output, args.format)
     if args.overlay is not None and not args.overlay.lower().endswith(".mp4"):
         raise InputError(f"{args.overlay}: expected a name ending in .mp4")
     read = [None if is_live(args.video) else args.video, args.camera, args.model, args.detector_model]
@@ -175,11 +180,11 @@ def _lift(
             if not _once_more(job, source, pace):
                 with shield():
                     job.settled = True
-                    save(job.table, written["--output"])
+                    job.written = save(job.table, written["--output"], args)
                     if overlaid is not None:
                         overlaid.finish()
         except BaseException as error:
-            _keep(error, job, written)
+            _keep(error, job, written, args)
             raise
     return job
 
@@ -189,32 +194,38 @@ def _once_more(job: Job, source: VideoSource, pace: Pace) -> bool:
     return source.stills and not pace.single and not len(job.table) and job.overlooked > 0
 
 
-def save(table: PoseTable, path: Path) -> None:
-    """Write the arrays; where the disk is full, into the folder for temporary files.
+def save(table: PoseTable, path: Path, args: argparse.Namespace) -> list[Path]:
+    """Write the skeletons; where the disk is full, into the folder for temporary files.
+
+    Returns:
+        What was written: several files where a format holds one person each, none where it does and
+        nobody was found.
 
     Raises:
         InputError: they are not where they should be; the message says where they are.
     """
+    if not len(table) and FORMATS[args.format].one is not None:
+        return []
     try:
-        table.save(path)
+        return write(table.arrays(), path, args.format, overwrite=args.overwrite)
     except InputError as error:
-        spare = partial_name(Path(tempfile.gettempdir()) / path.name)
+        spare = partial_name(Path(tempfile.gettempdir()) / path.name).with_suffix(".npz")
         try:
-            table.save(spare)
+            write(table.arrays(), spare, "npz")
         except InputError:
             raise error from None
         raise InputError(f"{error}; what was lifted is in {spare}") from None
 
 
-def _keep(error: BaseException, job: Job, written: dict[str, Path]) -> None:
+def _keep(error: BaseException, job: Job, written: dict[str, Path], args: argparse.Namespace) -> None:
     """Save what was lifted before ``error`` and say so in it."""
     table = job.table
     if table.frames == 0 or job.settled:
         return
     path = partial_name(written["--output"])
     try:
-        save(table, path)
-        text = f"; the skeletons of the {table.frames} frames before are kept in {path}"
+        kept = ", ".join(map(str, save(table, path, args))) or "no file, since nobody is in them"
+        text = f"; the skeletons of the {table.frames} frames before are kept in {kept}"
     except InputError as worse:
         text = f"; {worse}"
     if job.overlaid is not None and (overlay := job.overlaid.keep()) is not None:
@@ -229,13 +240,15 @@ def _keep(error: BaseException, job: Job, written: dict[str, Path]) -> None:
 
 def _report(args: argparse.Namespace, job: Job, written: dict[str, Path], screen: Screen) -> int:
     table = job.table
+    files = [*job.written, *(path for option, path in written.items() if option != "--output")]
     screen.print(
         f"{table.frames} frames, {len(table)} skeletons of {table.people} people, "
-        f"{table.frames / max(job.seconds, 1e-9):.1f} frames/s -> {', '.join(map(str, written.values()))}",
+        f"{table.frames / max(job.seconds, 1e-9):.1f} frames/s -> {', '.join(map(str, files))}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
     if job.overlaid is not None and job.overlaid.error is not None:
-        raise InputError(f"{job.overlaid.error}; the skeletons are complete in {written['--output']}")
+        kept = ", ".join(map(str, job.written))
+        raise InputError(f"{job.overlaid.error}; the skeletons are complete in {kept}")
     if len(table):
         return 0
     seen = "somebody was seen, but never surely" if job.overlooked else "the detector saw nobody"

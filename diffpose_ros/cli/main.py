@@ -29,6 +29,7 @@ from diffpose_ros.core import DiffposeError
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "the whole ROS graph on a video, in one process"),
     "lift": ("lift", "a video to 3D skeletons, without ROS"),
+    "convert": ("convert", "lifted skeletons to another format: CSV, TRC, C3D, BVH, ..."),
     "evaluate": ("evaluate", "errors of a model on a benchmark file"),
     "results": ("results", "tables and plots of the shipped models"),
     "models": ("models", "list the models and backends that are here"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +30,13 @@ class Format:
         text: what it is for.
         everyone: writes all arrays into a file; ``None`` for formats of one person.
         one: writes one person's motion at a rate; a file per person.
+        needs: a library that only this format needs.
     """
 
     text: str
     everyone: Callable[[Arrays, Path], None] | None = None
     one: Callable[[Motion, float, Path], None] | None = None
+    needs: str = ""
 
 
 def _write_npz(arrays: Arrays, path: Path) -> None:
@@ -44,10 +47,10 @@ def _write_npz(arrays: Arrays, path: Path) -> None:
 FORMATS: dict[str, Format] = {
     "npz": Format("numpy arrays, with keypoints and covariances", everyone=_write_npz),
     "csv": Format("a row per person per frame, for spreadsheets", everyone=write_csv),
-    "parquet": Format("the same columns, for pandas and DuckDB (needs pyarrow)", everyone=write_parquet),
+    "parquet": Format("the same columns, for pandas and DuckDB", everyone=write_parquet, needs="pyarrow"),
     "json": Format("frames of people of joints", everyone=write_json),
     "trc": Format("point trajectories for OpenSim, a file per person", one=write_trc),
-    "c3d": Format("point trajectories for Mokka and Visual3D, a file per person (needs ezc3d)", one=write_c3d),
+    "c3d": Format("the same for Mokka and Visual3D", one=write_c3d, needs="ezc3d"),
     "bvh": Format("joint rotations for Blender and the like, a file per person", one=write_bvh),
 }
 """Name, which is the file's ending, too -> what it is."""
@@ -57,12 +60,15 @@ def format_of(path: str | Path, name: str | None = None) -> str:
     """The format that is asked for by ``name``, or by the ending of ``path``.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is none of that name, or a library that it needs is missing.
     """
     wanted = (name or Path(path).suffix.removeprefix(".")).lower()
     if wanted not in FORMATS:
         endings = ", ".join(f".{key}" for key in FORMATS)
         raise InputError(f"{path}: expected a name ending in one of {endings}, got '{Path(path).suffix}'")
+    needs = FORMATS[wanted].needs
+    if needs and importlib.util.find_spec(needs) is None:
+        raise InputError(f"{path}: {wanted} needs {needs}: pip install {needs}")
     return wanted
 
 
@@ -82,7 +88,6 @@ def write(arrays: Arrays, path: Path, name: str | None = None, *, overwrite: boo
     Raises:
         InputError: the arrays do not fit, nobody is in them (formats of one person), or a file
             cannot be written.
-        DependencyError: a library is missing.
     """
     kind = FORMATS[format_of(path, name)]
     if kind.everyone is not None:

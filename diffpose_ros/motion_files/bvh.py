@@ -47,7 +47,7 @@ def _orientations(positions: NDArray, dt: float) -> NDArray[np.float64]:
     out = np.empty((len(positions), len(H36M17), 3, 3))
     for k, xyz in enumerate(positions):
         now = tracker.update(xyz, dt=min(dt, 1.0)).matrix
-        last = np.where(np.isfinite(now).all(axis=(1, 2))[:, None, None], now, last)
+        last = np.where(np.isfinite(now).all(axis=(1, 2), keepdims=True), now, last)
         out[k] = last
     return out
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import H36M17, DependencyError
+from diffpose_ros.core import H36M17
 from diffpose_ros.motion_files.people import Y_UP, Motion
 
 MM = 1000.0
@@ -25,10 +25,9 @@ def write_trc(motion: Motion, rate: float, path: Path) -> None:
     """OpenSim's track row column format. Times count from the recording's first frame."""
     points = points_mm(motion)
     steps, joints = points.shape[:2]
-    name = path.name
     facts = (f"{rate:.6f}", f"{rate:.6f}", steps, joints, "mm", f"{rate:.6f}", 1, steps)
     lines = [
-        f"PathFileType\t4\t(X/Y/Z)\t{name}",
+        f"PathFileType\t4\t(X/Y/Z)\tperson_{motion.track_id}.trc",
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
         "\t".join(map(str, facts)),
         "Frame#\tTime\t" + "\t\t\t".join(H36M17.joints) + "\t\t",
@@ -42,22 +41,16 @@ def write_trc(motion: Motion, rate: float, path: Path) -> None:
 
 
 def write_c3d(motion: Motion, rate: float, path: Path) -> None:
-    """C3D by ezc3d; unseen points have the residual -1.
+    """C3D by ezc3d; unseen points have the residual -1."""
+    import ezc3d
 
-    Raises:
-        DependencyError: ezc3d is not installed.
-    """
-    try:
-        import ezc3d
-    except ImportError:
-        raise DependencyError("c3d needs ezc3d: pip install ezc3d") from None
     points = points_mm(motion)
     file = ezc3d.c3d()
     parameters = file["parameters"]
     parameters["POINT"]["RATE"]["value"] = [rate]
     parameters["POINT"]["LABELS"]["value"] = tuple(H36M17.joints)
     parameters["POINT"]["UNITS"]["value"] = ("mm",)
-    seen = np.isfinite(points).all(axis=2)
+    seen = np.asarray(np.isfinite(points).all(axis=2))
     data = np.ones((4, points.shape[1], points.shape[0]))
     data[:3] = np.where(seen[..., None], points, np.nan).transpose(2, 1, 0)
     file["data"]["points"] = data

@@ -94,7 +94,7 @@ def checked(arrays: Mapping[str, NDArray]) -> tuple[NDArray, NDArray, NDArray, N
     wanted = ("stamps", "frame", "track_id", "skeleton", "joint_names")
     missing = [name for name in wanted if name not in arrays]
     if missing:
-        raise InputError(f"skeletons: expected the arrays of `diffpose_ros lift`, without {', '.join(missing)}")
+        raise InputError(f"skeletons: expected what `diffpose_ros lift` writes, without {', '.join(missing)}")
     stamps, frame, identity, skeleton, names = (np.asarray(arrays[name]) for name in wanted)
     rows, joints = len(frame) if frame.ndim else -1, len(H36M17)
     if names.tolist() != list(H36M17.joints):
@@ -104,7 +104,7 @@ def checked(arrays: Mapping[str, NDArray]) -> tuple[NDArray, NDArray, NDArray, N
             f"skeletons: expected stamps (F,), frame (R,), track_id (R,) and skeleton (R, {joints}, 3), got "
             f"{stamps.shape}, {frame.shape}, {identity.shape} and {skeleton.shape}"
         )
-    if rows and not (frame.dtype.kind in "iu" and 0 <= frame.min() and frame.max() < len(stamps)):
+    if rows and not (frame.dtype.kind in "iu" and frame.min() >= 0 and frame.max() < len(stamps)):
         raise InputError(f"skeletons: expected frames that number the {len(stamps)} stamps")
     if not np.isfinite(stamps).all() or (np.diff(stamps) < 0).any():
         raise InputError("skeletons: expected finite stamps that increase")

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import H36M17, DependencyError
+from diffpose_ros.core import H36M17
 from diffpose_ros.motion_files.people import checked
 
 AXES = ("x", "y", "z")
 
 
 def columns(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """Name -> (R,): ``stamp`` s, ``frame``, ``track_id``, then per joint ``<joint>_x`` .. ``_z`` m and
+    """Name -> (R,): ``stamp`` s, ``frame``, ``track_id``; of the root ``root_velocity_x`` .. ``_z`` m/s,
+    ``contact_right``, ``contact_left`` and ``size_source``; then per joint ``<joint>_x`` .. ``_z`` m,
     ``<joint>_score``, and ``<joint>_sigma_x`` .. ``_z`` m from the covariance.
 
     Raises:
@@ -26,6 +27,12 @@ def columns(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
     """
     stamps, frame, identity, skeleton = checked(arrays)
     out: dict[str, NDArray] = {"stamp": stamps[frame], "frame": frame, "track_id": identity}
+    if "root_velocity" in arrays:
+        out |= {f"root_velocity_{axis}": arrays["root_velocity"][:, k] for k, axis in enumerate(AXES)}
+    if "contact" in arrays:
+        out |= {f"contact_{side}": arrays["contact"][:, k] for k, side in enumerate(("right", "left"))}
+    if "size_source" in arrays:
+        out["size_source"] = arrays["size_source"]
     variance = np.diagonal(arrays["covariance"], axis1=2, axis2=3) if "covariance" in arrays else None
     for j, joint in enumerate(H36M17.joints):
         for k, axis in enumerate(AXES):
@@ -49,16 +56,10 @@ def write_csv(arrays: Mapping[str, NDArray], path: Path) -> None:
 
 
 def write_parquet(arrays: Mapping[str, NDArray], path: Path) -> None:
-    """The columns of :func:`columns`, for pandas, polars, DuckDB.
+    """The columns of :func:`columns`, for pandas, polars, DuckDB."""
+    import pyarrow
+    import pyarrow.parquet
 
-    Raises:
-        DependencyError: pyarrow is not installed.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise DependencyError("parquet needs pyarrow: pip install pyarrow") from None
     pyarrow.parquet.write_table(pyarrow.table(columns(arrays)), path)
 
 
@@ -92,5 +93,7 @@ def _text(value: Any) -> str:
     """As few digits as bring the number back; nothing for one that is unknown."""
     number = value.item()
     if isinstance(number, float):
-        return "" if not np.isfinite(number) else f"{number:.6g}" if value.dtype == np.float32 else repr(number)
+        if not np.isfinite(number):
+            return ""
+        return f"{number:.6g}" if value.dtype == np.float32 else repr(number)
     return str(number)

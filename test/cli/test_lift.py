@@ -1,5 +1,7 @@
 """``lift``: every frame becomes rows of the table; cameras and files are checked first."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -115,7 +117,7 @@ def test_a_camera_of_another_size_is_refused(call, video, actors, tmp_path):
     ("words", "code", "text"),
     [
         (["none.mp4", "--output", "o.npz"], 1, "none.mp4: no such file or folder"),
-        (["VIDEO", "--output", "o.csv"], 1, "o.csv: expected a name ending in .npz"),
+        (["VIDEO", "--output", "o.fbx"], 1, "o.fbx: expected a name ending in one of .npz, .csv"),
         (["VIDEO"], 2, "required: --output"),
         (["VIDEO", "--output", "o.npz", "--fov", "500"], 2, "expected a number, 5 to 175"),
         (["VIDEO", "--output", "o.npz", "--camera", "no.yaml"], 1, "no.yaml: cannot be read"),
@@ -140,20 +142,51 @@ def test_a_video_without_images_is_an_error(call, camera, actors, video, tmp_pat
     assert not (tmp_path / "w.npz").exists()
 
 
+def asked(path):
+    return SimpleNamespace(format=path.suffix[1:], overwrite=False)
+
+
 def test_nobody_at_all_still_makes_a_table(tmp_path):
     table = lift.PoseTable()
     table.add(0, People2D.empty(), [])
-    table.save(tmp_path / "o.npz")
+    for name in ("o.npz", "o.csv", "o.json"):
+        assert lift.save(table, tmp_path / name, asked(tmp_path / name)) == [tmp_path / name]
     with np.load(tmp_path / "o.npz") as data:
         assert data["skeleton"].shape == (0, 17, 3)
         assert data["covariance"].shape == (0, 17, 3, 3)
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 1
+    assert lift.save(table, tmp_path / "o.trc", asked(tmp_path / "o.trc")) == []  # one person per file
 
 
 def test_an_unwritable_table_is_named(tmp_path):
     table = lift.PoseTable()
     table.add(0, People2D.empty(), [])
+    path = tmp_path / "none" / "o.npz"
     with pytest.raises(InputError, match=r"none.o\.npz: cannot be written"):
-        table.save(tmp_path / "none" / "o.npz")
+        lift.save(table, path, asked(path))
+
+
+def test_the_ending_of_the_output_chooses_its_format(call, video, camera, actors, tmp_path):
+    outcome = call("lift", video, "--camera", camera, "--output", tmp_path / "w.csv")
+    assert outcome.code == 0, outcome.err
+    lines = (tmp_path / "w.csv").read_text().splitlines()
+    assert lines[0].startswith("stamp,frame,track_id,")
+    outcome = call("lift", video, "--camera", camera, "--output", tmp_path / "w", "--format", "trc")
+    assert outcome.code == 0, outcome.err
+    assert sorted(path.name for path in tmp_path.glob("w_*")) == ["w_0", "w_1"]
+
+
+def test_lifted_skeletons_are_converted(call, video, camera, actors, tmp_path):
+    assert call("lift", video, "--camera", camera, "--output", tmp_path / "w.npz").code == 0
+    outcome = call("convert", tmp_path / "w.npz", tmp_path / "w.csv", tmp_path / "w.bvh")
+    assert outcome.code == 0, outcome.err
+    assert [line.rsplit("/", 1)[-1] for line in outcome.out.split()] == ["w.csv", "w_0.bvh", "w_1.bvh"]
+    again = call("convert", tmp_path / "w.npz", tmp_path / "w.csv")
+    assert again.code == 1
+    assert "exists already" in again.err
+    wrong = call("convert", tmp_path / "w.csv", tmp_path / "v.csv")
+    assert wrong.code == 1
+    assert "w.csv" in wrong.err
 
 
 def test_the_help_names_what_the_front_end_offers():

@@ -20,6 +20,7 @@ ROOMS: dict[str, set[str]] = {
     "tracking": {"core"},
     "history": {"core"},
     "kinematics": {"core"},
+    "motion_files": {"kinematics", "core"},
     "media": {"core"},
     "diffusion": {"core"},
     "onnxgraph": {"core"},
