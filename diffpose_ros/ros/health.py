@@ -228,8 +228,9 @@ def _lost(seen: InputStatus) -> Trouble | None:
         ERROR if share >= MOSTLY_LOST_SHARE else WARN,
         "lost",
         f"{seen.recent_lost} of the last {total} {seen.name} on {seen.topic} were lost on the way: "
-        "start the publisher with FASTDDS_DEFAULT_PROFILES_FILE=<share/diffpose_ros>/config/"
-        "fastdds_large_images.xml, or let it publish reliably, or read compressed images",
+        "start the publisher with FASTDDS_DEFAULT_PROFILES_FILE (FASTRTPS_DEFAULT_PROFILES_FILE on Jazzy) "
+        "set to <share/diffpose_ros>/config/fastdds_large_images.xml, or let it publish reliably, "
+        "or read compressed images",
     )
 
 

@@ -74,7 +74,8 @@ def test_what_comes_as_it_should_is_no_trouble():
         (
             replace(NOTHING, silent_s=4.0, recent_lost=40),
             ERROR, "lost", ["40 of the last 40 images on /cam/image_raw were lost on the way",
-                            "fastdds_large_images.xml", "compressed"],
+                            "fastdds_large_images.xml", "compressed",
+                            "FASTRTPS_DEFAULT_PROFILES_FILE on Jazzy"],
         ),
         (replace(GOOD, recent=30, recent_lost=20), WARN, "lost", ["20 of the last 50"]),
         (replace(GOOD, recent=10, recent_lost=40), ERROR, "lost", ["40 of the last 50"]),
