@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from walker import DT, HIP_M, POSE, UP, Watched, follow, rays_of, walk
 
-from diffpose_ros.core import H36M17
+from diffpose_ros.core import H36M17, Surroundings
 from diffpose_ros.methods.root import ScaleSource
+from diffpose_ros.methods.root.upright import Lean
 
 HEIGHT = 1.4
 """Of the camera, m."""
@@ -150,3 +151,36 @@ def test_its_covariance_covers_people_of_the_size_it_expects() -> None:
         inside.append(np.abs(placed.root[0] - root) < sigma)
     assert np.mean(inside, axis=0)[2] > 0.6
     assert np.mean(inside) > 0.6
+
+
+def tilted(degrees, axis):
+    """Up of a camera that is level, wrong by so many degrees of ``pitch`` or ``roll``."""
+    return Surroundings.of_angles(*((degrees, 0) if axis == "pitch" else (0, degrees))).up
+
+
+@pytest.mark.parametrize(
+    ("axis", "degrees"), [*(("pitch", d) for d in (-20, -8, 8, 20)), *(("roll", d) for d in (-20, -12, 12, 20))]
+)
+def test_a_tilted_floor_moves_nobody(degrees, axis) -> None:
+    """Nor makes it a child of an adult, who stands upright on no floor but the true one."""
+    roots = on_floor(0.3, 6.0) + np.linspace(0, 1.5, 90)[:, None] * np.array([0.3, 0, -1.0])
+    poses = walk((0.15, 0, -0.5), 90)
+    free, _, _ = follow(Watched(), poses, roots, noise=0.002)
+    fooled, _, placed = follow(
+        Watched(up=tilted(degrees, axis), camera_height=HEIGHT), poses, roots, noise=0.002
+    )
+    assert 0.85 < placed.scale[0] < 1.15
+    assert np.linalg.norm(fooled - free, axis=1).mean() < 0.15
+    if abs(degrees) == 20:
+        assert placed.source == (ScaleSource.BODY_PRIOR,)
+
+
+def test_somebody_who_bends_says_nothing_of_gravity() -> None:
+    lean = Lean([0.0] * 3)
+    for _ in range(60):
+        lean.update((0.0, -0.3, 1.0), 1.33, (0.0, 0.0), UP.tolist(), DT)
+    assert not lean.known
+    for _ in range(60):
+        lean.update((0.0, -1.3, 0.0), 1.33, (0.0, 0.0), UP.tolist(), DT)
+    assert lean.known
+    assert not lean.wrong

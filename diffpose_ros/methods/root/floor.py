@@ -27,7 +27,7 @@ def floor_depth(
     score: Sequence[float],
     feet_z: Sequence[float],
     root_z: float,
-) -> tuple[float, float] | None:
+) -> tuple[float, float, float] | None:
     """Depth of the root for which the lower foot stands on the floor.
 
     The pose tells how much nearer or farther than the root the foot is, as a ratio of depths, which
@@ -42,8 +42,8 @@ def floor_depth(
         root_z: depth of that root, m.
 
     Returns:
-        Logarithm of the root's z in metres, and its variance without what both feet share over time;
-        None if no foot was seen against the floor.
+        Logarithm of the root's z in metres, its variance without what both feet share over time, and how
+        many metres the foot's ray falls per metre of depth; None if no foot was seen against the floor.
     """
     drop = camera_height - ANKLE_HEIGHT_M
     if not drop > LEAST_CLEARANCE_M:
@@ -57,4 +57,5 @@ def floor_depth(
                 lower = depth, slope
     if lower is None:
         return None
-    return log(lower[0]), (RAY_NOISE / lower[1]) ** 2 + (ANKLE_NOISE_M / drop) ** 2
+    depth, slope = lower
+    return log(depth), (RAY_NOISE / slope) ** 2 + (ANKLE_NOISE_M / drop) ** 2, slope

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import exp, sqrt
 
 TIME_CONSTANT_S = 0.4
-PATIENCE_S, PATIENCE_OF_OLD_S = 0.8, 30.0
+PATIENCE_S, PATIENCE_OF_OLD_S = 0.5, 30.0
 """How long the floor must say the same: of somebody new, and of somebody whose size it has told
 before, who has probably climbed something."""
 ESTABLISHED_S = 1.5
@@ -71,10 +71,11 @@ class SizeDoubt:
             and self._square < AGREEMENT**2
         )
         self._seconds = self._seconds + dt if against else _BEGUN_S
-        sure = against and self._seconds > (PATIENCE_OF_OLD_S if floor_s > ESTABLISHED_S else PATIENCE_S)
-        if sure:
-            self._seconds = _BEGUN_S
-        return sure
+        return against and self._seconds > (PATIENCE_OF_OLD_S if floor_s > ESTABLISHED_S else PATIENCE_S)
+
+    def settle(self) -> None:
+        """Another size is believed now; doubt begins anew."""
+        self._seconds = _BEGUN_S
 
 
 _BEGUN_S = 1e-6

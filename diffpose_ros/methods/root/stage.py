@@ -23,6 +23,7 @@ from diffpose_ros.methods.protocol import Observed, Poses
 from diffpose_ros.methods.root.floor import floor_depth
 from diffpose_ros.methods.root.size import SizeDoubt
 from diffpose_ros.methods.root.track import SIZE, Matrix, Track, Vector
+from diffpose_ros.methods.root.upright import Lean
 
 BODY_SCALE_NOISE = 0.012
 """Relative standard deviation of an adult's size against the lifter's answer, on people that no
@@ -39,6 +40,10 @@ AGREES = 0.1
 
 HIP, THORAX = H36M17.index("hip"), H36M17.index("thorax")
 FEET = [H36M17.index(name) for name in ("right_ankle", "left_ankle")]
+_ABOVE = [H36M17.index(n) for n in ("right_hip", "right_knee", "left_hip", "left_knee", "spine", "thorax")]
+_BELOW = [H36M17.index(n) for n in ("right_knee", "right_ankle", "left_knee", "left_ankle", "hip", "spine")]
+_SHARE = np.array([0.5, 0.5, 0.5, 0.5, 1.0, 1.0])
+"""Bones from the ankles to the thorax; each leg counts half."""
 ALONG_RAY = 0.6
 """Weight of speeds along the ray among those across: depths of feet are less certain."""
 STANCE_GAIN = 1.08
@@ -53,8 +58,8 @@ UNSURE, SURE_MPS = 3.0, 0.2
 CONTACT_SPEED_MPS = 0.4
 
 _FIELD = "root.person"
-_OTHERS = 6 + 3
-"""Numbers of a :class:`_Memory` beside the track's and the doubt's."""
+_NUMBERS = Track.NUMBERS + SizeDoubt.NUMBERS + Lean.NUMBERS + 6 + 3
+"""Of a :class:`_Memory`."""
 
 
 class ScaleSource(Enum):
@@ -124,7 +129,7 @@ class RootStage:
 
     def state(self) -> Mapping[str, Field]:
         """What it remembers of each person."""
-        return {_FIELD: Field(shape=(Track.NUMBERS + SizeDoubt.NUMBERS + _OTHERS,), dtype=np.float64)}
+        return {_FIELD: Field(shape=(_NUMBERS,), dtype=np.float64)}
 
     def place(self, poses: Poses, seen: Observed, rows: Rows) -> Placed:
         """Place the people of one frame.
@@ -151,6 +156,7 @@ class RootStage:
             mean, seen.rays[:, :17], seen.score[:, :17] * MEASURED_H36M, scale_noise=0.0
         )
         known = np.asarray(np.isfinite(root).all(axis=-1))
+        axis, bones = _uprights(mean) if on_floor else (np.zeros((len(seen), 3)), np.zeros(len(seen)))
         placed = Placed.nowhere(len(seen), given)
         sources = []
         for i, memory in enumerate(memories):
@@ -159,6 +165,7 @@ class RootStage:
                     root=tuple(root[i].tolist()), covariance=covariance[i].tolist(),
                     feet=mean[i, FEET].tolist(), trunk=(mean[i, THORAX] - mean[i, HIP]).tolist(),
                     rays=seen.rays[i, FEET].tolist(), scores=seen.score[i, FEET].tolist(),
+                    axis=axis[i].tolist(), bones=float(bones[i]),
                     stature=float(height[i]), dt=float(rows.dt_s[i]), age_s=float(rows.age_s[i]),
                 )  # fmt: skip
                 placed.contact[i] = self._follow(memory, person, seen)
@@ -226,13 +233,24 @@ class RootStage:
         """What the floor says of the depth and, after a while, of the size."""
         track, doubt, z = memory.track, memory.doubt, person.root[2]
         at_feet = [z + foot[2] for foot in person.feet]
+        lean = memory.lean
+        lean.update(person.axis, person.bones, (person.root[0] / z, person.root[1] / z), up, person.dt)
         floor = floor_depth(up, camera_height, person.rays, person.scores, at_feet, z)
-        if floor is None:
+        if lean.wrong and memory.floor_s > 0:
+            track.resize(0.0, FLOOR_SCALE_NOISE**2)
+            memory.floor_s = 0.0
+        if floor is None or lean.wrong:
             return
-        log_depth, variance = floor
+        log_depth, variance, slope = floor
         size = log(z) - log_depth  # of the body, as a person on the floor would have it
-        if doubt.update(size, track.depth[SIZE], person.stature, variance, person.dt, memory.floor_s):
+        sure = doubt.update(size, track.depth[SIZE], person.stature, variance, person.dt, memory.floor_s)
+        if not lean.known:
+            return
+        # A floor that is tilted would explain another size, too. A child stands upright on one that is not.
+        tilt = slope * (1.0 - exp(track.depth[SIZE] - doubt.mean))
+        if sure and not lean.explains(tilt):
             track.resize(doubt.mean, variance)
+            doubt.settle()
         track.floor_observed(log_depth, variance, FLOOR_GATE)
         if abs(doubt.mean - track.depth[SIZE]) < AGREES:
             memory.floor_s += person.dt + 1e-6
@@ -259,8 +277,10 @@ class _Memory:
     """What is remembered of one person, as a row of numbers between frames."""
 
     def __init__(self, numbers: list[float]) -> None:
-        n, m = Track.NUMBERS, Track.NUMBERS + SizeDoubt.NUMBERS
-        self.track, self.doubt = Track(numbers[:n]), SizeDoubt(numbers[n:m])
+        n = Track.NUMBERS
+        k = n + SizeDoubt.NUMBERS
+        m = k + Lean.NUMBERS
+        self.track, self.doubt, self.lean = Track(numbers[:n]), SizeDoubt(numbers[n:k]), Lean(numbers[k:m])
         self.feet = [numbers[m : m + 3], numbers[m + 3 : m + 6]]
         self.placed = numbers[m + 6] > 0
         self.floor_s, self.stature = numbers[m + 7 :]
@@ -268,8 +288,8 @@ class _Memory:
     def numbers(self) -> list[float]:
         """The row."""
         return [
-            *self.track.numbers(), *self.doubt.numbers(), *self.feet[0], *self.feet[1], float(self.placed),
-            self.floor_s, self.stature,
+            *self.track.numbers(), *self.doubt.numbers(), *self.lean.numbers(), *self.feet[0],
+            *self.feet[1], float(self.placed), self.floor_s, self.stature,
         ]  # fmt: skip
 
     def smooth_stature(self, measured: float, dt: float) -> float:
@@ -288,6 +308,8 @@ class _Person:
         root, covariance: where pose and rays agree, m and m^2.
         feet: right and left relative to the root, m.
         trunk: from hip to thorax, m.
+        axis, bones: from between the feet to the thorax, and the length of the bones between, m; zeros
+            where nobody asks.
         rays, scores: of the ankles.
         stature: of the pose, m; 0 where nobody asks.
         dt, age_s: since the last and the first frame, s.
@@ -299,9 +321,18 @@ class _Person:
     trunk: Sequence[float]
     rays: Sequence[Sequence[float]]
     scores: Sequence[float]
+    axis: Sequence[float]
+    bones: float
     stature: float
     dt: float
     age_s: float
+
+
+def _uprights(mean: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(P, 3) from between the ankles to the thorax, and (P,) the bones between, m."""
+    axis = mean[:, THORAX] - 0.5 * (mean[:, FEET[0]] + mean[:, FEET[1]])
+    length = np.linalg.norm(mean[:, _BELOW] - mean[:, _ABOVE], axis=-1)
+    return axis, length @ _SHARE
 
 
 def _lowness(person: _Person, up: NDArray | None) -> list[float]:
