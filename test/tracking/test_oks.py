@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diffpose_ros.core import COCO17
 from diffpose_ros.core.oks import extent, oks_matrix
 
 
@@ -29,6 +30,30 @@ def test_the_value_is_cocos():
     moved[0, 0, 0] += 2 * (2 * 0.026 * 150)
     oks = oks_matrix(xy, ALL[:1], moved, ALL[:1], np.array([[150.0]]))
     assert oks[0, 0] == pytest.approx((16 + np.exp(-2.0)) / 17)
+
+
+@pytest.mark.parametrize(
+    ("joint", "sigma"),
+    [("nose", 0.026), ("eye", 0.025), ("ear", 0.035), ("shoulder", 0.079), ("elbow", 0.072),
+     ("wrist", 0.062), ("hip", 0.107), ("knee", 0.087), ("ankle", 0.089)],
+)  # fmt: skip
+def test_every_joint_has_cocos_spread(joint, sigma):
+    """One sigma of COCO's evaluation (sigma 2 s sqrt(area) there) costs exp(-1/2) of that joint."""
+    xy = people(1)
+    for at in [j for j, name in enumerate(COCO17.joints) if name.endswith(joint)]:
+        moved = xy.copy()
+        moved[0, at] += np.array([0.6, 0.8]) * 2 * sigma * 150
+        oks = oks_matrix(xy, ALL[:1], moved, ALL[:1], np.array([[150.0]]))
+        assert oks[0, 0] == pytest.approx((16 + np.exp(-0.5)) / 17)
+
+
+def test_joints_of_other_sets_have_one_spread():
+    """0.08, about COCO's mean; a fifth joint that nobody shares does not count."""
+    xy = np.zeros((1, 5, 2))
+    moved = xy + np.array([2 * 0.08 * 100.0, 0.0])
+    seen = np.array([[True, True, True, True, False]])
+    oks = oks_matrix(xy, seen, moved, np.ones((1, 5), bool), np.array([[100.0]]))
+    assert oks[0, 0] == pytest.approx(np.exp(-0.5))
 
 
 @given(scale=st.floats(0.01, 100), seed=st.integers(0, 100))
