@@ -49,7 +49,9 @@ def test_symmetry_compares_each_left_bone_with_its_right_one():
 def test_bones_are_compared_with_their_means_and_joints_with_where_they_were():
     off = [length(POSE, a, b) - mean for (a, b), mean in zip(H36M17.bones, BONES, strict=True)]
     assert energies(POSE)[2] == pytest.approx(np.mean(np.square(off)))
-    share = {"knee": 0.4, "elbow": 0.4, "ankle": 0.25, "wrist": 0.25, "nose": 0.8, "head": 0.8, "shoulder": 0.8}
+    share = {  # of joints that may move: limb ends
+        "knee": 0.4, "elbow": 0.4, "ankle": 0.25, "wrist": 0.25, "nose": 0.8, "head": 0.8, "shoulder": 0.8,
+    }  # fmt: skip
     still = [next((s for n, s in share.items() if n in joint), 1.0) for joint in H36M17.joints]
     moved = ((POSE - PREVIOUS) ** 2).sum(-1)
     assert energies(POSE)[3] == pytest.approx(np.mean(still * moved))

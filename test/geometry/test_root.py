@@ -3,6 +3,7 @@ there is no answer."""
 
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 from diffpose_ros.core import H36M17, InputError
 from diffpose_ros.geometry import MEASURED_H36M, root_translation, stature
@@ -283,3 +284,13 @@ def test_stature_does_not_depend_on_the_posture():
 def test_measured_joints_are_those_a_coco_detector_sees():
     left_out = [j for j, m in zip(H36M17.joints, MEASURED_H36M, strict=True) if not m]
     assert left_out == ["hip", "spine", "thorax", "head_top"]
+
+
+def test_errors_within_the_assumed_noise_are_not_taken_for_wild():
+    """One ray off by less than the noise of all: the plain least squares of the rays."""
+    pose, root = body()[None], ROOTS[1]
+    rays = seen_from(pose, root[None])
+    rays[0, H36M17.index("left_wrist")] += (0.8 * TANGENT_NOISE, 0.0)
+    fitted, _ = root_translation(pose, rays, np.ones((1, 17)))
+    plain = least_squares(lambda t: (seen_from(pose, t[None]) - rays).ravel(), root, xtol=1e-14, gtol=1e-14)
+    np.testing.assert_allclose(fitted[0], plain.x, atol=1e-6)

@@ -60,6 +60,14 @@ def test_project_agrees_with_opencv(lens):
     np.testing.assert_allclose(project(xyz, cam), want.reshape(-1, 2), atol=1e-9)
 
 
+@pytest.mark.parametrize("lens", ["plumb_bob 5", "rational 8", "plumb_bob pincushion"])
+def test_a_strong_lens_is_undone_far_from_the_axis(lens):
+    cam = camera(lens)
+    rays = np.stack([np.linspace(-0.9, 0.9, 19), np.full(19, 0.3)], axis=-1)
+    back = undistort(project(np.concatenate([rays, np.ones((19, 1))], axis=1), cam), cam)
+    np.testing.assert_allclose(back, rays, atol=1e-8)
+
+
 @pytest.mark.skipif(not hasattr(cv2, "fisheye"), reason="this OpenCV has no fisheye module")
 def test_equidistant_agrees_with_opencv_fisheye():
     cam = camera("equidistant")
@@ -75,7 +83,7 @@ def test_a_fisheye_reaches_rays_far_from_the_axis():
         width=1280, height=720, model="equidistant",
         distortion=np.array([-0.01, 0.003, -0.002, 0.0]),
     )  # fmt: skip
-    angle = np.deg2rad([10, 45, 80])
+    angle = np.deg2rad([10, 45, 85])
     rays = np.stack([np.tan(angle), np.zeros(3)], axis=-1)
     back = undistort(project(np.concatenate([rays, np.ones((3, 1))], axis=1), cam), cam)
     np.testing.assert_allclose(back, rays, rtol=1e-9, atol=1e-12)

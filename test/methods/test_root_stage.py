@@ -8,6 +8,7 @@ from walker import DT, HIP_M, POSE, UP, Watched, follow, rays_of, walk
 
 from diffpose_ros.core import H36M17, Surroundings
 from diffpose_ros.methods.root import ScaleSource
+from diffpose_ros.methods.root.track import FIRST_SPEED_MPS, Track
 from diffpose_ros.methods.root.upright import Lean
 
 HEIGHT = 1.4
@@ -109,6 +110,33 @@ def test_a_known_height_makes_the_place_metric() -> None:
     assert prior.source == (ScaleSource.BODY_PRIOR,)
     assert places[-1, 2] / free[-1, 2] == pytest.approx(placed.scale[0], rel=0.01)
     assert placed.covariance[0, 2, 2] < prior.covariance[0, 2, 2]
+
+
+def test_a_size_is_metric_when_it_was_measured_or_given() -> None:
+    metric = {source for source in ScaleSource if source.metric}
+    assert metric == {ScaleSource.PERSON_HEIGHT, ScaleSource.FLOOR, ScaleSource.DEPTH}
+
+
+def test_joints_that_no_detector_sees_do_not_place_anybody() -> None:
+    """Hip, spine and thorax are means of others, and the crown has no keypoint."""
+    watched, root = Watched(), on_floor(0.2, 5.0)
+    rays = rays_of(POSE, root)
+    rays[[H36M17.index(j) for j in ("hip", "spine", "thorax", "head_top")]] += 0.05
+    assert watched.see(POSE, rays).root[0] == pytest.approx(root, abs=1e-3)
+
+
+def test_a_given_height_is_surer_than_a_guess_by_what_adults_differ() -> None:
+    """1 percent instead of 1.2: of the distance, too."""
+    root = on_floor(0.2, 5.0)
+    guess, given = (Watched(**known).see(POSE, rays_of(POSE, root)) for known in ({}, {"person_height": 1.7}))
+    relative = [placed.covariance[0, 2, 2] / placed.root[0, 2] ** 2 for placed in (guess, given)]
+    assert relative[0] - relative[1] == pytest.approx(0.012**2 - 0.01**2)
+
+
+def test_of_somebody_new_nothing_is_known_of_the_velocity() -> None:
+    track = Track([0.0] * Track.NUMBERS)
+    track.begin((0.0, 0.0, 4.0), 0.01)
+    np.testing.assert_allclose(track.velocity_covariance(), FIRST_SPEED_MPS**2 * np.eye(3), atol=1e-12)
 
 
 def test_who_cannot_be_placed_in_one_frame_is_found_again() -> None:
