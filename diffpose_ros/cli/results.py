@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
             window=spec.rings["context"].length if "context" in spec.rings else 81, note=note,
         )  # fmt: skip
         study.ablation()
+        study.places()
         study.sweeps()
         study.guidance()
         study.drift()

@@ -61,6 +61,7 @@ class Results:
         per_subject: rung -> subject -> scores, likewise.
         sweeps: sweep -> setting -> scores, on the sequences of the sweeps.
         guidance: energy -> multiplier -> scores, likewise.
+        places: what the lifter is told of its surroundings -> scores, StarPose on all sequences.
         drift_mm: MPJPE of consecutive blocks of :data:`DRIFT_BLOCK` frames.
         weights: StarPose's guidance weights.
         weights_are_the_papers: the model has none of its own.
@@ -74,6 +75,7 @@ class Results:
     per_subject: dict[str, dict[str, Scores]] = field(default_factory=dict)
     sweeps: dict[str, dict[float, Scores]] = field(default_factory=dict)
     guidance: dict[str, dict[float, Scores]] = field(default_factory=dict)
+    places: dict[str, Scores] = field(default_factory=dict)
     drift_mm: list[float] = field(default_factory=list)
     weights: tuple[float, ...] = PAPER_WEIGHTS
     weights_are_the_papers: bool = False
@@ -95,7 +97,7 @@ class Study:
     """Measures; each method adds one part to ``results``.
 
     Args:
-        sequences: the benchmark.
+        sequences: the benchmark. Only :meth:`places` uses what it knows of gravity and the floor.
         make: starts a lifter.
         baseline: name or path of the model without diffusion.
         diffpose: name or path of the model without history.
@@ -123,7 +125,8 @@ class Study:
     ) -> None:
         if not sequences:
             raise InputError("results: expected at least one sequence, got none")
-        self.sequences, self.make, self.plan, self.note = list(sequences), make, plan, note
+        self.told, self.make, self.plan, self.note = list(sequences), make, plan, note
+        self.sequences = [s.forgetting(gravity=True, camera_height=True) for s in sequences]
         self.baseline, self.diffpose, self.starpose = baseline, diffpose, starpose
         self.steps = tuple(steps)
         self.weights = tuple(weights) if any(weights) else PAPER_WEIGHTS
@@ -147,6 +150,18 @@ class Study:
         ):  # fmt: skip
             self.note(name)
             self._keep(name, self._run(model, self.sequences, keep_hypotheses=True, **settings))
+
+    def places(self) -> None:
+        """Measure where people stand, by what is known of gravity and the floor."""
+        rows = {"nothing": self.sequences}
+        if any(s.around.up is not None for s in self.told):
+            rows["gravity"] = [s.forgetting(gravity=False, camera_height=True) for s in self.told]
+        if any(s.around.camera_height is not None for s in self.told):
+            rows["gravity and the camera's height"] = self.told
+        for name, sequences in rows.items():
+            self.note(f"places, knowing {name}")
+            kept = self._run(self.starpose, sequences, guidance_weights=self.weights)
+            self.results.places[name] = report.score(kept)
 
     def sweeps(self) -> None:
         """Vary N, steps, L and the frame rate of StarPose."""

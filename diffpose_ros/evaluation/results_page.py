@@ -28,6 +28,10 @@ _SPREAD = {
     "1 sigma": "coverage_1sigma", "2 sigma": "coverage_2sigma", "MPJPE": "mpjpe_mm",
     "min-of-N MPJPE": "min_of_n_mpjpe_mm", "root": "root_error_mm",
 }  # fmt: skip
+_PLACES = {
+    "root": "root_error_mm", "root velocity": "root_velocity_error_mm", "1 sigma": "root_coverage_1sigma",
+    "MPJPE": "mpjpe_mm",
+}  # fmt: skip
 _SWEPT = {
     "MPJPE": "mpjpe_mm", "P-MPJPE": "p_mpjpe_mm", "MPJVE": "mpjve_mm", "ACC-ERR": "acc_err_mm",
     "min-of-N MPJPE": "min_of_n_mpjpe_mm", "1 sigma": "coverage_1sigma", "2 sigma": "coverage_2sigma",
@@ -68,6 +72,7 @@ def page(results: Results, plots: Mapping[str, str]) -> str:
         "the best hypothesis with the truth at hand: an oracle, comparable with figures of that name "
         "and no others.", "",
         *_table("", _SPREAD, results.overall), "",
+        *_places(results),
         "## Per action", "", *_groups("actions", results.per_action), "",
         "## Per subject", "", *_groups("subjects", results.per_subject), "",
         "## Sweeps", "",
@@ -113,6 +118,17 @@ def _overall(results: Results) -> list[str]:
         table += ["", f"*{CONTEXT}* is the pretrained causal network that all lifters below it "
                   "share, with its own (x, y, z)."]  # fmt: skip
     return table
+
+
+def _places(results: Results) -> list[str]:
+    if not results.places:
+        return []
+    return [
+        "## Where people stand", "",
+        f"{STARPOSE}, by what it is told of its surroundings: error of the root, of its motion from frame to "
+        "frame, and how often one sigma of its covariance holds a coordinate's truth.", "",
+        *_table("knowing", _PLACES, results.places), "",
+    ]  # fmt: skip
 
 
 def _groups(what: str, scores: Mapping[str, Mapping[str, Scores]]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from diffpose_ros.core import InputError
+from diffpose_ros.core import UNKNOWN, InputError, Surroundings
 from diffpose_ros.data import benchmark
 from diffpose_ros.evaluation import results as study_of
 from diffpose_ros.evaluation.report import Scores
@@ -55,9 +55,32 @@ def studied(contents, save):
         benchmark.load(save(contents)), make, plan=replace(QUICK, drift_frames=20), steps=[5, 2],
         weights=WEIGHTS, window=9,
     )  # fmt: skip
-    for part in (study.ablation, study.sweeps, study.guidance, study.drift):
+    for part in (study.ablation, study.places, study.sweeps, study.guidance, study.drift):
         part()
     return study, started
+
+
+def test_places_are_measured_by_what_is_known_and_nothing_else_is(contents, save) -> None:
+    around = Surroundings(up=np.array([0.0, -1.0, 0.0]), camera_height=1.4)
+    told = []
+
+    class Listening(Constant):
+        def lift(self, people, camera, stamp_ns, around=UNKNOWN):
+            told.append((around.up is not None, around.camera_height))
+            return super().lift(people, camera, stamp_ns)
+
+    sequences = [replace(s, around=around) for s in benchmark.load(save(contents))]
+    study = Study(
+        sequences, lambda model, **settings: Listening(settings), plan=QUICK, steps=[5], weights=WEIGHTS
+    )
+    study.ablation()
+    assert set(told) == {(False, None)}
+    told.clear()
+    study.places()
+    assert list(study.results.places) == ["nothing", "gravity", "gravity and the camera's height"]
+    assert sorted(set(told), key=str) == [(False, None), (True, 1.4), (True, None)]
+    text = page(study.results, {})
+    assert "| gravity and the camera's height |" in text
 
 
 def test_each_rung_and_each_setting_is_measured(studied) -> None:
