@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import Camera
-from diffpose_ros.geometry import project, root_translation, scale_to_height, stature, undistort
+from diffpose_ros.geometry import project, root_translation, stature, undistort
 from diffpose_ros.geometry.mapping import coco_to_points
 
 RNG = np.random.default_rng(0)
@@ -19,7 +19,6 @@ CASES = {
     "project": (lambda xyz: project(xyz, CAMERA), (POSE + np.array([0, 0, 4.0]),)),
     "root": (root_translation, (POSE, (POSE / (POSE[..., 2:] + 4))[..., :2], RNG.uniform(0.2, 1, (2, 17)))),
     "stature": (stature, (POSE,)),
-    "height": (lambda pose: scale_to_height(pose, 1.8), (POSE,)),
 }
 
 

@@ -52,19 +52,21 @@ ANKLE = {"up": (0.0, -1.0, 0.0), "camera_height": 1.4}
 def test_a_foot_on_the_floor_tells_the_roots_depth():
     """The foot's ray meets the floor at 5 m; the pose has it at 4 m and the root at 4.2 m."""
     rays = [(0.1, 1.3 / 5), (0.1, 1.3 / 8)]
-    depth, variance = floor_depth(**ANKLE, rays=rays, score=(0.9, 0.9), feet_z=(4.0, 4.0), root_z=4.2)
+    found = floor_depth(**ANKLE, rays=rays, score=(0.9, 0.9), feet_z=(4.0, 4.0), root_z=4.2)
+    depth, variance, slope = found
+    assert slope == pytest.approx(1.3 / 5)
     assert depth == pytest.approx(log(5 * 4.2 / 4))
     assert variance == pytest.approx((RAY_NOISE / 0.26) ** 2 + (ANKLE_NOISE_M / 1.3) ** 2)
     swapped = floor_depth(**ANKLE, rays=rays[::-1], score=(0.9, 0.9), feet_z=(4.0, 4.0), root_z=4.2)
-    assert swapped == (depth, variance)  # the raised foot seems to stand farther away
+    assert swapped == found  # the raised foot seems to stand farther away
 
 
 def test_a_camera_that_looks_down_measures_along_its_own_axis():
     """Turned by 30 degrees: the floor under the axis is 1.3 m / sin 30 away."""
     up = (0.0, -np.cos(np.pi / 6), -np.sin(np.pi / 6))
-    depth, _ = floor_depth(up, 1.4, [(0.0, 0.0)] * 2, (0.9, 0.9), (3.0, 3.0), 3.0)
+    depth, *_ = floor_depth(up, 1.4, [(0.0, 0.0)] * 2, (0.9, 0.9), (3.0, 3.0), 3.0)
     assert depth == pytest.approx(log(2.6))
-    rolled, _ = floor_depth((-0.6, -0.8, 0.0), 1.4, [(0.2, 0.1), (0, 0)], (0.9, 0.9), (3.0, 3.0), 3.0)
+    rolled, *_ = floor_depth((-0.6, -0.8, 0.0), 1.4, [(0.2, 0.1), (0, 0)], (0.9, 0.9), (3.0, 3.0), 3.0)
     assert rolled == pytest.approx(log(1.3 / (0.6 * 0.2 + 0.8 * 0.1)))
 
 
