@@ -24,8 +24,9 @@ def pytest_configure(config):
 LONGEST_FIRST = (
     "cli/test_demo_with_ros.py", "cli/test_train_export.py", "training/test_stages.py", "cli/test_bench.py",
     "training/test_calibration.py", "cli/test_ablate.py", "cli/test_results.py", "runtime/test_export.py",
-    "runtime/test_tensorrt_build.py", "fuzz/test_fuzz.py", "lifting/test_soak.py",
-    "training/test_rollout.py", "node/test_lifecycle.py", "package/test_rooms.py", "runtime/test_parity.py",
+    "runtime/test_tensorrt_build.py", "runtime/test_half_graphs.py", "fuzz/test_fuzz.py",
+    "lifting/test_soak.py", "training/test_rollout.py", "node/test_lifecycle.py", "package/test_rooms.py",
+    "runtime/test_parity.py",
 )  # fmt: skip
 """Files that take ten seconds or more. Begun last, one of them keeps a single worker at work."""
 

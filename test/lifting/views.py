@@ -38,3 +38,15 @@ def spy(lifter):
 
     backend.run = run_and_note
     return seen
+
+
+def run(lifter, camera, frames, *, start=10 * S, step=FRAME, **people):
+    """Lift the same people for some frames; the last result."""
+    result = None
+    for k in range(frames):
+        result = lifter.lift(standing(camera, **people), camera, start + k * step)
+    return result
+
+
+def anew(make, camera):
+    return run(make(), camera, 1, places=[[0.3, 0, 4]]).skeletons[0].xyz
