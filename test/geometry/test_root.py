@@ -294,3 +294,12 @@ def test_errors_within_the_assumed_noise_are_not_taken_for_wild():
     fitted, _ = root_translation(pose, rays, np.ones((1, 17)))
     plain = least_squares(lambda t: (seen_from(pose, t[None]) - rays).ravel(), root, xtol=1e-14, gtol=1e-14)
     np.testing.assert_allclose(fitted[0], plain.x, atol=1e-6)
+
+
+@pytest.mark.parametrize(("depth", "known"), [(0.09, False), (0.12, True)])
+def test_nobody_stands_nearer_than_ten_centimetres(depth, known):
+    pose, root = 0.02 * body()[None], np.array([[0.01, 0.0, depth]])
+    place, covariance = root_translation(pose, seen_from(pose, root), np.ones((1, 17)))
+    assert np.isfinite(place).all() == np.isfinite(covariance).all() == known
+    if known:
+        np.testing.assert_allclose(place, root, atol=1e-6)
