@@ -1,0 +1,87 @@
+"""Every number of a skeleton is that of its own person, and what is known goes where it is needed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="needs the Python package onnx to make a test graph")
+
+from views import FRAME, S, standing
+
+from diffpose_ros.core import People2D, Surroundings, TrackState
+from diffpose_ros.lifting.poses import skeletons
+from diffpose_ros.methods.protocol import Poses
+from diffpose_ros.methods.root import Placed, ScaleSource
+
+RNG = np.random.default_rng(0)
+PEOPLE = People2D(
+    xy=np.zeros((3, 17, 2)), score=np.ones((3, 17)), track_id=[30, 31, 32], age_s=[0.5, 1.5, 2.5],
+    state=[TrackState.NEW, TrackState.TRACKED, TrackState.OCCLUDED], person_score=[0.25, 0.5, 0.75],
+)  # fmt: skip
+
+
+def several(*shape):
+    spread = RNG.normal(size=(*shape, 3, 3))
+    return spread @ spread.swapaxes(-1, -2)
+
+
+def test_rows_in_another_order_stay_with_their_people():
+    """Row 0 is the last person of the frame, row 1 the first; row 2, the middle one, is not wanted."""
+    source = np.array([2, 0, 1])
+    poses = Poses(RNG.normal(size=(3, 17, 3)), several(3, 17), RNG.normal(size=(3, 4, 17, 3)))
+    placed = replace(
+        Placed.nowhere(3, np.ones(3)), root=RNG.normal(size=(3, 3)), covariance=several(3),
+        velocity=RNG.normal(size=(3, 3)), velocity_covariance=several(3), contact=RNG.uniform(size=(3, 2)),
+        source=(ScaleSource.BODY_PRIOR, ScaleSource.FLOOR, ScaleSource.PERSON_HEIGHT),
+    )  # fmt: skip
+    score = RNG.uniform(size=(3, 17))
+    built, kept = skeletons(PEOPLE, source, poses, score, placed, np.array([True, True, False]))
+    assert [s.track_id for s in built] == [30, 32]
+    for skeleton, hypotheses, row in zip(built, kept, (1, 0), strict=True):
+        person = source[row]
+        assert skeleton.age_s == PEOPLE.age_s[person]
+        assert skeleton.state == PEOPLE.state[person]
+        assert skeleton.person_score == PEOPLE.person_score[person]
+        assert skeleton.root_is_metric is placed.source[row].metric
+        assert skeleton.size_source == placed.source[row].value
+        for got, want in (
+            (skeleton.xyz, poses.mean[row] + placed.root[row]), (skeleton.covariance, poses.covariance[row]),
+            (skeleton.score, score[row]), (skeleton.root, placed.root[row]),
+            (skeleton.root_covariance, placed.covariance[row]), (skeleton.velocity, placed.velocity[row]),
+            (skeleton.velocity_covariance, placed.velocity_covariance[row]),
+            (skeleton.contact, placed.contact[row]), (hypotheses.xyz, poses.hypotheses[row]),
+        ):  # fmt: skip
+            np.testing.assert_allclose(got, want)
+
+
+def test_gravity_and_heights_reach_the_stage_that_places_people(make, camera, monkeypatch):
+    lifter = make(person_height=1.5)
+    noted = []
+    place = lifter._root.place
+    monkeypatch.setattr(lifter._root, "place", lambda p, seen, r: noted.append(seen) or place(p, seen, r))
+    around = Surroundings(up=np.array([0.0, -0.8, -0.6]), camera_height=1.25)
+    lifter.lift(standing(camera, [0, 0, 4]), camera, S, around=around)
+    lifter.lift(standing(camera, [0, 0, 4]), camera, S + FRAME)
+    assert noted[0].up.tolist() == [0.0, -0.8, -0.6]
+    assert (noted[0].camera_height, noted[0].person_height) == (1.25, 1.5)
+    assert (noted[1].up, noted[1].camera_height) == (None, None)
+
+
+def test_each_frame_teaches_what_a_level_costs(make, camera, monkeypatch):
+    lifter = make(deadline_s=10.0)
+    noted = []
+    monkeypatch.setattr(lifter._planner, "observe", lambda *what: noted.append(what))
+    lifter.lift(standing(camera, [[-1, 0, 4], [1, 0, 4]]), camera, S)
+    ((level, people, seconds),) = noted
+    assert (level, people) == (0, 2)
+    assert 0 < seconds < 60
+
+
+def test_a_late_frame_says_how_late_it_is(make, camera):
+    lifter = make()
+    lifter.lift(standing(camera, [0, 0, 4]), camera, S)
+    late = lifter.lift(standing(camera, [0, 0, 4]), camera, S - S // 4)
+    assert "250.0 ms older" in late.report.refused
