@@ -303,3 +303,14 @@ def test_nobody_stands_nearer_than_ten_centimetres(depth, known):
     assert np.isfinite(place).all() == np.isfinite(covariance).all() == known
     if known:
         np.testing.assert_allclose(place, root, atol=1e-6)
+
+
+def test_both_legs_count_for_the_stature():
+    """One shin ten centimetres longer: half of that, and the foot's and crown's share of it."""
+    pose = body()
+    longer = pose.copy()
+    for side in ("left", "right"):
+        knee, ankle = (H36M17.index(f"{side}_{j}") for j in ("knee", "ankle"))
+        shin = pose[ankle] - pose[knee]
+        longer[ankle] = pose[ankle] + 0.1 * shin / np.linalg.norm(shin)
+        assert stature(longer) - stature(pose) == pytest.approx(1.03 * 0.05 * (1 + (side == "right")))

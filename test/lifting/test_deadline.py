@@ -81,3 +81,12 @@ def test_a_cost_at_the_edge_does_not_flap():
     changes = [i for i in range(1, len(taken)) if taken[i] != taken[i - 1]]
     assert len([i for i in changes if i > 1500]) <= 4
     assert taken.count(0) < 200
+
+
+def test_on_a_busy_machine_fewer_people_fit():
+    """Twice as slow as when measured: 10 ms and 10 ms for each person, of 90 ms a frame."""
+    planner = DeadlinePlanner([Priced(Level(5, 5), 0.010, 0.010)])
+    assert planner.plan(20, 0.1) == (0, 8)
+    planner.busy = 2.0
+    assert planner.plan(20, 0.1) == (0, 3)
+    assert planner.plan(20, 0.001) == (0, 1)
