@@ -121,6 +121,16 @@ ARGUMENTS = [
         description="Height of the camera over the floor, metres; empty: as configured.",
     ),
     DeclareLaunchArgument(
+        "depth",
+        default_value="",
+        description="Topic of a depth image, e.g. /camera/depth/image_rect_raw; empty: as configured.",
+    ),
+    DeclareLaunchArgument(
+        "depth_info",
+        default_value="",
+        description="Topic of the depth image's camera_info; empty: as configured (beside the image).",
+    ),
+    DeclareLaunchArgument(
         "params_file",
         default_value="",
         description="ROS parameter file for all nodes; empty: the package's own defaults.",
@@ -197,6 +207,8 @@ def pipeline(context: LaunchContext) -> list:
             "frame_id": (get("frame_id"), str),
             "target_frame": (get("target_frame"), str),
             "frame_prefix": (get("frame_prefix"), str),
+            "depth": (get("depth"), str),
+            "depth_info": (get("depth_info"), str),
             **camera_place(context),
             **clock,
         },

@@ -9,12 +9,14 @@ from dataclasses import replace
 import numpy as np
 
 from diffpose_ros.core import UNKNOWN, Camera, ConfigError, InputError, People2D, Surroundings
+from diffpose_ros.core.depth import DepthImage
 from diffpose_ros.core.stamps import StampJudge, Thinner, Verdict
 from diffpose_ros.geometry.mapping import coco_to_points
 from diffpose_ros.geometry.undistort import undistort
 from diffpose_ros.history import PeopleState, Rows
 from diffpose_ros.lifting.config import MAX_RATE_HZ, LifterConfig
 from diffpose_ros.lifting.deadline import DeadlinePlanner, price
+from diffpose_ros.lifting.depth import surfaces, unusable
 from diffpose_ros.lifting.poses import joint_scores, skeletons
 from diffpose_ros.lifting.result import LiftReport, LiftResult
 from diffpose_ros.lifting.selection import Selection, select
@@ -108,6 +110,7 @@ class Lifter:
         *,
         deadline_s: float | None = None,
         around: Surroundings = UNKNOWN,
+        depth: DepthImage | None = None,
     ) -> LiftResult:
         """Lift one frame.
 
@@ -121,6 +124,9 @@ class Lifter:
             deadline_s: seconds left for this call; ``None`` = the configured deadline.
             around: gravity and the floor, in this frame; with both, the floor tells how far away and
                 how large people are.
+            depth: a depth image of the same moment, registered to this one or with its own camera; it
+                tells distance and size better than anything else. One that does not fit is not used,
+                and ``report.messages`` says why.
 
         Returns:
             Skeletons in the order of ``people``, and the report. A refused frame gives no
@@ -158,8 +164,11 @@ class Lifter:
         forgotten = self.people.bring_to_front(list(chosen.track_ids), stamp_ns)
         if forgotten:
             messages.append(f"no room: forgot {forgotten} people out of view (max_tracks)")
+        if depth is not None and (why := unusable(depth, camera, stamp_ns)):
+            messages.append(why)
+            depth = None
         try:
-            result = self._run(people, camera, stamp_ns, chosen, deadline_s, around, start)
+            result = self._run(people, camera, stamp_ns, chosen, deadline_s, around, depth, start)
         finally:
             self._drop_nameless()
         if self.backend.name != self._backend_name:
@@ -193,6 +202,7 @@ class Lifter:
         chosen: Selection,
         deadline_s: float | None,
         around: Surroundings,
+        depth: DepthImage | None,
         start: float,
     ) -> LiftResult:
         timer = self._timer
@@ -226,9 +236,13 @@ class Lifter:
         tangents = undistort(people.xy[source], camera)
         t1 = timer()
         rays, score = coco_to_points(tangents, chosen.score[source])
+        surface = None
+        if depth is not None:
+            surface = surfaces(depth, people.xy[source], chosen.score[source], rays, score)
         seen = Observed(
             stamp_ns, camera, rays, score,
             up=around.up, camera_height=around.camera_height, person_height=self.config.person_height,
+            depth=surface,
         )  # fmt: skip
         rows = Rows(self.people, where, stamp_ns)
         poses = self.method.step(seen, rows, level)

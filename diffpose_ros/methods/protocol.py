@@ -40,7 +40,8 @@ class Observed:
         up: (3,) unit vector that points up, camera's optical frame, or ``None``.
         camera_height: metres above the floor, or ``None``.
         person_height: standing height of everyone in view, m, or ``None``.
-        depth: (P, 21) measured z of the points, m, NaN where there is none; or ``None``.
+        depth: (P, S) measured z of the body's surface at the sites of
+            :mod:`diffpose_ros.geometry.body_surface`, m, NaN where there is none; or ``None``.
     """
 
     stamp_ns: int

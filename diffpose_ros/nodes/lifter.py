@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sensor_msgs.msg import CameraInfo, Imu
+from sensor_msgs.msg import CameraInfo, Image, Imu
 from std_msgs.msg import Header
 
 from diffpose_ros.core import Camera, ConfigError, InputError, Skeleton
+from diffpose_ros.core.depth import DepthImage
 from diffpose_ros.lifting import Lifter, LifterConfig, LiftReport, LiftResult
 from diffpose_ros.lifting.config import MAX_RATE_HZ
 from diffpose_ros.msg import Person2DArray, Skeleton3D, Skeleton3DArray
@@ -18,6 +19,7 @@ from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, qos
 from diffpose_ros.ros.body_frame import frame_prefix
 from diffpose_ros.ros.camera_info import Calibrated
+from diffpose_ros.ros.depth import DepthInput, info_topic
 from diffpose_ros.ros.gravity import Gravity, source_of
 from diffpose_ros.ros.health import RESULT_BEHIND_S, plausible_age
 from diffpose_ros.ros.lifecycle import PipelineNode
@@ -81,6 +83,7 @@ class LifterNode(PipelineNode):
             self._gravity_source, self.parameters.values, self._lookup,
             lambda text: self.trouble("gravity", text),
         )  # fmt: skip
+        self._depth = DepthInput(self._lookup) if self.parameters["depth"] else None
         self._lifter.reset()
         self._worker = NewestWorker(self._work, on_error=self.failed, name="lifter")
         self.listen(
@@ -99,6 +102,16 @@ class LifterNode(PipelineNode):
             behind_s=RESULT_BEHIND_S,
             advice="the keypoints node does not run, or is not active",
         )
+        if self._depth is not None:
+            topic = self.parameters["depth"]
+            advice = "start the depth camera, or set depth and depth_info to its topics"
+            self.listen(
+                Image, topic, self._depth.image_came, name="depth", reliable_depth=5, advice=advice
+            )
+            self.listen(
+                CameraInfo, info_topic(topic, self.parameters["depth_info"]), self._depth.info_came,
+                name="depth_info", timeout_s=None, advice=advice,
+            )  # fmt: skip
         if self._gravity_source == "imu":
             self.listen(
                 Imu,
@@ -111,12 +124,13 @@ class LifterNode(PipelineNode):
             )
 
     def _make_tf(self) -> Any:
-        """tf2 where it is needed; an IMU may do without."""
+        """tf2 where it is needed."""
         if self.parameters["target_frame"]:
             return self._make_lookup(self)
         if self._gravity_source == "tf":
             return self._make_lookup(self, "gravity_frame")
-        if self._gravity_source == "imu" and not self.parameters["imu_rotation"]:
+        turned = self._gravity_source == "imu" and not self.parameters["imu_rotation"]
+        if turned or self.parameters["depth"]:  # they may need none
             with contextlib.suppress(ConfigError):
                 return self._make_lookup(self, "imu")
         return None
@@ -178,12 +192,14 @@ class LifterNode(PipelineNode):
             self._primary.reset()
         self._frame = frame
         around = self._gravity.around(frame, stamp_ns, self.parameters.values)
+        depth = self._depth_at(stamp_ns, frame, camera)
         result: LiftResult = self._lifter.lift(
             people,
             camera,
             stamp_ns,
             deadline_s=self.parameters["deadline_ms"] / 1e3 or NO_DEADLINE_S,
             around=around,
+            **({} if depth is None else {"depth": depth}),
         )
         if result.report.refused is None and not result.report.thinned:
             self._publish(message, result, camera)
@@ -240,6 +256,17 @@ class LifterNode(PipelineNode):
             self._skeleton.publish(
                 next(m for m, s in zip(array.skeletons, result.skeletons, strict=True) if s is primary)
             )
+
+    def _depth_at(self, stamp_ns: int, frame: str, camera: Camera) -> DepthImage | None:
+        """The depth image of this moment, or ``None`` after saying why there is none."""
+        if self._depth is None:
+            return None
+        found = self._depth.at(stamp_ns, frame, camera)
+        self.monitor.value("depth", self._depth.said)
+        if isinstance(found, str):
+            self.trouble("depth", f"depth is not used: {found}")
+            return None
+        return found
 
     def _frame_of(self, header: Header, camera: Camera) -> str:
         """The camera's optical frame."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from diffpose_ros.lifting import CHOICES, LifterConfig
 from diffpose_ros.ros.camera_info import RECTIFIED
+from diffpose_ros.ros.depth import SPECS as DEPTH_SPECS
 from diffpose_ros.ros.gravity import SPECS as GRAVITY_SPECS
 from diffpose_ros.ros.gravity import source_of
 from diffpose_ros.ros.parameters import Spec
@@ -52,6 +53,7 @@ SPECS = (
          "Stands before the names of body frames; auto: nothing in the namespace diffpose, otherwise the "
          "namespace.", fixed=True),
     *GRAVITY_SPECS,
+    *DEPTH_SPECS,
 )  # fmt: skip
 
 

@@ -23,7 +23,9 @@ LAUNCH = ROOT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.py"))
 TOPICS_AND_FILES = {"namespace", "image", "camera_info", "rviz_config", "fixed_frame"}
 FRAMES = ("frame_id", "target_frame", "frame_prefix")
-PLACE = ("gravity_frame", "imu", "camera_pitch_deg", "camera_roll_deg", "camera_height")
+PLACE = (
+    "depth", "depth_info", "gravity_frame", "imu", "camera_pitch_deg", "camera_roll_deg", "camera_height",
+)  # fmt: skip
 SWITCHES = {"rviz": "false", "single_process": "false", "respawn": "false", "log_level": "info"}
 
 

@@ -97,11 +97,11 @@ class FakeLifter:
         self.free = threading.Event()
         self.free.set()
 
-    def lift(self, people, camera, stamp_ns, *, deadline_s=None, around=UNKNOWN):
+    def lift(self, people, camera, stamp_ns, *, deadline_s=None, around=UNKNOWN, depth=None):
         from diffpose_ros.lifting import LiftResult
 
         self.calls.append((people, camera, stamp_ns, deadline_s))
-        self.around = around
+        self.around, self.depth = around, depth
         self.free.wait(10.0)
         skeletons = tuple(skeleton(int(t), depth=3.0 + int(t)) for t in people.track_id)
         if self.report.refused:

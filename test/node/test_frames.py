@@ -13,7 +13,7 @@ pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not b
 from diffpose_ros.msg import Person2DArray, Skeleton3D, Skeleton3DArray
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import Imu
+from sensor_msgs.msg import Image, Imu
 from std_srvs.srv import SetBool, Trigger
 
 from diffpose_ros.nodes.keypoints import KeypointsNode
@@ -364,3 +364,17 @@ def test_the_cameras_tilt_may_change_while_it_runs(bench, kit, lifter):
     node.set_parameters([Parameter("camera_pitch_deg", value=12.0)])
     assert send(bench, kit, 2 * S)
     assert node._lifter.around.up[2] == pytest.approx(-np.sin(np.radians(12)))
+
+
+def test_a_depth_image_of_the_same_moment_goes_to_the_lifter(bench, kit, lifter):
+    node = lifter(depth="/cam/depth/image")
+    data = np.full(240 * 640, 8, np.uint8).tobytes()
+    image = Image(height=240, width=320, step=640, encoding="16UC1", data=data)
+    image.header.frame_id, image.header.stamp.sec = "cam", 1
+    bench.publish("/cam/depth/image", image)
+    assert bench.spin(lambda: len(node._depth._images) == 1)
+    assert send(bench, kit)
+    assert node._lifter.depth.z[100, 100] == pytest.approx(2.056)
+    assert send(bench, kit, 2 * S)
+    assert node._lifter.depth is None
+    assert "no depth image within 100 ms" in node.monitor.status().problems["depth"].text

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from math import exp, hypot, isfinite, log, nan, sqrt
 
 import numpy as np
@@ -20,7 +19,10 @@ from diffpose_ros.core import H36M17
 from diffpose_ros.geometry.root import MEASURED_H36M, root_translation, stature
 from diffpose_ros.history import Field, Rows
 from diffpose_ros.methods.protocol import Observed, Poses
+from diffpose_ros.methods.root.depth import GATE as DEPTH_GATE
+from diffpose_ros.methods.root.depth import root_depth
 from diffpose_ros.methods.root.floor import floor_depth
+from diffpose_ros.methods.root.placed import Placed, ScaleSource
 from diffpose_ros.methods.root.size import SizeDoubt
 from diffpose_ros.methods.root.track import SIZE, Matrix, Track, Vector
 from diffpose_ros.methods.root.upright import Lean
@@ -58,65 +60,8 @@ UNSURE, SURE_MPS = 3.0, 0.2
 CONTACT_SPEED_MPS = 0.4
 
 _FIELD = "root.person"
-_NUMBERS = Track.NUMBERS + SizeDoubt.NUMBERS + Lean.NUMBERS + 6 + 3
+_NUMBERS = Track.NUMBERS + SizeDoubt.NUMBERS + Lean.NUMBERS + 6 + 4
 """Of a :class:`_Memory`."""
-
-
-class ScaleSource(Enum):
-    """What tells how large a person is, and so how far away."""
-
-    BODY_PRIOR = "body prior"
-    PERSON_HEIGHT = "person height"
-    FLOOR = "floor"
-    DEPTH = "depth"
-
-    @property
-    def metric(self) -> bool:
-        """Whether it was measured or given, and not guessed from bodies in general."""
-        return self is not ScaleSource.BODY_PRIOR
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Where P people stand.
-
-    Attributes:
-        root: (P, 3) mid-hip, m; NaN where the rays allow no position in front of the camera.
-        covariance: (P, 3, 3) m^2.
-        velocity: (P, 3) m/s; NaN where it is not known.
-        velocity_covariance: (P, 3, 3) (m/s)^2; NaN likewise.
-        scale: (P,) factor on the method's poses that gives the bodies their size.
-        source: what told the size of each person.
-        contact: (P, 2) how surely the right and the left foot stand still, 0 to 1; NaN where it is
-            not known.
-    """
-
-    root: NDArray[np.float64]
-    covariance: NDArray[np.float64]
-    velocity: NDArray[np.float64]
-    velocity_covariance: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    source: tuple[ScaleSource, ...]
-    contact: NDArray[np.float64]
-
-    @classmethod
-    def nowhere(cls, people: int, scale: NDArray[np.float64]) -> Placed:
-        """People (P) of whom nothing is known yet; :meth:`fill` says more."""
-        return cls(
-            root=np.full((people, 3), np.nan), covariance=np.full((people, 3, 3), np.nan),
-            velocity=np.full((people, 3), np.nan), velocity_covariance=np.full((people, 3, 3), np.nan),
-            scale=scale, source=(ScaleSource.BODY_PRIOR,) * people, contact=np.full((people, 2), np.nan),
-        )  # fmt: skip
-
-    def fill(self, person: int, track: Track) -> None:
-        """Write where ``person`` is into the arrays."""
-        self.root[person], self.covariance[person] = track.position(), track.position_covariance()
-        self.velocity[person] = track.velocity()
-        self.velocity_covariance[person] = track.velocity_covariance()
-
-    def known(self) -> NDArray[np.bool_]:
-        """(P,) whether there is a position."""
-        return np.asarray(np.isfinite(self.root).all(axis=-1))
 
 
 class RootStage:
@@ -156,6 +101,7 @@ class RootStage:
             mean, seen.rays[:, :17], seen.score[:, :17] * MEASURED_H36M, scale_noise=0.0
         )
         known = np.asarray(np.isfinite(root).all(axis=-1))
+        measured, spread = self._measured(seen, mean, root, known, memories)
         axis, bones = _uprights(mean) if on_floor else (np.zeros((len(seen), 3)), np.zeros(len(seen)))
         placed = Placed.nowhere(len(seen), given)
         sources = []
@@ -167,6 +113,7 @@ class RootStage:
                     rays=seen.rays[i, FEET].tolist(), scores=seen.score[i, FEET].tolist(),
                     axis=axis[i].tolist(), bones=float(bones[i]),
                     stature=float(height[i]), dt=float(rows.dt_s[i]), age_s=float(rows.age_s[i]),
+                    depth=measured[i], depth_variance=spread[i],
                 )  # fmt: skip
                 placed.contact[i] = self._follow(memory, person, seen)
                 placed.fill(i, memory.track)
@@ -176,6 +123,18 @@ class RootStage:
             sources.append(self._source(memory, seen))
         rows.keep(**{_FIELD: np.array([memory.numbers() for memory in memories]).reshape(len(seen), -1)})
         return replace(placed, source=tuple(sources))
+
+    @staticmethod
+    def _measured(
+        seen: Observed, mean: NDArray, root: NDArray, known: NDArray[np.bool_], memories: Sequence[_Memory]
+    ) -> tuple[list[float], list[float]]:
+        """Depth of each root as a depth image has it, m, NaN where it is not known; and its variance."""
+        if seen.depth is None:
+            return [nan] * len(seen), [0.0] * len(seen)
+        size = np.array([exp(-memory.track.depth[SIZE]) for memory in memories])
+        body = np.where(known[:, None, None], mean, 0.0) * size[:, None, None]
+        depth, variance = root_depth(seen.depth, body, seen.rays[:, :17], root[:, 2])
+        return depth.tolist(), variance.tolist()
 
     def _follow(self, memory: _Memory, person: _Person, seen: Observed) -> tuple[float, float]:
         """Take in one frame of one person; how surely each foot stands."""
@@ -188,13 +147,16 @@ class RootStage:
                 for now, then in zip(person.feet, memory.feet, strict=True)
             ]
             track.move_on(dt, max(map(_speed, foot_velocity)), person.root)
-            track.pose_observed(person.root, person.covariance, person.age_s, dt, size_known=on_floor)
+            size_known = on_floor or memory.by_depth
+            track.pose_observed(person.root, person.covariance, person.age_s, dt, size_known=size_known)
             contact = self._stance(track, foot_velocity, _lowness(person, seen.up))
         elif seen.person_height is not None:
             track.begin(person.root, GIVEN_HEIGHT_NOISE)
         else:
             track.begin(person.root, FLOOR_SCALE_NOISE if on_floor else BODY_SCALE_NOISE)
-        if seen.up is not None and seen.camera_height is not None:
+        if isfinite(person.depth):
+            self._depth(memory, person)
+        elif seen.up is not None and seen.camera_height is not None and not memory.by_depth:
             self._floor(memory, person, seen.up.tolist(), seen.camera_height)
         memory.feet, memory.placed = person.feet, True
         return contact
@@ -229,6 +191,15 @@ class RootStage:
         return 1.0 / (1.0 + (right * right) * (right * right)), 1.0 / (1.0 + (left * left) * (left * left))
 
     @staticmethod
+    def _depth(memory: _Memory, person: _Person) -> None:
+        """What a depth image says of the depth, and so of the size."""
+        variance = person.depth_variance / (person.depth * person.depth)
+        if not memory.by_depth:
+            memory.by_depth = True
+            memory.track.resize(log(person.root[2] / person.depth), FLOOR_SCALE_NOISE**2)
+        memory.track.depth_observed(log(person.depth), variance, DEPTH_GATE)
+
+    @staticmethod
     def _floor(memory: _Memory, person: _Person, up: Sequence[float], camera_height: float) -> None:
         """What the floor says of the depth and, after a while, of the size."""
         track, doubt, z = memory.track, memory.doubt, person.root[2]
@@ -257,6 +228,8 @@ class RootStage:
 
     @staticmethod
     def _source(memory: _Memory, seen: Observed) -> ScaleSource:
+        if memory.by_depth:
+            return ScaleSource.DEPTH
         if memory.floor_s > 0:
             return ScaleSource.FLOOR
         return ScaleSource.BODY_PRIOR if seen.person_height is None else ScaleSource.PERSON_HEIGHT
@@ -283,13 +256,14 @@ class _Memory:
         self.track, self.doubt, self.lean = Track(numbers[:n]), SizeDoubt(numbers[n:k]), Lean(numbers[k:m])
         self.feet = [numbers[m : m + 3], numbers[m + 3 : m + 6]]
         self.placed = numbers[m + 6] > 0
-        self.floor_s, self.stature = numbers[m + 7 :]
+        self.floor_s, self.stature = numbers[m + 7 : m + 9]
+        self.by_depth = numbers[m + 9] > 0
 
     def numbers(self) -> list[float]:
         """The row."""
         return [
             *self.track.numbers(), *self.doubt.numbers(), *self.lean.numbers(), *self.feet[0],
-            *self.feet[1], float(self.placed), self.floor_s, self.stature,
+            *self.feet[1], float(self.placed), self.floor_s, self.stature, float(self.by_depth),
         ]  # fmt: skip
 
     def smooth_stature(self, measured: float, dt: float) -> float:
@@ -313,6 +287,7 @@ class _Person:
         rays, scores: of the ankles.
         stature: of the pose, m; 0 where nobody asks.
         dt, age_s: since the last and the first frame, s.
+        depth, depth_variance: of the root by a depth image, m and m^2; NaN where there is none.
     """
 
     root: Vector
@@ -326,6 +301,8 @@ class _Person:
     stature: float
     dt: float
     age_s: float
+    depth: float
+    depth_variance: float
 
 
 def _uprights(mean: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -23,6 +23,7 @@ DEPTH, RATE, FORESHORTENING, SIZE, FLOOR = range(5)
 OF_POSE = (DEPTH, FORESHORTENING, SIZE)
 OF_FLOOR = (DEPTH, FLOOR)
 OF_RATE = (RATE,)
+OF_DEPTH = (DEPTH,)
 
 BEARING_NOISE = 0.002
 """Standard deviation of one frame's bearing, tangent units."""
@@ -203,6 +204,11 @@ class Track:
         if innovation * innovation < gate * (spread + variance):
             noise = self._noisier() * variance
             observe(self.depth, self.depth_covariance, OF_FLOOR, innovation, noise, gate=gate)
+
+    def depth_observed(self, log_depth: float, variance: float, gate: float) -> None:
+        """Take in a measured depth of the root."""
+        innovation = log_depth - self.depth[DEPTH]
+        observe(self.depth, self.depth_covariance, OF_DEPTH, innovation, variance, gate=gate)
 
     def resize(self, size: float, variance: float) -> None:
         """Believe another size, a logarithm: the depth follows."""
