@@ -146,6 +146,22 @@ def test_a_frame_on_each_body_is_sent_where_tf2_is_installed(bench, kit, node):
     assert transform.transform.translation.z == pytest.approx(3.0)
 
 
+def test_a_frame_on_each_joint_is_sent_on_request(bench, kit, node, monkeypatch):
+    sent = []
+    monkeypatch.setattr(node._transforms, "send", lambda header, frames: sent.append(frames))
+    node.set_parameters_atomically([Parameter("joint_transforms", value=True)])
+    person = kit.skeleton(11)
+    unseen = replace(person, score=np.where(np.arange(17) == 13, 0.0, person.score))
+    show(bench, message(kit, unseen))
+    names = [name for name, _, _ in sent[-1]]
+    told = [j for j in H36M17.joints if j != "left_wrist"]
+    assert names == ["body_0000b", *(f"body_0000b/{joint}" for joint in told)]
+    elbow = sent[-1][names.index("body_0000b/right_elbow")]
+    assert elbow[1] == pytest.approx(person.xyz[15])
+    forearm = person.xyz[15] - person.xyz[16]
+    assert elbow[2][:, 1] == pytest.approx(forearm / np.linalg.norm(forearm))  # Y: from wrist to elbow
+
+
 def test_without_tf2_the_node_works_and_says_so(bench, kit, node):
     try:
         import tf2_msgs  # noqa: F401

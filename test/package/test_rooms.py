@@ -36,7 +36,9 @@ ROOMS: dict[str, set[str]] = {
     },
     "bench": {"lifting", "methods", "runtime", "onnxgraph", "core"},
     "ros": {"media", "core", "msg"},
-    "nodes": {"ros", "frontend", "tracking", "lifting", "media", "geometry", "core", "msg"},
+    "nodes": {
+        *("ros", "frontend", "tracking", "lifting", "media", "kinematics", "geometry", "core", "msg"),
+    },
     "demo": {"nodes", "ros", "media", "core"},
 }
 """The table of docs/architecture.md: room -> what it may import. ``cli`` may import everything."""
