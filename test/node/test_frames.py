@@ -13,7 +13,6 @@ pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not b
 from diffpose_ros.msg import Person2DArray, Skeleton3D, Skeleton3DArray
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import Image, Imu
 from std_srvs.srv import SetBool, Trigger
 
 from diffpose_ros.nodes.keypoints import KeypointsNode
@@ -327,54 +326,3 @@ def test_two_cameras_share_one_tree(bench, kit):
     assert right.root == pytest.approx([root[2] - 0.5, -root[0], -root[1]])
     assert right.covariance[3] == pytest.approx(np.diag([9e-4, 1e-4, 2e-4]))
     del listener
-
-
-def test_gravity_comes_from_the_frame_that_is_asked_for(bench, kit, lifter):
-    node = lifter(gravity_frame="base_footprint")
-    assert node._lookup.parameter == "gravity_frame"
-    assert send(bench, kit)
-    assert node._lifter.around.up == pytest.approx([0, -1, 0])
-    assert node._lifter.around.camera_height == pytest.approx(1.5)
-    assert bench.skeletons[-1].header.frame_id == "cam"  # they stay in the camera's frame
-    node._lookup.answer = node._lookup.newest = "two trees"
-    assert send(bench, kit, 3 * S)
-    assert node._lifter.around.up is None
-    problem = node.monitor.status().problems["gravity"].text
-    want = "gravity from tf: the transform from cam to base_footprint is missing: two trees"
-    assert problem.startswith(want)
-
-
-def test_gravity_comes_from_an_imu(bench, kit, lifter):
-    node = lifter(imu="/imu/data", imu_rotation="0.5 -0.5 0.5 0.5", camera_height=0.9)
-    message = Imu()
-    message.header.frame_id, message.header.stamp.sec = "imu_link", 1
-    message.orientation_covariance[0] = -1.0
-    message.linear_acceleration.z = 9.7
-    bench.publish("/imu/data", message)
-    assert bench.spin(lambda: node._gravity._imu_frame == "imu_link")
-    assert send(bench, kit)
-    assert node._lifter.around.up == pytest.approx([0, -1, 0])
-    assert node._lifter.around.camera_height == 0.9
-
-
-def test_the_cameras_tilt_may_change_while_it_runs(bench, kit, lifter):
-    node = lifter(camera_pitch_deg=10.0, camera_height=1.0)
-    assert send(bench, kit)
-    assert node._lifter.around.up == pytest.approx([0, -np.cos(np.radians(10)), -np.sin(np.radians(10))])
-    node.set_parameters([Parameter("camera_pitch_deg", value=12.0)])
-    assert send(bench, kit, 2 * S)
-    assert node._lifter.around.up[2] == pytest.approx(-np.sin(np.radians(12)))
-
-
-def test_a_depth_image_of_the_same_moment_goes_to_the_lifter(bench, kit, lifter):
-    node = lifter(depth="/cam/depth/image")
-    data = np.full(240 * 640, 8, np.uint8).tobytes()
-    image = Image(height=240, width=320, step=640, encoding="16UC1", data=data)
-    image.header.frame_id, image.header.stamp.sec = "cam", 1
-    bench.publish("/cam/depth/image", image)
-    assert bench.spin(lambda: len(node._depth._images) == 1)
-    assert send(bench, kit)
-    assert node._lifter.depth.z[100, 100] == pytest.approx(2.056)
-    assert send(bench, kit, 2 * S)
-    assert node._lifter.depth is None
-    assert "no depth image within 100 ms" in node.monitor.status().problems["depth"].text
