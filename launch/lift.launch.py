@@ -68,6 +68,12 @@ ARGUMENTS = [
         description="What runs the lifter; empty: as configured.",
     ),
     DeclareLaunchArgument(
+        "refine",
+        default_value="",
+        choices=["", *BOOLS],
+        description="Whether poses are moved towards the rays of their keypoints; empty: as configured.",
+    ),
+    DeclareLaunchArgument(
         "person_height",
         default_value="",
         description="Height of the people in metres, makes the scale metric; empty: as configured.",
@@ -202,6 +208,7 @@ def pipeline(context: LaunchContext) -> list:
         "lifter": {
             "model": (get("model"), str),
             "backend": (get("backend"), str),
+            "refine": (get("refine"), bool),
             "person_height": (launching.number("person_height", get("person_height"), 0.0, 2.8), float),
             "rectified": (get("rectified"), str),
             "frame_id": (get("frame_id"), str),

@@ -89,12 +89,17 @@ def add_lifter_options(parser: argparse.ArgumentParser) -> None:
         help="poses sampled per person and frame (default: what the model says)",
     )  # fmt: skip
     group.add_argument(
-        "--steps", type=bounded(int, 1, 50), metavar="S",
-        help="denoising steps, of those that the model was exported with (default: the most)",
+        "--steps", type=bounded(int, 1, 1000), metavar="S",
+        help="denoising steps, of those that the model was exported with (default: the most); with zedo "
+        "iterations, a multiple of those in its graph",
     )  # fmt: skip
     group.add_argument(
         "--no-guidance", action="store_true", help="switch the STPG guidance of the sampler off"
     )
+    group.add_argument(
+        "--refine", action="store_true",
+        help="move each pose towards the rays of its keypoints, as far as both are to be believed",
+    )  # fmt: skip
     group.add_argument(
         "--person-height", type=bounded(float, 0.4, 2.8), metavar="M",
         help="body height of everyone in view, metres; makes the absolute position metric",
@@ -112,6 +117,10 @@ def make_lifter(args: argparse.Namespace, *, keep_hypotheses: bool = False) -> L
         settings["steps"] = args.steps
     if args.no_guidance:
         settings["guidance"] = False
+    if args.refine:
+        settings["refine"] = True
+    if getattr(args, "paper", False):
+        settings["paper"] = True
     if args.person_height is not None:
         settings["person_height"] = args.person_height
     return Lifter(LifterConfig(keep_hypotheses=keep_hypotheses, **settings))

@@ -22,6 +22,7 @@ class LifterConfig(MethodSettings):
         deadline_s: time one frame may take, s; ``None`` = as long as it takes. A model's cheaper
             levels that need files of their own are loaded only when it is set.
         score_threshold: keypoints scored lower are ignored; ``None`` = the model's own.
+        refine: move each pose towards the rays of its keypoints, as far as both are to be believed.
         min_keypoints: a person with fewer usable keypoints is not lifted in that frame.
 
     The other attributes are :class:`~diffpose_ros.methods.settings.MethodSettings`'.
@@ -36,6 +37,7 @@ class LifterConfig(MethodSettings):
     deadline_s: float | None = None
     score_threshold: float | None = None
     min_keypoints: int = 4
+    refine: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,6 +22,7 @@ from diffpose_ros.lifting.result import LiftReport, LiftResult
 from diffpose_ros.lifting.selection import Selection, select
 from diffpose_ros.lifting.turns import Turns
 from diffpose_ros.methods.protocol import KEYPOINTS, Method, Observed, Serving
+from diffpose_ros.methods.refine import Refiner
 from diffpose_ros.methods.registry import open_method
 from diffpose_ros.methods.root import RootStage
 
@@ -70,9 +71,11 @@ class Lifter:
             prices = price(self.method, (1, 4) if hurried else (1,), every_level=hurried)
             self._planner = DeadlinePlanner(prices)
             self._root = RootStage()
+            self._refiner = Refiner() if self.config.refine else None
+            refining = {} if self._refiner is None else self._refiner.state()
             self.people = PeopleState(
                 self.config.max_tracks,
-                {**self.method.state(), **self._root.state()},
+                {**self.method.state(), **self._root.state(), **refining},
                 spare=self.method.spare,
             )
         except BaseException:
@@ -246,6 +249,8 @@ class Lifter:
         )  # fmt: skip
         rows = Rows(self.people, where, stamp_ns)
         poses = self.method.step(seen, rows, level)
+        if self._refiner is not None:
+            poses = self._refiner.refine(poses, seen, rows)
         good = poses.finite() & rows.finite()
         t2 = timer()
         placed = self._root.place(poses, seen, rows)

@@ -24,6 +24,8 @@ SPECS = (
     Spec("steps", int, "Denoising steps; 0: what the model was made for.", 0, 50, fixed=True),
     Spec("guidance", bool, "Guide the sampler by reprojection, symmetry and bone lengths (STPG).",
          fixed=True),
+    Spec("refine", bool, "Move each pose towards the rays of its keypoints, as far as both are to be "
+         "believed.", fixed=True),
     Spec("provider", str, "Execution provider of ONNX Runtime.",
          choices=CHOICES["provider"], fixed=True),
     Spec("precision", str, "Arithmetic of accelerators.", choices=CHOICES["precision"],
@@ -66,6 +68,7 @@ def lifter_config(values: Mapping[str, Any]) -> LifterConfig:
         hypotheses=values["hypotheses"] or None,
         steps=values["steps"] or None,
         guidance=values["guidance"],
+        refine=values["refine"],
         provider=values["provider"],
         precision=values["precision"],
         window=values["window"] or None,

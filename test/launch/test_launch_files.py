@@ -79,7 +79,7 @@ def test_lift_has_the_promised_arguments() -> None:
 def test_overridden_parameters_exist_in_the_nodes_configuration() -> None:
     parameters = {
         "keypoints": {"detector", "model", "transport"},
-        "lifter": {"model", "backend", "person_height", "rectified", "gravity", *FRAMES, *PLACE},
+        "lifter": {"model", "backend", "refine", "person_height", "rectified", "gravity", *FRAMES, *PLACE},
         "video_source": {"source", "camera_file", "loop", "compressed", "raw", "frame_id"},
     }
     for node, names in parameters.items():

@@ -1,0 +1,171 @@
+"""Refinement by the rays: it helps where they are good, leaves poses alone where they shake, stays honest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from diffpose_ros.core import Camera
+from diffpose_ros.history import PeopleState, Rows
+from diffpose_ros.methods.protocol import Observed, Poses
+from diffpose_ros.methods.refine import Refiner
+
+S = 10**9
+CAMERA = Camera.from_fov(1280, 720)
+RNG = np.random.default_rng(4)
+BODY = RNG.uniform([-0.3, -0.9, -0.3], [0.3, 0.9, 0.3], (3, 17, 3))
+BODY[:, 0] = 0
+PLACE = np.array([[0.3, 0.2, 4.0], [-1.0, 0.0, 6.0], [0.5, 0.3, 3.0]])
+SIGMA = 0.03
+
+
+class Stream:
+    """Frame after frame of people whose pose a lifter has wrong by the same, with rays of any noise."""
+
+    def __init__(self, people: int = 3, noise_m: float = 0.0, wrong: float = SIGMA, seed: int = 1) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.refiner, self.n, self.noise_m = Refiner(), people, noise_m
+        self.people = PeopleState(8, dict(self.refiner.state()))
+        self.off = self.rng.normal(0, wrong, (people, 17, 3)) * (np.arange(17) > 0)[:, None]
+        self.time = S
+
+    def frame(self, score: float = 0.95, *, change=lambda rays: rays, hypotheses: bool = False) -> Poses:
+        """The next refined poses."""
+        self.time += S // 30
+        truth = BODY[: self.n] + PLACE[: self.n, None]
+        rays = truth[..., :2] / truth[..., 2:]
+        rays = rays + self.rng.normal(0, 1, rays.shape) * self.noise_m / PLACE[: self.n, None, 2:]
+        rays = np.concatenate([change(rays), np.zeros((self.n, 4, 2))], axis=1)
+        scores = np.where(np.arange(21) < 17, score, 0.0) * np.ones((self.n, 1))
+        self.people.bring_to_front(list(range(1, self.n + 1)), self.time)
+        rows = Rows(self.people, slice(0, self.n), self.time)
+        said = BODY[: self.n] + self.off
+        covariance = np.broadcast_to(SIGMA**2 * np.eye(3), (self.n, 17, 3, 3))
+        several = said[:, None] + np.zeros((1, 4, 1, 1)) if hypotheses else None
+        out = self.refiner.refine(
+            Poses(said, covariance, several), Observed(self.time, CAMERA, rays, scores), rows
+        )
+        assert rows.finite().all()
+        rows.commit(out.finite())
+        return out
+
+    def error(self, poses: Poses) -> float:
+        """Mean distance of the joints from the truth, m."""
+        return float(np.linalg.norm(poses.mean - BODY[: self.n], axis=-1).mean())
+
+    def before(self) -> float:
+        return float(np.linalg.norm(self.off, axis=-1).mean())
+
+
+def test_steady_rays_draw_a_wrong_pose_closer() -> None:
+    stream = Stream()
+    for _ in range(10):
+        refined = stream.frame()
+    assert stream.error(refined) < 0.8 * stream.before(), stream.error(refined) / stream.before()
+
+
+def test_a_pose_that_is_right_stays() -> None:
+    stream = Stream(wrong=0.0)
+    for _ in range(10):
+        refined = stream.frame()
+    assert stream.error(refined) < 1e-6
+
+
+def test_shaking_rays_hardly_move_a_pose() -> None:
+    stream = Stream(noise_m=0.02, wrong=0.0)
+    for _ in range(30):
+        refined = stream.frame()
+    assert stream.error(refined) < 0.0015
+
+
+def test_rays_that_stop_shaking_are_believed_within_a_second() -> None:
+    stream = Stream(noise_m=0.02)
+    for _ in range(20):
+        stream.frame()
+    stream.noise_m = 0.0
+    for _ in range(45):
+        refined = stream.frame()
+    assert stream.error(refined) < 0.85 * stream.before(), stream.error(refined) / stream.before()
+
+
+def test_nothing_happens_before_it_is_known_whether_they_shake() -> None:
+    stream = Stream()
+    for _ in range(3):
+        refined = stream.frame()
+        assert np.abs(refined.mean - BODY - stream.off).max() < 1e-3
+
+
+def test_low_scores_say_little() -> None:
+    low, high = Stream(), Stream()
+    for _ in range(8):
+        a, b = low.frame(0.3), high.frame(0.95)
+    assert low.error(a) > 0.9 * low.before() > high.error(b)
+
+
+def test_one_wild_keypoint_pulls_no_harder_than_the_gate() -> None:
+    def wild(rays):
+        rays = rays.copy()
+        rays[:, 13] += 0.5
+        return rays
+
+    stream = Stream()
+    for _ in range(8):
+        stream.frame()
+    refined = stream.frame(change=wild)
+    moved = np.linalg.norm(refined.mean - BODY - stream.off, axis=-1)
+    assert moved[:, 13].max() < 0.1
+    assert moved[:, [2, 5, 12, 16]].max() < 0.1
+
+
+def test_the_covariance_shrinks_beside_the_rays_and_never_grows() -> None:
+    stream = Stream()
+    for _ in range(8):
+        refined = stream.frame()
+    left = np.linalg.eigvalsh(refined.covariance)
+    assert left.min() > 0.0
+    assert left.max() <= SIGMA**2 * (1 + 1e-9)
+    assert left[:, [2, 5, 12, 16], 0].max() < 0.9 * SIGMA**2
+    np.testing.assert_allclose(left[:, 10], SIGMA**2, rtol=1e-6)  # nothing is seen of the crown
+
+
+def test_the_covariance_stays_honest() -> None:
+    """Of many bodies, some two thirds of coordinates lie within one sigma, before and after."""
+    inside = []
+    for seed in range(25):
+        stream = Stream(noise_m=0.002, seed=seed)
+        for _ in range(8):
+            refined = stream.frame()
+        sigma = np.sqrt(np.diagonal(refined.covariance, axis1=-2, axis2=-1))
+        inside.append((np.abs(refined.mean - BODY) <= sigma)[:, 1:])
+    assert 0.64 < np.mean(inside) < 0.85
+
+
+def test_people_do_not_touch_each_other() -> None:
+    together = Stream()
+    alone = Stream(people=1)
+    alone.off = together.off[:1]
+    for _ in range(8):
+        a, b = together.frame(), alone.frame()
+    np.testing.assert_allclose(a.mean[0], b.mean[0], atol=1e-9)
+
+
+def test_hypotheses_go_with_their_mean() -> None:
+    stream = Stream()
+    for _ in range(8):
+        refined = stream.frame(hypotheses=True)
+    np.testing.assert_allclose(refined.hypotheses, np.repeat(refined.mean[:, None], 4, 1), atol=1e-9)
+
+
+@pytest.mark.parametrize("what", ["nan", "unseen"])
+def test_what_cannot_be_refined_is_left_as_it_is(what: str) -> None:
+    stream = Stream()
+    for _ in range(5):
+        stream.frame()
+    if what == "nan":
+        stream.off[1] = np.nan
+    refined = stream.frame(0.0 if what == "unseen" else 0.95)
+    if what == "nan":
+        assert np.isnan(refined.mean[1]).any()
+        assert np.isfinite(refined.mean[[0, 2]]).all()
+    else:
+        np.testing.assert_allclose(refined.mean, BODY + stream.off)
