@@ -30,6 +30,7 @@ diffpose_ros evaluate --data lifting_val.npz
 diffpose_ros evaluate --data lifting_val.npz --model diffpose --per-action --json out.json
 diffpose_ros evaluate --data lifting_val.npz --model out/model.onnx --hypotheses 20 --steps 2
 diffpose_ros evaluate --data lifting_val.npz --frame-rate 10
+diffpose_ros evaluate --data lifting_val.npz --model zedo --paper --sequences 2
 """
 
 COLUMNS = {
@@ -68,6 +69,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--no-camera-height", action="store_true", help="do not use the file's `camera_height`"
     )
+    parser.add_argument(
+        "--paper", action="store_true",
+        help="zedo as its paper prints it: 1,000 iterations from the mean pose in every frame (slow)",
+    )  # fmt: skip
     add_lifter_options(parser)
 
 

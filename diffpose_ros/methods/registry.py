@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from diffpose_ros.core import ModelError
+from diffpose_ros.core import ConfigError, ModelError
 from diffpose_ros.methods.catalog import find_model
 from diffpose_ros.methods.model_file import ModelFile, read_model_file
 from diffpose_ros.methods.protocol import Method
@@ -28,11 +28,13 @@ class Entry:
         module: what reads and opens its models, see :func:`read_spec` and :func:`open_method`.
         torch: what makes its graph from a checkpoint, ``step_graph(folder, spec)``; needs torch.
         summary: one line for ``diffpose_ros models`` and the README.
+        has_paper_setting: whether it can also run as its paper prints it.
     """
 
     module: str
     torch: str
     summary: str
+    has_paper_setting: bool = False
 
 
 _DIFFUSION = ("diffpose_ros.methods.diffusion.method", "diffpose_ros.methods.diffusion.checkpoint")
@@ -45,6 +47,11 @@ METHODS = {
     "baseline": Entry(
         "diffpose_ros.methods.baseline.method", "diffpose_ros.methods.baseline.network",
         "the context encoder alone: one pose with its own error, no diffusion, half the time",
+    ),
+    "zedo": Entry(
+        "diffpose_ros.methods.zedo.method", "diffpose_ros.methods.zedo.network",
+        "optimises each pose under a prior of poses; no camera was seen in training (ZeDO)",
+        has_paper_setting=True,
     ),
 }  # fmt: skip
 """Kind, as a model file's metadata names it -> the method."""
@@ -101,6 +108,8 @@ def open_method(
         ConfigError: a setting does not fit the model.
     """
     spec = read_spec(settings.model)
+    if settings.paper and not METHODS[spec.kind].has_paper_setting:
+        raise ConfigError(f"paper: model '{spec.name}' has no setting of its paper beside its own")
     module = importlib.import_module(METHODS[spec.kind].module)
     method: Method = module.open_model(spec, settings, every_level=every_level, timer=timer)
     return method

@@ -35,6 +35,7 @@ class MethodSettings:
         precision: ``fp32`` or ``fp16`` (accelerators only).
         cache_dir: where compiled engines are kept; ``None`` = the user's cache folder.
         seed: seed of the fixed noise.
+        paper: run a method as its paper prints it, where it can do both (ZeDO); slow.
 
     Raises:
         ConfigError: a value is out of range or two contradict each other.
@@ -55,6 +56,7 @@ class MethodSettings:
     precision: str = "fp32"
     cache_dir: Path | None = None
     seed: int = 0
+    paper: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():

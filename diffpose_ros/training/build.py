@@ -20,7 +20,7 @@ from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkC
 from diffpose_ros.training.config import LifterModel, TrainingConfig
 from diffpose_ros.training.context import ContextTask
 from diffpose_ros.training.diffusion import DiffusionTask, fit_initial_distribution
-from diffpose_ros.training.loop import Trainer
+from diffpose_ros.training.loop import StepDataset, Trainer
 from diffpose_ros.training.precision import choose_precision
 
 
@@ -126,7 +126,8 @@ def build(config: TrainingConfig, library: MotionLibrary | None = None) -> Job:
     else:
         module = lifter = _lifter(config, library)
         loss = DiffusionTask(lifter.to(device), config, bfloat16=bfloat16)
-    trainer = Trainer(module, loss, library, config.synthesis, options, Path(config.output))
+    dataset = StepDataset(library, options.batch, options.seed, config.synthesis)
+    trainer = Trainer(module, loss, dataset, options, Path(config.output))
     trainer.resume()
     return Job(trainer, module, lifter, reason)
 

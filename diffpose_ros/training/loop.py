@@ -102,8 +102,7 @@ class Trainer:
     Args:
         module: whose trainable parameters move and are averaged.
         loss: (batch, step) to the loss and its parts.
-        library: motions to learn from.
-        synthesis: how batches are made.
+        dataset: batch number ``step``, see :class:`StepDataset`.
         config: the optimiser's settings.
         output: folder for checkpoints (safetensors, never a pickle) and ``log.jsonl``.
     """
@@ -112,13 +111,12 @@ class Trainer:
         self,
         module: nn.Module,
         loss: Loss,
-        library: MotionLibrary,
-        synthesis: SynthesisConfig,
+        dataset: Dataset[dict[str, Tensor]],
         config: OptimiserConfig,
         output: Path,
     ) -> None:
         self.module, self.loss, self.config, self.output = module, loss, config, output
-        self.dataset = StepDataset(library, config.batch, config.seed, synthesis)
+        self.dataset = dataset
         self.trainable = {n: p for n, p in module.named_parameters() if p.requires_grad}
         self.optimisers = make_optimisers(self.trainable, config)
         self.average = {n: p.detach().clone() for n, p in self.trainable.items()}

@@ -112,7 +112,7 @@ def model_card(
         f"- Data: {', '.join(Path(d).name for d in recipe.data)}: {len(clips)} clips, {minutes:.0f} minutes "
         f"of {people} people, seen through random virtual cameras with a simulated detector; no photographs, "
         "no other data.",
-        *_left_out(recipe),
+        *left_out(recipe),
     ]  # fmt: skip
     for stage in logs:
         steps, seconds = time_spent(stage.log)
@@ -149,7 +149,7 @@ def model_card(
     return "\n".join(lines)
 
 
-def _left_out(recipe: Recipe) -> list[str]:
+def left_out(recipe: Recipe) -> list[str]:
     """Lines on what the recipe keeps out of training."""
     clips = recipe.clips
     parts = [

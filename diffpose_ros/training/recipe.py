@@ -11,15 +11,18 @@ from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from diffpose_ros.core import ConfigError
 from diffpose_ros.core.typed_config import at_least, from_mapping, read_yaml, share
 from diffpose_ros.data.motion import ClipChoice
 from diffpose_ros.data.virtual.synthesis import SynthesisConfig
 from diffpose_ros.methods.diffusion.context_encoder import ContextConfig
+from diffpose_ros.methods.zedo.contract import LoopConfig
+from diffpose_ros.methods.zedo.prior import PriorConfig
 from diffpose_ros.training.config import LifterModel, OptimiserConfig
 from diffpose_ros.training.losses import TERMS
+from diffpose_ros.training.pose_prior import PoseConfig
 
 WHOLE = ("rates_hz", "loss", "runs", "data")
 """Keys whose values replace those of a base instead of being merged with them."""
@@ -111,6 +114,42 @@ class LifterSection:
 
 
 @dataclass(frozen=True)
+class PriorRun:
+    """One run of a pose prior's training: how weights move, and which poses are learnt from."""
+
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    poses: PoseConfig = field(default_factory=PoseConfig)
+
+
+AnyRun = TypeVar("AnyRun", Run, PriorRun)
+
+
+@dataclass(frozen=True)
+class ZedoSection:
+    """A pose prior and what ZeDO optimises with.
+
+    Attributes:
+        prior: sizes of the score network.
+        runs: trainings, one after the other.
+        anchors: poses to begin from, the clusters of k-means.
+        anchor_poses: drawn poses that are clustered.
+        loop: how it optimises.
+    """
+
+    prior: PriorConfig = field(default_factory=PriorConfig)
+    runs: tuple[PriorRun, ...] = (PriorRun(),)
+    anchors: int = 200
+    anchor_poses: int = 20000
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise ConfigError("runs: expected at least one, got none")
+        at_least("anchors", self.anchors, 1)
+        at_least("anchor_poses", self.anchor_poses, self.anchors)
+
+
+@dataclass(frozen=True)
 class CalibrationSection:
     """Guidance and covariance, on held-out clips or, where there are none, on held-out views.
 
@@ -146,6 +185,7 @@ class Recipe:
         synthesis: likewise.
         encoder: the context encoder.
         lifter: the lifter; without one only the encoder is trained.
+        zedo: a model that optimises; then neither encoder nor lifter is made.
         calibration: what follows.
     """
 
@@ -157,6 +197,7 @@ class Recipe:
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     encoder: EncoderSection = field(default_factory=EncoderSection)
     lifter: LifterSection | None = None
+    zedo: ZedoSection | None = None
     calibration: CalibrationSection = field(default_factory=CalibrationSection)
 
     def __post_init__(self) -> None:
@@ -167,6 +208,8 @@ class Recipe:
                 raise ConfigError(f"{name}: expected a name fit for a folder, got '{text}'")
         if self.name == self.encoder.name and self.lifter is not None:
             raise ConfigError(f"encoder.name: expected another name than the model's, got '{self.name}'")
+        if self.zedo is not None and self.lifter is not None:
+            raise ConfigError("zedo, lifter: expected one of them, got both")
 
     def tuned(self, **options: Any) -> Recipe:
         """The same with options of the optimiser changed in every run.
@@ -174,17 +217,19 @@ class Recipe:
         Raises:
             ConfigError: an option is out of its range.
         """
-        def change(run: Run) -> Run:
+        def change(run: AnyRun) -> AnyRun:
             return replace(run, optimiser=replace(run.optimiser, **options))
 
-        encoder, lifter = self.encoder, self.lifter
+        encoder, lifter, zedo = self.encoder, self.lifter, self.zedo
         cut = encoder.compression
         if cut is not None and cut.run is not None:
             encoder = replace(encoder, compression=replace(cut, run=change(cut.run)))
         encoder = replace(encoder, runs=tuple(change(r) for r in encoder.runs))
         if lifter is not None:
             lifter = replace(lifter, runs=tuple(change(r) for r in lifter.runs))
-        return replace(self, encoder=encoder, lifter=lifter)
+        if zedo is not None:
+            zedo = replace(zedo, runs=tuple(change(r) for r in zedo.runs))
+        return replace(self, encoder=encoder, lifter=lifter, zedo=zedo)
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -235,18 +280,19 @@ def _inherited(mapping: dict[str, Any]) -> dict[str, Any]:
     if isinstance(out.get("data"), str):
         out["data"] = [out["data"]]
     first = {k: out[k] for k in ("optimiser", "synthesis") if isinstance(out.get(k), dict)}
-    for section in ("encoder", "lifter"):
+    for section in ("encoder", "lifter", "zedo"):
         content = out.get(section)
         if not isinstance(content, dict):
             continue
-        last = first
+        # What a pose prior learns from is not seen by any camera.
+        last = {k: v for k, v in first.items() if section != "zedo" or k == "optimiser"}
         runs = content.get("runs", [{}])
         if isinstance(runs, list):
             content["runs"] = []
             for run in runs:
                 last = merged(last, run) if isinstance(run, dict) else run
                 content["runs"].append(last)
-                last = last if isinstance(last, dict) else first
+                last = last if isinstance(last, dict) else {}
         cut = content.get("compression")
         if isinstance(cut, dict) and isinstance(cut.get("run"), dict):
             cut["run"] = merged(last, cut["run"])

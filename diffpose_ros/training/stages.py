@@ -29,7 +29,7 @@ from diffpose_ros.training.calibration import calibrate, held_out, write_graphs,
 from diffpose_ros.training.choose_guidance import choose_guidance
 from diffpose_ros.training.config import TrainingConfig
 from diffpose_ros.training.key_compression import compress_keys
-from diffpose_ros.training.loop import to_tensors
+from diffpose_ros.training.loop import Trainer, to_tensors
 from diffpose_ros.training.model_card import StageLog, model_card
 from diffpose_ros.training.recipe import Recipe, Run
 from diffpose_ros.training.stage_record import StageRecord
@@ -91,6 +91,10 @@ class RecipeRun:
     def stages(self) -> list[Stage]:
         """All stages, in order."""
         recipe = self.recipe
+        if recipe.zedo is not None:
+            from diffpose_ros.training.zedo import zedo_stages
+
+            return zedo_stages(self, recipe.zedo)
         stages, checkpoint = self._encoder_stages()
         if recipe.lifter is None:
             return stages
@@ -229,8 +233,12 @@ class RecipeRun:
         job = build(config, self.library)
         done = job.trainer.step
         yield done, f"resuming at step {done:,}" if done else job.precision
+        yield from self.trained(job.trainer)
+
+    def trained(self, trainer: Trainer) -> Iterator[tuple[int, str]]:
+        """Run a trainer to its end, or until this run's time is up; yields (step, note)."""
         left = None if self._deadline is None else self._deadline - time.monotonic()
-        for progress in job.trainer.run(left):
+        for progress in trainer.run(left):
             yield progress.step, f"loss {progress.loss:.4f}"
 
     def _compress(self, record: StageRecord, start: Path, folder: Path) -> Iterator[tuple[int, str]]:
