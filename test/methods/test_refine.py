@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diffpose_ros.core import Camera
+from diffpose_ros.core import Camera, People2D
 from diffpose_ros.history import PeopleState, Rows
+from diffpose_ros.lifting import Lifter, LifterConfig
 from diffpose_ros.methods.protocol import Observed, Poses
 from diffpose_ros.methods.refine import Refiner
 
@@ -169,3 +170,27 @@ def test_what_cannot_be_refined_is_left_as_it_is(what: str) -> None:
         assert np.isfinite(refined.mean[[0, 2]]).all()
     else:
         np.testing.assert_allclose(refined.mean, BODY + stream.off)
+
+
+def lifted(frames: int = 8, **settings: bool) -> list[np.ndarray]:
+    """Poses (2, 17, 3) relative to the root that the baseline gives two people frame after frame."""
+    xyz = BODY[:2] + PLACE[:2, None]
+    image = xyz @ CAMERA.matrix.T
+    people = People2D(
+        xy=image[..., :2] / image[..., 2:], score=np.full((2, 17), 0.9), track_id=np.array([1, 2])
+    )
+    lifter = Lifter(LifterConfig(model="baseline", backend="onnxruntime", **settings))
+    out = []
+    for k in range(frames):
+        result = lifter.lift(people, CAMERA, S + k * S // 30)
+        out.append(np.stack([s.xyz - s.root for s in result.skeletons]))
+    lifter.close()
+    return out
+
+
+def test_a_lifter_refines_only_when_asked_to() -> None:
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    plain, off, on = lifted(), lifted(refine=False), lifted(refine=True)
+    np.testing.assert_array_equal(plain[-1], off[-1])
+    assert np.abs(on[-1] - plain[-1]).max() > 1e-3
+    assert np.isfinite(on[-1]).all()
