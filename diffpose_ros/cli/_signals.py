@@ -32,6 +32,7 @@ class Stopped(KeyboardInterrupt):
 class _State:
     depth = 0
     pending = 0
+    came = 0
 
 
 def exit_code(error: KeyboardInterrupt) -> int:
@@ -46,6 +47,11 @@ def describe(error: KeyboardInterrupt) -> str:
     return word + getattr(error, "kept", "")
 
 
+def swallowed() -> Stopped | None:
+    """A stop that something caught: a library's start-up makes another error of what is raised in it."""
+    return Stopped(_State.came) if _State.came else None
+
+
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
     """Within it the signals raise :class:`Stopped`; those that are ignored (``nohup``) stay so."""
@@ -53,7 +59,7 @@ def stoppable() -> Iterator[None]:
         yield
         return
     before = {}
-    _State.depth = _State.pending = 0
+    _State.depth = _State.pending = _State.came = 0
     for signum in SIGNALS:
         if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):
             before[signum] = signal.signal(signum, _stop)
@@ -78,6 +84,7 @@ def shield() -> Iterator[None]:
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
+    _State.came = _State.came or signum
     if _State.depth:
         _State.pending = _State.pending or signum
         return

@@ -143,6 +143,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.overlay}: expected a name ending in .mp4")
     read = [None if is_live(args.video) else args.video, args.camera, args.model, args.detector_model]
     written = _options.outputs(args, "--output", "--overlay", sources=read)
+    args.apart = [Path(path) for path in (*read, written.get("--overlay")) if path]
     with open_source(args.video, fps=args.fps) as source:
         camera = None if source.pictures else camera_for(args.camera, args.fov, source, screen)
         if source.pictures and args.camera is not None:
@@ -207,9 +208,9 @@ def save(table: PoseTable, path: Path, args: argparse.Namespace) -> list[Path]:
     if not len(table) and FORMATS[args.format].one is not None:
         return []
     try:
-        return write(table.arrays(), path, args.format, overwrite=args.overwrite)
+        return write(table.arrays(), path, args.format, overwrite=args.overwrite, apart=args.apart)
     except InputError as error:
-        spare = partial_name(Path(tempfile.gettempdir()) / path.name).with_suffix(".npz")
+        spare = partial_name(Path(tempfile.gettempdir()) / f"{path.stem}.npz")
         try:
             write(table.arrays(), spare, "npz")
         except InputError:

@@ -163,6 +163,8 @@ def _missing(error: ModuleNotFoundError, command: str | None) -> str:
 def _fail(text: str, command: str | None, debug: bool, code: int = 1) -> int:
     if debug:
         traceback.print_exc()
+    if code == 1 and (stop := _signals.swallowed()) is not None:
+        text, code = f"{_signals.describe(stop)} ({text})", _signals.exit_code(stop)
     prefix = f"diffpose_ros {command}" if command in COMMANDS else "diffpose_ros"
     print(f"{prefix}: error: {' '.join(text.split())}", file=sys.stderr)
     return code

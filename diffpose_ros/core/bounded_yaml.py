@@ -6,6 +6,7 @@ and files that are none (pipes, devices) are refused, each with a reason.
 
 from __future__ import annotations
 
+import codecs
 import re
 import stat
 from collections.abc import Callable
@@ -61,7 +62,8 @@ def read_text(path: str | Path, *, max_bytes: int = MAX_BYTES) -> str:
     """The text of a file of bounded size.
 
     Raises:
-        InputError: the file is missing, is no regular file, is larger, or is not UTF-8.
+        InputError: the file is missing, is no regular file, is larger, or is neither UTF-8 nor marked as
+            UTF-16 (as PowerShell's ``>`` writes it).
     """
     path = Path(path)
     try:
@@ -75,7 +77,8 @@ def read_text(path: str | Path, *, max_bytes: int = MAX_BYTES) -> str:
     if len(raw) > max_bytes:
         raise InputError(f"{path}: expected at most {max_bytes / 1e6:g} MB, it is larger")
     try:
-        return raw.decode("utf-8-sig")
+        marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return raw.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a text file (not UTF-8)") from None
 
@@ -104,7 +107,7 @@ def parse(
     except InputError:
         raise
     except (yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError) as error:
-        raise InputError(f"{name}: not a YAML file ({_first_line(error)})") from None
+        raise InputError(f"{name}: not a YAML file ({_first_line(error)}{_tab(error, text)})") from None
 
 
 def _check_events(text: str, name: str | Path) -> None:
@@ -130,3 +133,10 @@ def _first_line(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     text = str(problem)[:120]
     return f"{text}, line {mark.line + 1}" if mark is not None else text
+
+
+def _tab(error: Exception, text: str) -> str:
+    mark = getattr(error, "problem_mark", None)
+    lines = text.splitlines()[mark.line : mark.line + 1] if mark is not None else []
+    tabbed = any(line.lstrip(" ").startswith("\t") for line in lines)
+    return "; a tab is there, YAML is indented with spaces" if tabbed else ""

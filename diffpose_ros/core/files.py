@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -27,15 +28,22 @@ def whole(path: str | Path) -> Iterator[Path]:
     """A path to write to; when the block ends well the file is synced and gets its name.
 
     The file lies in the same folder, so giving it the name is one step that cannot fail halfway. A
-    link is followed: what it points to is replaced, the link stays.
+    link is followed: what it points to is replaced, the link stays. A pipe or a character device
+    (``/dev/stdout``) gets the bytes of the whole file at the end.
 
     Args:
         path: the name to write, in a folder that exists.
 
     Raises:
-        InputError: it cannot be written (no permission, no room, a folder or a device of that name).
-            What was there stays; nothing is left beside it.
+        InputError: it cannot be written (no permission, no room, a folder of that name). What was
+            there stays; nothing is left beside it.
     """
+    if is_stream(Path(path)):
+        with _named(path), tempfile.TemporaryDirectory() as folder:
+            spool = _beside(Path(folder) / Path(path).name)
+            yield spool
+            write_bytes(path, spool.read_bytes())
+        return
     target = _target(Path(path))
     with _named(path):
         part = _beside(target)
@@ -62,7 +70,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    if _is_stream(Path(path)):
+    if is_stream(Path(path)):
         with _named(path), os.fdopen(os.open(path, os.O_WRONLY | os.O_NONBLOCK), "wb") as stream:
             os.set_blocking(stream.fileno(), True)
             stream.write(data)
@@ -104,23 +112,30 @@ def claim(
     read = [Path(source) for source in sources if source]
     taken: dict[str, Path] = {}
     for option, path in given.items():
-        for source in read:
-            if same_file(path, source):
-                raise InputError(f"{option} {path}: is the file that is read ({source}); name another")
+        free_to_write(path, read, overwrite=overwrite, option=option)
         for other, earlier in taken.items():
             if same_file(path, earlier):
                 raise InputError(f"{option} {path}: is also the target of {other}; name another")
         taken[option] = path
-    for option, path in given.items():
-        if _is_stream(path):
-            continue
-        target = _target(path)
-        if target.exists() and not overwrite:
-            raise InputError(f"{option} {path}: exists already; name another, or give --overwrite")
     for path in given.values():
-        if not _is_stream(path):
+        if not is_stream(path):
             probe(path)
     return given
+
+
+def free_to_write(path: Path, sources: Iterable[Path], *, overwrite: bool, option: str = "") -> None:
+    """Refuse to write where something would be lost.
+
+    Raises:
+        InputError: ``path`` is one of ``sources``, by whatever name, is no place for a file, or exists
+            and may not be replaced.
+    """
+    named = f"{option} {path}".lstrip()
+    for source in sources:
+        if same_file(path, source):
+            raise InputError(f"{named}: is the file that is read ({source}); name another")
+    if not is_stream(path) and _target(path).exists() and not overwrite:
+        raise InputError(f"{named}: exists already; name another, or give --overwrite")
 
 
 def probe(path: str | Path) -> None:
@@ -259,8 +274,8 @@ def _beside(target: Path) -> Path:
     return target.with_name(f".{secrets.token_hex(6)}.part{suffix}")
 
 
-def _is_stream(path: Path) -> bool:
-    """A pipe or a character device, which is written to, not replaced."""
+def is_stream(path: Path) -> bool:
+    """Whether ``path`` is a pipe or a character device, which is written to, not replaced."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):

@@ -212,8 +212,8 @@ class _Entries:
         return value
 
     def _positive(self, value: Any, shown: str) -> int:
-        whole = isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value)
-        if not whole or not 0 < value < 2**31:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not 0 < value < 2**31 or value != int(value):
             raise InputError(
                 f"{self.name}: {shown}: expected a positive whole number, got {value!r:.60}"
             )

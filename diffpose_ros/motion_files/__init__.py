@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
-from diffpose_ros.core.files import same_file, whole
+from diffpose_ros.core.files import free_to_write, is_stream, whole
 from diffpose_ros.motion_files.bvh import write_bvh
 from diffpose_ros.motion_files.markers import write_c3d, write_trc
-from diffpose_ros.motion_files.people import Motion, recording
+from diffpose_ros.motion_files.people import ARRAYS, NEEDED, Motion, checked, recording
 from diffpose_ros.motion_files.tables import write_csv, write_json, write_parquet
 
-__all__ = ["FORMATS", "Format", "format_of", "write"]
+__all__ = ["ARRAYS", "FORMATS", "NEEDED", "Format", "checked", "format_of", "write"]
 
 Arrays = Mapping[str, NDArray]
 
@@ -72,7 +72,10 @@ def format_of(path: str | Path, name: str | None = None) -> str:
     return wanted
 
 
-def write(arrays: Arrays, path: Path, name: str | None = None, *, overwrite: bool = True) -> list[Path]:
+def write(
+    arrays: Arrays, path: Path, name: str | None = None, *, overwrite: bool = True,
+    apart: Iterable[Path] = (),
+) -> list[Path]:  # fmt: skip
     """Write skeletons whole or not at all.
 
     Args:
@@ -81,6 +84,7 @@ def write(arrays: Arrays, path: Path, name: str | None = None, *, overwrite: boo
             ``<stem>_<track id><ending>``.
         name: one of :data:`FORMATS`; the ending of ``path`` when omitted.
         overwrite: whether files of people, whose names are not known before, may be replaced.
+        apart: files that none of these may replace: what was read, what else is written.
 
     Returns:
         What was written.
@@ -90,6 +94,7 @@ def write(arrays: Arrays, path: Path, name: str | None = None, *, overwrite: boo
             cannot be written.
     """
     kind = FORMATS[format_of(path, name)]
+    arrays = checked(arrays)
     if kind.everyone is not None:
         with whole(path) as part:
             kind.everyone(arrays, part)
@@ -98,10 +103,12 @@ def write(arrays: Arrays, path: Path, name: str | None = None, *, overwrite: boo
     seen = recording(arrays)
     targets = [path]
     if len(seen.people) > 1:
+        if is_stream(path):
+            raise InputError(f"{path}: {len(seen.people)} people need a file each; name a file")
         targets = [path.with_name(f"{path.stem}_{person.track_id}{path.suffix}") for person in seen.people]
+        spared = list(apart)
         for target in targets:
-            if target.exists() and not overwrite and not same_file(target, path):
-                raise InputError(f"{target}: exists already; name another, or give --overwrite")
+            free_to_write(target, spared, overwrite=overwrite)
     for person, target in zip(seen.people, targets, strict=True):
         with whole(target) as part:
             kind.one(person, seen.rate, part)

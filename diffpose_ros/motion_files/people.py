@@ -12,11 +12,49 @@ from diffpose_ros.core import H36M17, InputError
 
 LONGEST_BRIDGE_S = 0.25
 """Over gaps up to this long a person is interpolated when times have to be made even."""
+SHORTEST_STEP_S, LONGEST_STEP_S = 1e-6, 1e6
 EVEN = 0.02
 """Largest deviation of a time from the even grid, in steps, that counts as none."""
 
 Y_UP = np.diag([1.0, -1.0, -1.0])
 """Camera optical frame (x right, y down, z forward) to x right, y up, z towards the camera."""
+
+
+NUMBERS, WHOLE, TEXT = "fiu", "iu", "U"
+WORDS = {NUMBERS: "numbers", WHOLE: "whole numbers", TEXT: "text"}
+
+
+@dataclass(frozen=True)
+class Array:
+    """What an array has to be.
+
+    Attributes:
+        shape: its size in each direction; F: of the stamps, R: of the rows.
+        kinds: numpy's letters for its type.
+    """
+
+    shape: tuple[str | int, ...]
+    kinds: str = NUMBERS
+
+
+ARRAYS = {
+    "stamps": Array(("F",)),
+    "frame": Array(("R",), WHOLE),
+    "track_id": Array(("R",), WHOLE),
+    "skeleton": Array(("R", 17, 3)),
+    "joint_names": Array((17,), TEXT),
+    "keypoints": Array(("R", 17, 3)),
+    "covariance": Array(("R", 17, 3, 3)),
+    "score": Array(("R", 17)),
+    "root_velocity": Array(("R", 3)),
+    "contact": Array(("R", 2)),
+    "size_source": Array(("R",), TEXT),
+}
+"""What ``diffpose_ros lift`` writes."""
+NEEDED = ("stamps", "frame", "track_id", "skeleton", "joint_names")
+
+FREE_STEPS, STEPS_PER_ROW = 300_000, 10
+"""How many steps all people together may take: some for everybody, and more the more rows there are."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +78,10 @@ class Recording:
 
     Attributes:
         rate: steps per second.
-        steps: of the grid.
         people: in the order of their identities.
     """
 
     rate: float
-    steps: int
     people: tuple[Motion, ...]
 
 
@@ -58,57 +94,82 @@ def recording(arrays: Mapping[str, NDArray]) -> Recording:
     Raises:
         InputError: arrays are missing or do not fit together, or nobody is in them.
     """
-    stamps, frame, identity, skeleton = checked(arrays)
+    arrays = checked(arrays)
+    stamps, frame, identity = arrays["stamps"].astype(np.float64), arrays["frame"], arrays["track_id"]
+    skeleton = np.where(np.isfinite(arrays["skeleton"]), arrays["skeleton"], np.nan).astype(np.float64)
     if not len(frame):
         raise InputError("nobody is in these skeletons")
     step = float(np.median(np.diff(stamps))) if len(stamps) > 1 else 1 / 30
-    if not step > 0:
-        raise InputError("skeletons: expected stamps that increase")
-    steps = round((stamps[-1] - stamps[0]) / step) + 1
+    if not SHORTEST_STEP_S <= step <= LONGEST_STEP_S:
+        raise InputError(f"skeletons: expected stamps in seconds that increase, got steps of {step:.3g} s")
     place = (stamps - stamps[0]) / step
+    rows = [r[np.argsort(frame[r])] for r in (np.flatnonzero(identity == p) for p in np.unique(identity))]
+    needed, most = sum(np.ptp(place[frame[r]]) + 1 for r in rows), FREE_STEPS + STEPS_PER_ROW * len(frame)
+    if not needed <= most:
+        raise InputError(
+            f"skeletons: people take {needed:.3g} steps of {step:.3g} s, expected at most {most}: the times "
+            "of frames are too uneven"
+        )
+    steps = round(place[-1]) + 1 if place[-1] < len(place) + 1 else 0
     even = steps == len(stamps) and bool(np.abs(place - np.arange(steps)).max() < EVEN)
     people = []
-    for person in np.unique(identity):
-        mine = identity == person
-        at, xyz = place[frame[mine]], skeleton[mine].astype(np.float64)
+    for mine in rows:
+        at, xyz = place[frame[mine]], skeleton[mine]
         if even:
-            first, last = int(frame[mine].min()), int(frame[mine].max())
+            first, last = int(frame[mine[0]]), int(frame[mine[-1]])
             out = np.full((last - first + 1, *xyz.shape[1:]), np.nan)
             out[frame[mine] - first] = xyz
         else:
             first, last = int(np.ceil(at[0] - EVEN)), int(np.floor(at[-1] + EVEN))
             out = _resampled(at, xyz, np.arange(first, last + 1), LONGEST_BRIDGE_S / step)
         if len(out):
-            people.append(Motion(int(person), first, out))
+            people.append(Motion(int(identity[mine[0]]), first, out))
     if not people:
         raise InputError("nobody stays long enough to have a motion at even times")
-    return Recording(rate=1 / step, steps=steps, people=tuple(people))
+    return Recording(rate=1 / step, people=tuple(people))
 
 
-def checked(arrays: Mapping[str, NDArray]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """``stamps``, ``frame``, ``track_id`` and ``skeleton``, if they fit together.
+def checked(arrays: Mapping[str, NDArray], name: str = "skeletons") -> dict[str, NDArray]:
+    """The arrays of :data:`ARRAYS`, if they fit together; numbers in the machine's own types.
+
+    Args:
+        arrays: of ``diffpose_ros lift``, or of a file that says it is theirs.
+        name: of the file, for messages.
 
     Raises:
-        InputError: they are missing or do not.
+        InputError: one that is needed is missing, one is of another shape or kind, times do not
+            increase, or a person stands twice in a frame.
     """
-    wanted = ("stamps", "frame", "track_id", "skeleton", "joint_names")
-    missing = [name for name in wanted if name not in arrays]
+    missing = [key for key in NEEDED if key not in arrays]
     if missing:
-        raise InputError(f"skeletons: expected what `diffpose_ros lift` writes, without {', '.join(missing)}")
-    stamps, frame, identity, skeleton, names = (np.asarray(arrays[name]) for name in wanted)
-    rows, joints = len(frame) if frame.ndim else -1, len(H36M17)
-    if names.tolist() != list(H36M17.joints):
-        raise InputError(f"skeletons: expected the joints of {H36M17.name}, got {names.tolist()}")
-    if stamps.ndim != 1 or frame.shape != identity.shape or skeleton.shape != (rows, joints, 3):
-        raise InputError(
-            f"skeletons: expected stamps (F,), frame (R,), track_id (R,) and skeleton (R, {joints}, 3), got "
-            f"{stamps.shape}, {frame.shape}, {identity.shape} and {skeleton.shape}"
-        )
-    if rows and not (frame.dtype.kind in "iu" and frame.min() >= 0 and frame.max() < len(stamps)):
-        raise InputError(f"skeletons: expected frames that number the {len(stamps)} stamps")
+        raise InputError(f"{name}: expected what `diffpose_ros lift` writes, without {', '.join(missing)}")
+    out = {key: _fitted(name, key, arrays, ARRAYS[key]) for key in ARRAYS if key in arrays}
+    stamps, frame, identity = out["stamps"], out["frame"], out["track_id"]
+    if out["joint_names"].tolist() != list(H36M17.joints):
+        raise InputError(f"{name}: expected the joints of {H36M17.name}, got {out['joint_names'].tolist()}")
+    if len(frame) and not (frame.min() >= 0 and frame.max() < len(stamps)):
+        raise InputError(f"{name}: expected frames that number the {len(stamps)} stamps")
     if not np.isfinite(stamps).all() or (np.diff(stamps) < 0).any():
-        raise InputError("skeletons: expected finite stamps that increase")
-    return stamps, frame, identity, skeleton
+        raise InputError(f"{name}: expected finite stamps that increase")
+    if len(np.unique(np.stack([frame, identity]), axis=1).T) != len(frame):
+        raise InputError(f"{name}: expected a person once per frame, got one twice")
+    return out
+
+
+def _fitted(name: str, key: str, arrays: Mapping[str, NDArray], kind: Array) -> NDArray:
+    value = np.asarray(arrays[key])
+    sizes = {"F": np.shape(arrays["stamps"])[:1], "R": np.shape(arrays["frame"])[:1]}
+    shape = tuple(n for size in kind.shape for n in sizes.get(str(size), (size,)))
+    if value.shape != shape or len(shape) != len(kind.shape):
+        told = ", ".join(map(str, kind.shape))
+        raise InputError(f"{name}: {key}: expected the shape ({told}), got {value.shape}")
+    if value.dtype.kind not in kind.kinds:
+        raise InputError(f"{name}: {key}: expected {WORDS[kind.kinds]}, got {value.dtype}")
+    if kind.kinds == TEXT:
+        return value
+    if kind.kinds == NUMBERS and value.dtype.kind == "f" and value.dtype.itemsize <= 8:
+        return np.asarray(value, dtype=value.dtype.newbyteorder("="))
+    return np.asarray(value, dtype=np.int64 if kind.kinds == WHOLE else np.float64)
 
 
 def _resampled(at: NDArray, xyz: NDArray, grid: NDArray, bridge: float) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import H36M17
-from diffpose_ros.motion_files.people import checked
+from diffpose_ros.motion_files.people import NEEDED, checked
 
 AXES = ("x", "y", "z")
 
@@ -25,7 +25,8 @@ def columns(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
     Raises:
         InputError: the arrays do not fit together.
     """
-    stamps, frame, identity, skeleton = checked(arrays)
+    arrays = checked(arrays)
+    stamps, frame, identity, skeleton = (arrays[name] for name in NEEDED[:4])
     out: dict[str, NDArray] = {"stamp": stamps[frame], "frame": frame, "track_id": identity}
     if "root_velocity" in arrays:
         out |= {f"root_velocity_{axis}": arrays["root_velocity"][:, k] for k, axis in enumerate(AXES)}
@@ -41,7 +42,7 @@ def columns(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
             out[f"{joint}_score"] = arrays["score"][:, j]
         if variance is not None:
             for k, axis in enumerate(AXES):
-                out[f"{joint}_sigma_{axis}"] = np.sqrt(variance[:, j, k])
+                out[f"{joint}_sigma_{axis}"] = np.sqrt(np.maximum(variance[:, j, k], 0))
     return out
 
 
@@ -66,7 +67,8 @@ def write_parquet(arrays: Mapping[str, NDArray], path: Path) -> None:
 def write_json(arrays: Mapping[str, NDArray], path: Path) -> None:
     """``{"joint_names", "units", "axes", "frames": [{"stamp", "people": [{"track_id", "skeleton",
     "score"}]}]}``: every frame, those with nobody in them included; NaN is null."""
-    stamps, frame, identity, skeleton = checked(arrays)
+    arrays = checked(arrays)
+    stamps, frame, identity, skeleton = (arrays[name] for name in NEEDED[:4])
     score = arrays.get("score", np.full(skeleton.shape[:2], np.nan))
     frames: list[dict[str, Any]] = [{"stamp": float(stamp), "people": []} for stamp in stamps]
     for row, k in enumerate(frame.tolist()):

@@ -143,7 +143,7 @@ def test_a_video_without_images_is_an_error(call, camera, actors, video, tmp_pat
 
 
 def asked(path):
-    return SimpleNamespace(format=path.suffix[1:], overwrite=False)
+    return SimpleNamespace(format=path.suffix[1:], overwrite=False, apart=[])
 
 
 def test_nobody_at_all_still_makes_a_table(tmp_path):

@@ -173,6 +173,34 @@ def test_a_full_disk_sends_the_arrays_elsewhere(call, video, camera, actors, tmp
     assert outcome.code == 1
     assert "what was lifted is in" in outcome.err
     assert len(rows(spare / "w.partial.npz")["stamps"]) == 5
+    (spare / "w.npz").write_bytes(b"mine")
+    outcome = call("lift", video, "--camera", camera, "--output", tmp_path / "w.csv")
+    assert "w.partial-2.npz" in outcome.err
+    assert (spare / "w.npz").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("of", ["source", "overlay"])
+def test_persons_files_never_replace_the_source_or_the_overlay(
+    call, video, camera, actors, tmp_path, monkeypatch, of
+):
+    """With two people ``walk.x`` becomes ``walk_<id>.x``, which may be the name of something else."""
+    spare = tmp_path / "spare"
+    spare.mkdir()
+    monkeypatch.setattr(lift.tempfile, "gettempdir", lambda: str(spare))
+    call("lift", video, "--camera", camera, "--output", tmp_path / "probe.trc")
+    last = max(path.stem.removeprefix("probe") for path in tmp_path.glob("probe_*.trc"))
+    ending = {"source": ".avi", "overlay": ".mp4"}[of]
+    taken = tmp_path / f"walk{last}{ending}"
+    words = ["--output", tmp_path / f"walk{ending}", "--format", "trc", "--overwrite"]
+    if of == "source":
+        video = video.rename(taken)
+    before = video.read_bytes()
+    overlay = tmp_path / (taken.name if of == "overlay" else "o.mp4")
+    outcome = call("lift", video, "--camera", camera, *words, "--overlay", overlay)
+    assert outcome.code == 1
+    assert f"{taken}: is the file that is read" in outcome.err
+    assert video.read_bytes() == before
+    assert len(rows(spare / "walk.partial.npz")["stamps"]) == 5
 
 
 def test_nobody_has_a_code_of_its_own(call, video, camera, actors, tmp_path, monkeypatch):

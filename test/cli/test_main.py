@@ -147,3 +147,24 @@ def test_ctrl_c_during_the_imports_prints_no_traceback():
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGINT
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_that_a_library_swallows_still_tells_the_end(monkeypatch, capsys, signum, code):
+    """Start-up code of C libraries makes an ImportError of whatever is raised in it."""
+
+    def run(args):
+        try:
+            signal.raise_signal(signum)
+        except BaseException:
+            raise ImportError("initialization failed") from None
+
+    before = signal.signal(signum, signal.SIG_DFL if signum != signal.SIGINT else signal.default_int_handler)
+    try:
+        monkeypatch.setattr("diffpose_ros.cli.models.run", run)
+        assert cli.main(["models"]) == code
+    finally:
+        signal.signal(signum, before)
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "interrupted (unexpected" in err or f"ended by {signum.name} (unexpected" in err

@@ -78,11 +78,27 @@ def test_a_link_stays_and_its_target_is_replaced(tmp_path):
 def test_a_device_is_written_to_and_not_replaced(tmp_path):
     files.write_text("/dev/null", "x")
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
-    with pytest.raises(InputError, match="expected a file, got a device"), files.whole("/dev/null"):
-        pass
+    with files.whole("/dev/null") as part:
+        part.write_text("x")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    with pytest.raises(InputError, match="/dev/full: cannot be written"), files.whole("/dev/full") as part:
+        part.write_text("x")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="pipe: cannot be written"):  # nobody reads: it must not wait
         files.write_text(tmp_path / "pipe", "x")
+
+
+def test_a_pipe_gets_a_whole_file(tmp_path):
+    os.mkfifo(tmp_path / "out.csv")
+    reader = os.open(tmp_path / "out.csv", os.O_RDONLY | os.O_NONBLOCK)
+    with files.whole(tmp_path / "out.csv") as part:
+        assert part.suffix == ".csv"
+        part.write_text("a,b")
+        assert part.parent != tmp_path
+    assert os.read(reader, 10) == b"a,b"
+    os.close(reader)
+    assert not part.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 
 
 def alias(tmp_path, kind):

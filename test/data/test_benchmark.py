@@ -207,6 +207,13 @@ def test_a_wrong_file_is_named_with_its_array(tmp_path, changes, text):
 def test_missing_and_foreign_files_are_named(tmp_path):
     with pytest.raises(InputError, match=r"no such file; expected a benchmark in \.npz format"):
         load(tmp_path / "b.npz")
+    for other, kind in ((tmp_path, "a folder"), ("/dev/zero", "a device")):
+        with pytest.raises(InputError, match=f"expected a benchmark in .npz format, got {kind}"):
+            load(other)
+    (tmp_path / "b.npz").symlink_to("b.npz")
+    with pytest.raises(InputError, match=r"b\.npz: cannot be read \(Too many levels"):
+        load(tmp_path / "b.npz")
+    (tmp_path / "b.npz").unlink()
     (tmp_path / "b.npz").write_text("frames")
     with pytest.raises(InputError, match=r"not a readable \.npz archive"):
         load(tmp_path / "b.npz")

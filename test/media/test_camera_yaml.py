@@ -89,6 +89,7 @@ ZERO = {"rows": 3, "cols": 3, "data": [0.0] * 9}
     [
         ({"image_width": None}, "image_width: expected a positive whole number, got None"),
         ({"image_height": -3}, "image_height: expected a positive whole number, got -3"),
+        ({"image_height": float("nan")}, "image_height: expected a positive whole number, got nan"),
         ({"camera_matrix": None}, "camera_matrix: expected rows, cols and data"),
         ({"camera_matrix": {"data": [1, 2]}}, "camera_matrix: expected 9 numbers, got 2"),
         ({"camera_matrix": {"data": ["a"] * 9}}, "camera_matrix: expected numbers"),
@@ -227,9 +228,10 @@ def written(tmp_path, text, name="camera.yaml"):
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [(OST, "ost.yaml"), (STORAGE_YAML, "out.yml"), (STORAGE_XML, "out.xml"), (STORAGE_JSON, "out.json"),
-     (ECHO, "echo.yaml"), (ECHO.replace("\nd:", "\nD:").replace("\nk:", "\nK:"), "rostopic.yaml")],
-    ids=["ROS", "FileStorage YAML", "FileStorage XML", "FileStorage JSON", "topic echo", "rostopic echo"],
+    [(OST, "ost.yaml"), (ECHO.encode("utf-16"), "powershell.yaml"), (STORAGE_YAML, "out.yml"),
+     (STORAGE_XML, "out.xml"), (STORAGE_JSON, "out.json"), (ECHO, "echo.yaml"),
+     (ECHO.replace("\nd:", "\nD:").replace("\nk:", "\nK:"), "rostopic.yaml")],
+    ids=["ROS", "UTF-16", "FS YAML", "FS XML", "FS JSON", "topic echo", "rostopic echo"],
 )  # fmt: skip
 def test_each_format_gives_the_same_camera(tmp_path, text, name):
     if name == "ost.yaml":
@@ -353,7 +355,7 @@ ENTITIES = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbbbbbbbb">]><opencv_
         (b"\x89PNG\r\n\x1a\n\x00\x00", "not a text file"),
         ("!!python/object/apply:os.system [ls]", "not a YAML file"),
         ("a: " + "9" * 100_000, "not a YAML file|expected a camera_info YAML"),
-        ("a: 5\n" * 2, "given twice"),
+        ("a: 5\n" * 2, "given twice"), ("a:\n\tb: 5", "line 2; a tab is there"),
         ("- 1\n- 2", "expected a camera_info YAML"),
         ("42", "expected a camera_info YAML"),
         ("null", "expected a camera_info YAML"),

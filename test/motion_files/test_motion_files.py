@@ -209,17 +209,30 @@ def test_nobody_has_no_motion(tmp_path, name) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"skeleton": np.zeros((3, 16, 3))}, "expected stamps"),
+        ({"skeleton": np.zeros((3, 16, 3))}, r"skeleton: expected the shape \(R, 17, 3\), got \(3, 16, 3\)"),
+        ({"skeleton": np.full((FRAMES, 17, 3), "a")}, "skeleton: expected numbers, got <U1"),
+        ({"skeleton": np.ones((FRAMES, 17, 3), complex)}, "skeleton: expected numbers, got complex128"),
         ({"frame": np.full(FRAMES, 99)}, "number the 20 stamps"),
-        ({"frame": np.zeros(FRAMES)}, "number the 20 stamps"),
+        ({"frame": np.zeros(FRAMES)}, "frame: expected whole numbers, got float64"),
+        ({"frame": np.zeros(FRAMES, int)}, "once per frame"),
+        ({"frame": np.int64(3)}, r"frame: expected the shape \(R\), got \(\)"),
+        ({"track_id": np.full(FRAMES, np.nan)}, "track_id: expected whole numbers"),
+        ({"track_id": np.full(FRAMES, "../x")}, "track_id: expected whole numbers"),
+        ({"score": np.zeros(3)}, r"score: expected the shape \(R, 17\)"),
+        ({"covariance": np.zeros((2, 2))}, "covariance: expected the shape"),
+        ({"root_velocity": np.zeros((FRAMES, 2))}, "root_velocity: expected the shape"),
+        ({"contact": np.array(3)}, "contact: expected the shape"),
+        ({"size_source": np.zeros(FRAMES)}, "size_source: expected text"),
+        ({"stamps": np.arange(FRAMES).astype("datetime64[s]")}, "stamps: expected numbers"),
         ({"stamps": np.zeros(FRAMES) * np.nan}, "finite stamps"),
         ({"stamps": -np.arange(FRAMES)}, "increase"),
         ({"joint_names": np.array(["a"] * 17)}, "joints of h36m17"),
     ],
 )
 def test_arrays_that_do_not_fit_are_named(tmp_path, change, words) -> None:
-    with pytest.raises(InputError, match=words):
-        write(lifted() | change, tmp_path / "a.csv")
+    for name in ("a.csv", "a.json", "a.trc", "a.npz"):
+        with pytest.raises(InputError, match=words):
+            write(lifted() | change, tmp_path / name)
     with pytest.raises(InputError, match="without skeleton"):
         write({k: v for k, v in lifted().items() if k != "skeleton"}, tmp_path / "a.csv")
     assert list(tmp_path.iterdir()) == []
@@ -238,3 +251,66 @@ def test_a_missing_library_is_named(monkeypatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install ezc3d"):
         format_of("a.c3d")
+
+
+@pytest.mark.parametrize("kind", [">f4", ">f8", "f2", "g"])
+def test_numbers_of_any_type_are_read(tmp_path, kind) -> None:
+    """Arrays may come from another machine or another library, in any order."""
+    data = lifted()
+    skeleton = np.asfortranarray(data["skeleton"].astype(np.float16).astype(kind))
+    write(data | {"skeleton": skeleton, "track_id": data["track_id"].astype(">u2")}, tmp_path / "a.json")
+    read = json.loads((tmp_path / "a.json").read_text())
+    got = read["frames"][4]["people"][0]["skeleton"]
+    np.testing.assert_allclose(got, skeleton[4].astype(float), atol=1e-6)
+
+
+def test_rows_in_any_order_are_one_motion() -> None:
+    data = lifted(stamps=np.arange(FRAMES) / RATE * np.linspace(1, 1.2, FRAMES))
+    mixed = np.random.default_rng(2).permutation(FRAMES)
+    rows = ("frame", "track_id", "skeleton", "covariance", "score")
+    shuffled = data | {name: data[name][mixed] for name in rows}
+    (a,), (b,) = recording(data).people, recording(shuffled).people
+    np.testing.assert_array_equal(a.positions, b.positions)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "words"),
+    [
+        (np.r_[np.arange(FRAMES - 1) / RATE, 1e12], "too uneven"),
+        (np.r_[np.arange(FRAMES - 1) * 1e-5, 10.0], "too uneven"),
+        (np.arange(FRAMES) * 5e-324, "stamps in seconds"),
+        (np.arange(FRAMES) * 1e300, "stamps in seconds"),
+        (np.zeros(FRAMES), "stamps in seconds"),
+    ],
+)
+def test_times_that_would_take_all_memory_are_refused(tmp_path, stamps, words) -> None:
+    with pytest.raises(InputError, match=words):
+        write(lifted(stamps=stamps), tmp_path / "a.trc")
+
+
+def test_infinite_joints_are_unseen(tmp_path) -> None:
+    data = lifted()
+    data["skeleton"][5, 4] = np.inf
+    data["covariance"] = -data["covariance"]
+    write(data, tmp_path / "a.csv")
+    write(data, tmp_path / "a.trc")
+    assert np.isnan(trc(tmp_path / "a.trc")[2][5, 4]).all()
+
+
+@pytest.mark.parametrize("link", ["same", "symlink"])
+def test_a_persons_file_never_replaces_what_was_read(tmp_path, link) -> None:
+    source = tmp_path / ("walk_8.trc" if link == "same" else "source.npz")
+    source.write_bytes(b"precious")
+    if link == "symlink":
+        (tmp_path / "walk_8.trc").symlink_to(source)
+    with pytest.raises(InputError, match=r"walk_8\.trc: is the file that is read"):
+        write(lifted((3, 8)), tmp_path / "walk.trc", apart=[source])
+    assert source.read_bytes() == b"precious"
+    assert not (tmp_path / "walk_3.trc").exists()
+
+
+def test_all_places_are_looked_at_before_the_first_is_written(tmp_path) -> None:
+    (tmp_path / "walk_8.trc").mkdir()
+    with pytest.raises(InputError, match=r"walk_8\.trc: expected a file name"):
+        write(lifted((3, 8)), tmp_path / "walk.trc")
+    assert [path.name for path in tmp_path.iterdir()] == ["walk_8.trc"]

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
-from diffpose_ros.core.files import whole
+from diffpose_ros.core.files import kind_of, reason, whole
 from diffpose_ros.data.formats import safe_pickle
 
 # What zipfile, numpy's header parser and the unpickler raise over a damaged file.
@@ -157,8 +157,14 @@ class _Members:
 @contextlib.contextmanager
 def _opened(path: Path, what: str) -> Iterator[_Members]:
     """The archive's members; whatever damage raises becomes one line."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected {what} in .npz format")
+    try:
+        if not path.is_file():
+            got = kind_of(path.stat().st_mode)
+            raise InputError(f"{path}: expected {what} in .npz format, got {got}")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; expected {what} in .npz format") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
     try:
         with path.open("rb") as file:
             if file.read(6) == b"\x93NUMPY":
@@ -189,4 +195,6 @@ def labels(path: Path, name: str, arrays: dict[str, NDArray], count: int) -> lis
 
 
 def _first_line(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return reason(error)
     return (str(error) or type(error).__name__).splitlines()[0]
