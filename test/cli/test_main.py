@@ -149,7 +149,9 @@ def test_ctrl_c_during_the_imports_prints_no_traceback():
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_that_a_library_swallows_still_tells_the_end(monkeypatch, capsys, signum, code):
     """Start-up code of C libraries makes an ImportError of whatever is raised in it."""
 
