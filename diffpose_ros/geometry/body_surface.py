@@ -143,11 +143,12 @@ def _patches(z: NDArray[np.floating], pixels: NDArray[np.float64]) -> NDArray[np
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
     values = z[rows.clip(0, height - 1), columns.clip(0, width - 1)].astype(np.float64)
     hit = inside & np.isfinite(values) & (values > NEAREST_M)
-    values = np.where(hit, values, np.nan).reshape(*column.shape, PATCH * PATCH)
-    enough = hit.reshape(values.shape).mean(axis=-1) >= LEAST_HIT
-    values = np.where(enough[..., None], values, 0.0)
-    low, middle, high = np.nanpercentile(values, (15, 50, 85), axis=-1)
-    return np.where(enough & (high - low < FLYING_M), middle, np.nan)
+    values = np.sort(np.where(hit, values, np.inf).reshape(*column.shape, PATCH * PATCH), axis=-1)
+    count = hit.sum(axis=(-2, -1))
+    enough = count >= LEAST_HIT * PATCH * PATCH
+    rank = np.stack([0.15 * count, 0.5 * count, 0.85 * count], axis=-1).astype(np.int64)
+    ranked = np.where(enough[..., None], np.take_along_axis(values, rank.clip(0, PATCH**2 - 1), axis=-1), 0.0)
+    return np.where(enough & (ranked[..., 2] - ranked[..., 0] < FLYING_M), ranked[..., 1], np.nan)
 
 
 def _along_rays(

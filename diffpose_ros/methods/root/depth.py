@@ -57,8 +57,8 @@ def root_depth(
 
 def _median(value: NDArray[np.float64]) -> NDArray[np.float64]:
     """(P,) of the finite ones of (P, S); NaN where there are none."""
-    some = np.isfinite(value).any(axis=1)
-    out = np.full(len(value), np.nan)
-    if some.any():
-        out[some] = np.nanmedian(value[some], axis=1)
-    return out
+    ordered = np.sort(value, axis=1)  # NaN at the end
+    count = np.isfinite(value).sum(axis=1)
+    row = np.arange(len(value))
+    middle = 0.5 * (ordered[row, np.maximum(count - 1, 0) // 2] + ordered[row, count // 2])
+    return np.where(count > 0, middle, np.nan)
