@@ -35,18 +35,21 @@ def points_of(pose, size=1.0):
 
 
 def render(points, camera=SMALL, *, wall_m=8.0, rng=None, noise=0.004):
-    """(H, W) float32 metres of points in the depth camera's frame, before a wall.
-
-    With ``rng``: noise that grows with the distance, one pixel in ten a hole, outlines that fly.
-    """
+    """(H, W) float32 metres of points in the depth camera's frame, before a wall; with ``rng``, as
+    :func:`sensed`."""
     z = np.full((camera.height, camera.width), wall_m)
     tangents = points[:, :2] / points[:, 2:]
     pixels = np.rint(tangents @ camera.matrix[:2, :2].T + camera.matrix[:2, 2]).astype(int)
     inside = ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(axis=1)
     np.minimum.at(z, (pixels[inside, 1], pixels[inside, 0]), points[inside, 2])
-    if rng is not None:
-        edge = np.abs(np.diff(z, axis=1, prepend=z[:, :1])) > 0.3
-        z = np.where(edge, rng.uniform(1.0, wall_m, z.shape), z)
-        z = z * (1 + noise * rng.normal(size=z.shape))
-        z[rng.random(z.shape) < 0.1] = 0
+    return z.astype(np.float32) if rng is None else sensed(z, rng=rng, noise=noise)
+
+
+def sensed(z, *, rng, noise=0.004):
+    """What a sensor makes of depths: noise that grows with the distance, one pixel in ten a hole,
+    outlines that fly."""
+    edge = np.abs(np.diff(z, axis=1, prepend=z[:, :1])) > 0.3
+    z = np.where(edge, rng.uniform(1.0, z.max(), z.shape), z)
+    z = z * (1 + noise * rng.normal(size=z.shape))
+    z[rng.random(z.shape) < 0.1] = 0
     return z.astype(np.float32)

@@ -188,7 +188,7 @@ def tilted(degrees, axis):
 
 @pytest.mark.parametrize(
     ("axis", "degrees"),
-    [*(("pitch", d) for d in (-20, -8, 8, 20)), *(("roll", d) for d in (-20, -12, 12, 20))],
+    [(axis, degrees) for axis in ("pitch", "roll") for degrees in (-20, -12, 12, 20)],
 )
 def test_a_tilted_floor_moves_nobody(degrees, axis) -> None:
     """Nor makes it a child of an adult, who stands upright on no floor but the true one."""

@@ -14,6 +14,10 @@ STRAIGHT = 0.92
 TIME_CONSTANT_S = 1.0
 KNOWN_S = 0.5
 """Seconds of standing before the mean counts."""
+LEAN_NOISE = radians(4.0)
+"""Standard deviation of such means along the view."""
+SELDOM = 1.5
+"""Logarithm of how much likelier than a wrong gravity it is that a body has another size."""
 WRONG_ALONG, WRONG_ACROSS = radians(17.0), radians(10.0)
 """Nobody leans so far for long, along the view, where a lifter is less sure, and across it (on held-out
 views, 99 % of such means lie within 12 and 7 degrees)."""
@@ -50,9 +54,10 @@ class Lean:
         return self.known and (abs(self.along) > WRONG_ALONG or abs(self.across) > WRONG_ACROSS)
 
     def explains(self, tilt: float) -> bool:
-        """Whether a floor that falls off by ``tilt`` radians towards where the camera looks fits the body
-        better than one that is as it is said to be."""
-        return abs(self.along - tilt) < abs(self.along)
+        """Whether a floor that falls off by ``tilt`` radians towards where the camera looks fits how the
+        body leans much better than one that is as it is said to be: gravity is seldom wrong."""
+        off = self.along - tilt
+        return self.along * self.along - off * off > 2 * LEAN_NOISE**2 * SELDOM
 
     def update(
         self, axis: Sequence[float], bones: float, ray: Sequence[float], up: Sequence[float], dt: float
