@@ -21,7 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from diffpose_ros.core import UNKNOWN, ConfigError, Surroundings
+from diffpose_ros.core import UNKNOWN, ConfigError, InputError, Surroundings
+from diffpose_ros.core.choices import DETECTOR_PIXELS
 from diffpose_ros.core.files import claim
 from diffpose_ros.methods.catalog import model_names
 from diffpose_ros.methods.settings import CHOICES, MethodSettings
@@ -190,10 +191,23 @@ def add_overwrite_option(parser: argparse.ArgumentParser) -> None:
 
 def detector_size(text: str) -> int:
     """An argparse type: what detectors take as the longer side of their input."""
-    value: int = bounded(int, 128, 1280)(text)
+    least = min(low for low, _ in DETECTOR_PIXELS.values())
+    most = max(high for _, high in DETECTOR_PIXELS.values())
+    value: int = bounded(int, least, most)(text)
     if value % 32:
-        raise argparse.ArgumentTypeError(f"expected a multiple of 32, 128 to 1280, got '{text}'")
+        raise argparse.ArgumentTypeError(f"expected a multiple of 32, {least} to {most}, got '{text}'")
     return value
+
+
+def check_detector_size(detector: str, size: int | None) -> None:
+    """Whether the detector takes what ``--detector-size`` says.
+
+    Raises:
+        InputError: it does not.
+    """
+    low, high = DETECTOR_PIXELS.get(detector, (0, math.inf))
+    if size is not None and not low <= size <= high:
+        raise InputError(f"--detector-size {size}: {detector} takes {low:g} to {high:g} pixels")
 
 
 def outputs(

@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("RCUTILS_COLORIZED_OUTPUT", "0")
     screen = Screen()
     _options.check_camera_place(args)
+    _options.check_detector_size(args.detector or "movenet", args.detector_size)
     targets = _targets(args)
     video, camera = args.video, args.camera
     if video is not None and is_live(video):

@@ -21,6 +21,7 @@ from diffpose_ros.cli._options import (
     add_overwrite_option,
     bounded,
     check_camera_place,
+    check_detector_size,
     command,
     detector_size,
     make_lifter,
@@ -29,7 +30,7 @@ from diffpose_ros.cli._options import (
 from diffpose_ros.cli._signals import shield
 from diffpose_ros.cli._table import PoseTable
 from diffpose_ros.core import Camera, DiffposeError, InputError
-from diffpose_ros.core.choices import DETECTORS, FRONT_ENDS, RUNTIMES
+from diffpose_ros.core.choices import DETECTOR_PIXELS, DETECTORS, FRONT_ENDS, RUNTIMES
 from diffpose_ros.core.files import partial_name
 from diffpose_ros.media.camera_yaml import read_camera
 from diffpose_ros.media.places import is_live
@@ -113,6 +114,7 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
 
 def detector_options(args: argparse.Namespace) -> dict[str, Any]:
     """What :func:`add_detector_options` gave, under the detector's own names."""
+    check_detector_size(args.detector, args.detector_size)
     size = "imgsz" if args.detector == "ultralytics" else "input_size"
     options = {size: args.detector_size, "model": args.detector_model, "runtime": args.detector_runtime}
     return {name: value for name, value in options.items() if value is not None}
@@ -253,7 +255,8 @@ def _report(args: argparse.Namespace, job: Job, written: dict[str, Path], screen
     if len(table):
         return 0
     seen = "somebody was seen, but never surely" if job.overlooked else "the detector saw nobody"
-    larger = f"--detector-size {min(1280, 2 * (args.detector_size or 384))}"
+    most = DETECTOR_PIXELS.get(args.detector, (128, 1280))[1]
+    larger = f"--detector-size {min(most, 2 * (args.detector_size or 384))}"
     print(
         f"diffpose_ros lift: nobody found in {args.video}: {seen}; are people whole, upright and at least "
         f"a tenth of the image high? Small people need {larger}; --overlay shows what was seen",

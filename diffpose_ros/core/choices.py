@@ -12,6 +12,9 @@ DETECTORS = {
 }
 """2D detectors, and what each is."""
 
+DETECTOR_PIXELS = {"movenet": (128, 1024), "ultralytics": (128, 1280), "onnx": (128, 1280)}
+"""Least and most of the longer side of what each of them sees."""
+
 FRONT_ENDS = ("auto", "tracked", "whole_image")
 """How a detector is used; ``auto`` takes ``tracked`` where the detector can."""
 

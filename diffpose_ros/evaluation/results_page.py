@@ -195,5 +195,5 @@ def _cell(scores: Scores, field: str) -> str:
     value = scores.as_dict()[field]
     if value is None:
         return "-"
-    share = field in ("pck150", "auc") or field.startswith("coverage")
+    share = field in ("pck150", "auc") or "coverage" in field
     return f"{100 * value:.1f}" if share else f"{value:.1f}"

@@ -80,7 +80,9 @@ def test_places_are_measured_by_what_is_known_and_nothing_else_is(contents, save
     assert list(study.results.places) == ["nothing", "gravity", "gravity and the camera's height"]
     assert sorted(set(told), key=str) == [(False, None), (True, 1.4), (True, None)]
     text = page(study.results, {})
-    assert "| gravity and the camera's height |" in text
+    (row,) = (line for line in text.splitlines() if line.startswith("| gravity and the camera's height |"))
+    share = 100 * study.results.places["gravity and the camera's height"].root_coverage_1sigma
+    assert f" {share:.1f} |" in row
 
 
 def test_each_rung_and_each_setting_is_measured(studied) -> None:

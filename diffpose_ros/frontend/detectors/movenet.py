@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import COCO17, BackendError, ConfigError, ModelError, People2D
+from diffpose_ros.core.choices import DETECTOR_PIXELS
 from diffpose_ros.frontend._ranges import check_ranges
 from diffpose_ros.frontend._suppress import suppress_doubles
 from diffpose_ros.frontend.detectors.letterbox import Letterbox
@@ -61,7 +62,7 @@ class MoveNetConfig:
 
     def __post_init__(self) -> None:
         ranges: dict[str, tuple[float, float]] = {
-            "input_size": (128, 1024),
+            "input_size": DETECTOR_PIXELS["movenet"],
             "person_threshold": (0.0, 1.0),
             "keypoint_threshold": (0.0, 1.0),
             "min_keypoints": (1, 17),

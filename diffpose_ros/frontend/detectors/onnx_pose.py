@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import BackendError, ConfigError, ModelError, People2D
+from diffpose_ros.core.choices import DETECTOR_PIXELS
 from diffpose_ros.frontend._ranges import check_ranges
 from diffpose_ros.frontend._suppress import suppress_doubles
 from diffpose_ros.frontend.detectors import _top_down, _yolo
@@ -62,7 +63,7 @@ class OnnxPoseConfig:
         if not self.model:
             raise ConfigError("onnx model: expected the path of a pose network's .onnx file, got ''")
         ranges: dict[str, tuple[float, float]] = {
-            "input_size": (128, 1280),
+            "input_size": DETECTOR_PIXELS["onnx"],
             "person_threshold": (0.0, 1.0),
             "keypoint_threshold": (0.0, 1.0),
             "nms_threshold": (0.0, 1.0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from diffpose_ros.core import ConfigError
+from diffpose_ros.core.choices import DETECTOR_PIXELS
 from diffpose_ros.frontend._ranges import check_ranges
 from diffpose_ros.frontend.networks import check_runtime
 from diffpose_ros.frontend.tracked.single_pose import NETWORKS
@@ -58,7 +59,7 @@ class TrackedConfig:
             )
         ranges: dict[str, tuple[float, float]] = {
             "crop_size": (0, 512),
-            "input_size": (128, 1024),
+            "input_size": DETECTOR_PIXELS["movenet"],
             "person_threshold": (0.0, 1.0),
             "crop_threshold": (0.0, 1.0),
             "keypoint_threshold": (0.0, 1.0),
