@@ -83,12 +83,13 @@ def calibrate_spread(
     lifter = Lifter(LifterConfig(model=path, backend="onnxruntime", max_people=GROUP))
     errors, variances = [], []
     for said in run_together(lifter, seen):
-        root = said.xyz[:, :1]
+        answered = np.linalg.norm(said.xyz[:, 0], axis=-1) > 0  # not so before a person is first lifted
+        xyz, truth = said.xyz[answered], said.sequence.skeleton[answered]
+        root = xyz[:, :1]
         axes = facing(root / np.linalg.norm(root, axis=-1, keepdims=True), np.ones((len(root), 1)))
-        truth = said.sequence.skeleton
-        error = said.xyz - root - (truth - truth[:, :1])
+        error = xyz - root - (truth - truth[:, :1])
         errors.append(error @ axes.swapaxes(1, 2))
-        inside = axes[:, None] @ said.covariance @ axes[:, None].swapaxes(-1, -2)
+        inside = axes[:, None] @ said.covariance[answered] @ axes[:, None].swapaxes(-1, -2)
         variances.append(np.diagonal(inside, axis1=-2, axis2=-1))
     lifter.close()
     error, variance = np.concatenate(errors), np.maximum(np.concatenate(variances), 0.0)

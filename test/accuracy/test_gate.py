@@ -15,6 +15,7 @@ from gate import lift, scores
 RUNS = {
     "starpose": {"model": "starpose"},
     "diffpose in 2 steps": {"model": "diffpose", "steps": 2},
+    "zedo": {"model": "zedo"},
 }
 BOUNDS = {
     "starpose": {
@@ -37,6 +38,17 @@ BOUNDS = {
         "joints in 2 sigma": (0.70, 0.73),
         "root in 1 sigma": (0.70, 0.75),
         "root in 2 sigma": (0.92, 0.96),
+        "missing": (0, 0),
+    },
+    "zedo": {
+        "MPJPE": (0, 115.5),
+        "P-MPJPE": (0, 78.0),
+        "root": (0, 265),
+        "root, median": (0, 184),
+        "joints in 1 sigma": (0.66, 0.69),
+        "joints in 2 sigma": (0.86, 0.89),
+        "root in 1 sigma": (0.50, 0.55),
+        "root in 2 sigma": (0.75, 0.79),
         "missing": (0, 0),
     },
 }

@@ -51,15 +51,15 @@ class LoopConfig:
     unrolled: int = 4
     runs: int = 2
     cold: float = 0.12
-    warm: float = 0.05
-    last: float = 0.02
-    trust: float = 0.7
+    warm: float = 0.03
+    last: float = 0.01
+    trust: float = 0.4
     sharp: float = 0.02
     vague: float = 0.15
     motion: float = 0.05
     fresh: int = 1
     memory: float = 0.8
-    temper: float = 2.0
+    temper: float = 6.0
 
     def __post_init__(self) -> None:
         try:
