@@ -101,7 +101,7 @@ def test_only_the_first_sequences_on_request(call, data, lifter):
     ("words", "text"),
     [
         (["--hypotheses", "0"], "expected a whole number, 1 to 1000, got '0'"),
-        (["--steps", "many"], "expected a whole number, 1 to 50, got 'many'"),
+        (["--steps", "many"], "expected a whole number, 1 to 1000, got 'many'"),
         (["--frame-rate", "-3"], "expected a number, 0.1 or more, got '-3'"),
         (["--backend", "abacus"], "invalid choice: 'abacus'"),
         (["--person-height", "17"], "expected a number, 0.4 to 2.8, got '17'"),

@@ -85,7 +85,7 @@ def test_training_leaves_models_that_lift(call, recipe, mocap, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("train", "nowhere.yaml"), "recipe nowhere.yaml: No such file"),
+        (("train", "nowhere.yaml"), "recipe nowhere.yaml: cannot be read (No such file"),
         (("export", "nowhere"), "nowhere/config.yaml: missing; expected a folder with"),
         (("export", "x", "--baseline", "m.npz"), "--baseline: expected --output for its folder"),
         (("train", "{recipe}", "--data", "gone.npz"), "gone.npz: no such file"),
