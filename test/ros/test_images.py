@@ -17,12 +17,17 @@ from diffpose_ros.media.encodings import ENCODINGS, to_rgb
 from diffpose_ros.ros import images
 
 W, H = 32, 20
-BYTES = {"rgb8": 3, "8UC3": 3, "8UC1": 1, "uyvy": 2, "yuyv": 2, **images.BRIDGED}
+BYTES = {
+    "rgb8": 3, "8UC3": 3, "8UC4": 4, "8UC1": 1, "16UC3": 6, "16UC4": 8, "uyvy": 2, "yuyv": 2,
+    "nv12": 1, "nv21": 1,
+    **images.BRIDGED,
+}  # fmt: skip
 
 
 def message(encoding, *, padding=0, big=False, width=W):
     size = BYTES.get(encoding, 2 if encoding.endswith("16") else 1)
-    rows = np.random.default_rng(4).integers(0, 256, (H, width * size + padding), dtype=np.uint8)
+    lines = H * 3 // 2 if encoding.startswith("nv") else H  # the colours follow below
+    rows = np.random.default_rng(4).integers(0, 256, (lines, width * size + padding), dtype=np.uint8)
     data = array.array("B", rows.tobytes())
     return Image(
         width=width, height=H, encoding=encoding, step=rows.shape[1], data=data, is_bigendian=int(big)
@@ -51,7 +56,7 @@ def test_every_encoding_gives_the_same_picture(converter, encoding):
     ("changes", "text"),
     [
         ({"encoding": "jpeg"}, "got 'jpeg'"),
-        ({"encoding": "32FC1"}, "got '32FC1'"),
+        ({"encoding": "32FC1"}, "32FC1 holds depth, expected a picture"),
         ({"width": 0}, "expected a positive size, got 0x20"),
         ({"step": 5}, "at least 96 bytes for 32 pixels of bgr8, got 5"),
         ({"data": array.array("B", bytes(10))}, "expected step x height = 1920 bytes, got 10"),
