@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 
 import numpy as np
@@ -15,7 +16,9 @@ NS = 10**9
 
 
 def pytest_configure(config):
-    """A folder for what is expensive to make, shared by all processes of this run."""
+    """A folder for what is expensive to make, shared by all processes; signals as in a terminal."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # begun in the background of a script
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "DIFFPOSE_TEST_CACHE" not in os.environ:
         os.environ["DIFFPOSE_TEST_CACHE"] = tempfile.mkdtemp(prefix="diffpose_ros-test-")
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop("DIFFPOSE_TEST_CACHE"), ignore_errors=True))
