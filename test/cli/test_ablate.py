@@ -110,7 +110,7 @@ def test_a_change_reaches_its_leaf_and_nothing_else(plan):
         ({"variants": {"odd": {"synthesis": {"augment": {"mirorr": 1}}}}},
          "variant 'odd': synthesis.augment.mirorr: unknown key 'mirorr' in synthesis.augment, did you mean"),
         ({"vairants": {}}, "plan.yaml: vairants: unknown key 'vairants', did you mean 'variants'?"),
-        ({"base": "gone.yaml"}, "gone.yaml: cannot be read (No such file"),
+        ({"base": "gone.yaml"}, r"gone.yaml: cannot be read \(No such file"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_plan_is_named(plan, content, text):
