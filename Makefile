@@ -40,7 +40,7 @@ bench: setup-train
 	@$(RUN) $(ONE_THREAD) diffpose_ros bench $(ARGS)
 
 test: setup-dev
-	@$(RUN) $(ISOLATED) $(ONE_THREAD) pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(RUN) $(ISOLATED) $(ONE_THREAD) pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 # The rooms whose tests meet ROS; the others are the same on every ROS.
 MEET_ROS := test/ros test/node test/launch test/package/test_messages.py \
