@@ -1,8 +1,8 @@
 """Joint angles that people speak of, from joint orientations: flexion, abduction, lean.
 
 Zero is upright standing with hanging arms. Definitions follow the International Society of
-Biomechanics (Wu et al. 2002 and 2005) as far as seventeen joints allow: angles of a direction in the
-frame of the segment it hangs on, so that they need no twist.
+Biomechanics (Wu et al. 2002 and 2005) as far as seventeen joints allow. Each is the angle of a
+direction in the frame of the segment it hangs on, so it needs no twist.
 """
 
 from __future__ import annotations

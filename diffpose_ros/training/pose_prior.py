@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from diffpose_ros.core.typed_config import at_least, share
 from diffpose_ros.data.virtual import augment
-from diffpose_ros.data.virtual.synthesis import AugmentConfig, MotionLibrary
+from diffpose_ros.data.virtual.synthesis import AugmentConfig, MotionLibrary, augmented
 from diffpose_ros.geometry.bones import bone_lengths
 from diffpose_ros.methods.zedo.prior import PosePrior
 
@@ -78,17 +78,7 @@ def draw_poses(
 ) -> NDArray[np.float64]:
     """``count`` augmented poses (count, 17, 3) m, turned about the vertical and tilted a little."""
     body = library.body[rng.integers(len(library.body), size=count)][:, None]
-    a = config.augment
-    if a.crossover > 0:
-        body = augment.crossover(body, rng, a.crossover)
-    if a.rotation > 0:
-        body = augment.rotate_joints(body, rng, a.rotation, a.rotation_max_rad)
-    if a.offset_rad > 0:
-        body = augment.offset_bones(body, rng, a.offset_rad)
-    if a.shape_spread > 0:
-        body = augment.reshape_body(body, rng, a.shape_spread)
-    if a.mirror:
-        body = augment.mirror(body, rng.random(count) < 0.5)
+    body = augmented(body, rng, config.augment)
     pose = relative(body[:, 0], size)
     turn = np.zeros((count, 3), dtype=np.float32)
     turn[:, 1] = rng.uniform(-np.pi, np.pi, count)

@@ -208,6 +208,23 @@ def time_grid(config: SynthesisConfig, rng: np.random.Generator) -> NDArray[np.f
     return np.cumsum(step) - step[0]
 
 
+def augmented(
+    body: NDArray[np.float32], rng: np.random.Generator, config: AugmentConfig
+) -> NDArray[np.float32]:
+    """Other bodies and poses of the same shape (B, T, 17, 3), by what is on."""
+    if config.crossover > 0:
+        body = augment.crossover(body, rng, config.crossover)
+    if config.rotation > 0:
+        body = augment.rotate_joints(body, rng, config.rotation, config.rotation_max_rad)
+    if config.offset_rad > 0:
+        body = augment.offset_bones(body, rng, config.offset_rad)
+    if config.shape_spread > 0:
+        body = augment.reshape_body(body, rng, config.shape_spread)
+    if config.mirror:
+        body = augment.mirror(body, rng.random(len(body)) < 0.5)
+    return body
+
+
 def make_batch(
     library: MotionLibrary, batch: int, rng: np.random.Generator, config: SynthesisConfig
 ) -> Batch:
@@ -225,16 +242,7 @@ def make_batch(
     times = time_grid(config, rng)
     a = config.augment
     body = library.sample(batch, times, rng, a.speed)
-    if a.crossover > 0:
-        body = augment.crossover(body, rng, a.crossover)
-    if a.rotation > 0:
-        body = augment.rotate_joints(body, rng, a.rotation, a.rotation_max_rad)
-    if a.offset_rad > 0:
-        body = augment.offset_bones(body, rng, a.offset_rad)
-    if a.shape_spread > 0:
-        body = augment.reshape_body(body, rng, a.shape_spread)
-    if a.mirror:
-        body = augment.mirror(body, rng.random(batch) < 0.5)
+    body = augmented(body, rng, a)
     seen = view(body, times, rng, config.camera)
     xy, score = detect(
         seen.tangents[:, :, _COCO_FROM_BODY],

@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from diffpose_ros.core import ConfigError, ModelError
 from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder
+from diffpose_ros.methods.layers import load_weights
 from diffpose_ros.methods.model_file import FORMAT, ModelFile
 from diffpose_ros.methods.streaming import JOINT_SET, JOINTS, POINTS
 
@@ -115,13 +114,7 @@ def load_network(folder: Path) -> Baseline:
         network = Baseline(ContextConfig(**yaml.safe_load(config.read_text())["context"]))
     except (OSError, yaml.YAMLError, ConfigError, KeyError, TypeError) as error:
         raise ModelError(f"{config}: not a baseline's configuration ({error})") from error
-    try:
-        network.load_state_dict(load_file(weights))
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{weights}: not a readable safetensors file ({error})") from error
-    except RuntimeError as error:
-        line = str(error).splitlines()[-1].strip()
-        raise ModelError(f"{weights}: does not fit {config.name}: {line}") from error
+    load_weights(network, weights)
     return network.eval()
 
 

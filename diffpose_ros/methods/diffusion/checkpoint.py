@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from diffpose_ros.core import ConfigError, ModelError
 from diffpose_ros.core.typed_config import read_yaml
 from diffpose_ros.methods.diffusion.export import StepGraph
 from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig
+from diffpose_ros.methods.layers import load_weights
 from diffpose_ros.methods.model_file import ModelFile
 
 
@@ -40,12 +38,5 @@ def load_network(folder: str | Path) -> LifterNetwork:
         network = LifterNetwork(LifterNetworkConfig.from_mapping(read_yaml(config), str(config)))
     except ConfigError as error:
         raise ModelError(f"{error}; not a lifter's configuration") from error
-    try:
-        network.load_state_dict(load_file(weights))
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{weights}: not a readable safetensors file ({error})") from error
-    except RuntimeError as error:
-        raise ModelError(
-            f"{weights}: does not fit {config.name}: {str(error).splitlines()[-1].strip()}"
-        ) from error
+    load_weights(network, weights)
     return network.eval()

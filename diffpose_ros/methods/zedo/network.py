@@ -11,12 +11,11 @@ from typing import Any
 
 import torch
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from diffpose_ros.core import H36M17, ConfigError, ModelError
 from diffpose_ros.core.typed_config import at_least, from_mapping
+from diffpose_ros.methods.layers import load_weights
 from diffpose_ros.methods.model_file import FORMAT, ModelFile
 from diffpose_ros.methods.zedo.contract import INPUTS, ITERATIONS, KIND, OUTPUTS, LoopConfig, pack
 from diffpose_ros.methods.zedo.prior import PosePrior, PriorConfig
@@ -144,13 +143,7 @@ def load_network(folder: Path) -> Zedo:
         network = Zedo(from_mapping(ZedoConfig, content, str(config)))
     except (OSError, yaml.YAMLError, ConfigError) as error:
         raise ModelError(f"{config}: not the configuration of a ZeDO model ({error})") from error
-    try:
-        network.load_state_dict(load_file(weights))
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{weights}: not a readable safetensors file ({error})") from error
-    except RuntimeError as error:
-        line = str(error).splitlines()[-1].strip()
-        raise ModelError(f"{weights}: does not fit {config.name}: {line}") from error
+    load_weights(network, weights)
     return network.eval()
 
 
