@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,7 @@ class Job:
         settled: the table was written, or could not be; there is nothing more to keep.
         written: the files that hold the table.
         overlaid: the overlay, if one is drawn.
+        floor_refused: in how many frames the floor was not used, for each person.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Job:
         self.table = PoseTable()
         self.overlooked = 0
         self.settled = False
+        self.floor_refused: Counter[int] = Counter()
         self.written: list[Path] = []
         self._shown: tuple[Skeleton, ...] = ()
         self._start = time.perf_counter()
@@ -139,6 +142,7 @@ class Job:
             result = self._lifter.lift(people, camera, when, around=self._around)
             skeletons = tuple(result.skeletons)
             self.table.add(stamp_ns, people, skeletons)
+            self.floor_refused.update(getattr(result.report, "floor_refused", ()))
             if getattr(result.report, "thinned", False):
                 skeletons = self._shown  # the picture keeps those of the frame before
             self._shown = skeletons

@@ -249,6 +249,11 @@ def _report(args: argparse.Namespace, job: Job, written: dict[str, Path], screen
         f"{table.frames / max(job.seconds, 1e-9):.1f} frames/s -> {', '.join(map(str, files))}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
+    for person, frames in sorted(job.floor_refused.items()):
+        screen.print(
+            f"[yellow]the floor was not used for person {person} in {frames} frames: they stand at another "
+            "angle or height than it has there; check --camera-pitch, --camera-roll, --camera-height[/yellow]"
+        )
     if job.overlaid is not None and job.overlaid.error is not None:
         kept = ", ".join(map(str, job.written))
         raise InputError(f"{job.overlaid.error}; the skeletons are complete in {kept}")

@@ -22,6 +22,8 @@ class LiftReport:
         unseen: track ids with too few usable keypoints.
         failed: track ids dropped because the network's output was not finite; they start anew.
         unplaced: track ids whose rays allow no position in front of the camera.
+        floor_refused: track ids for whom the given floor is not used, because it does not fit how they
+            stand: gravity or the camera's height seem to be wrong.
         left_out: people beyond ``max_tracks``.
         refused: why the whole frame was not taken, or ``None``.
         thinned: the frame was left out because frames come faster than the model was made for.
@@ -39,6 +41,7 @@ class LiftReport:
     unseen: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
     unplaced: tuple[int, ...] = ()
+    floor_refused: tuple[int, ...] = ()
     left_out: int = 0
     refused: str | None = None
     thinned: bool = False

@@ -271,6 +271,9 @@ class Lifter:
             waiting=tuple(t for t, turn in zip(chosen.track_ids, now, strict=True) if not turn),
             failed=failed,
             unplaced=tuple(int(people.track_id[i]) for i in source[good & ~wanted]),  # type: ignore[index]
+            floor_refused=tuple(
+                int(people.track_id[i]) for i in source[wanted & placed.floor_refused]  # type: ignore[index]
+            ),
             stage_s={
                 "undistort": t1 - t0,
                 "window": t2 - t1 - poses.graph_s + t4 - t3,

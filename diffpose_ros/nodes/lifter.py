@@ -329,6 +329,14 @@ class LifterNode(PipelineNode):
             )
         if report.unplaced:
             monitor.count("dropped: not placeable", len(report.unplaced))
+        if report.floor_refused:
+            monitor.count("floor not used", len(report.floor_refused))
+            self.trouble(
+                "floor",
+                f"the floor is not used for person {', '.join(map(str, report.floor_refused))}, who stands "
+                "at another angle or height than it has there: check gravity and camera_height",
+                log_key="floor",
+            )
         for text in report.messages:
             self.trouble("lifter", text, log_key=f"lifter: {text}")
 

@@ -70,6 +70,19 @@ def test_gravity_and_heights_reach_the_stage_that_places_people(make, camera, mo
     assert (noted[1].up, noted[1].camera_height) == (None, None)
 
 
+def test_the_report_names_whom_the_floor_does_not_fit(make, camera, monkeypatch):
+    lifter = make()
+    place = lifter._root.place
+    refused = np.array([False, True])
+    monkeypatch.setattr(
+        lifter._root, "place", lambda p, s, r: replace(place(p, s, r), floor_refused=refused[: len(p)])
+    )
+    both = standing(camera, [[0, 0, 4], [1, 0, 5]])
+    result = lifter.lift(both, camera, S)
+    second = int(lifter.people.track_id[1])  # row 1 of the arrays, whoever that is
+    assert result.report.floor_refused == (second,)
+
+
 def test_each_frame_teaches_what_a_level_costs(make, camera, monkeypatch):
     lifter = make(deadline_s=10.0)
     noted = []

@@ -152,10 +152,11 @@ def test_keypoints_of_another_form_are_refused(bench, kit, lifter, damage, text)
     [
         ({"refused": "stamp 1 ns is not newer"}, "keypoints not taken: stamp 1 ns", False),
         ({"degraded": ("3 of 5 hypotheses",)}, "deadline: 3 of 5 hypotheses", True),
+        ({"floor_refused": (4, 7)}, "the floor is not used for person 4, 7", True),
         ({"failed": (3,)}, "the network gave NaN for person 3", True),
         ({"messages": ("camera changed",)}, "camera changed", True),
     ],
-    ids=["refused", "deadline", "NaN", "event"],
+    ids=["refused", "deadline", "floor", "NaN", "event"],
 )
 def test_what_the_lifter_reports_is_logged_and_shown(bench, kit, lifter, report, text, published):
     ready(bench, kit)

@@ -38,6 +38,8 @@ class Placed:
         source: what told the size of each person.
         contact: (P, 2) how surely the right and the left foot stand still, 0 to 1; NaN where it is
             not known.
+        floor_refused: (P,) the floor is given and is not used, because gravity or the camera's height
+            seem to be wrong.
     """
 
     root: NDArray[np.float64]
@@ -47,6 +49,7 @@ class Placed:
     scale: NDArray[np.float64]
     source: tuple[ScaleSource, ...]
     contact: NDArray[np.float64]
+    floor_refused: NDArray[np.bool_]
 
     @classmethod
     def nowhere(cls, people: int, scale: NDArray[np.float64]) -> Placed:
@@ -55,6 +58,7 @@ class Placed:
             root=np.full((people, 3), np.nan), covariance=np.full((people, 3, 3), np.nan),
             velocity=np.full((people, 3), np.nan), velocity_covariance=np.full((people, 3, 3), np.nan),
             scale=scale, source=(ScaleSource.BODY_PRIOR,) * people, contact=np.full((people, 2), np.nan),
+            floor_refused=np.zeros(people, dtype=np.bool_),
         )  # fmt: skip
 
     def fill(self, person: int, track: Track) -> None:

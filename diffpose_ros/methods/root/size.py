@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import exp, sqrt
 
 TIME_CONSTANT_S = 0.4
-PATIENCE_S, PATIENCE_OF_OLD_S = 0.5, 30.0
+PATIENCE_S, PATIENCE_OF_OLD_S = 0.03, 30.0
 """How long the floor must say the same: of somebody new, and of somebody whose size it has told
 before, who has probably climbed something."""
 ESTABLISHED_S = 1.5
@@ -20,7 +20,7 @@ AGREEMENT = 0.08
 CONTRADICTION = 2.0
 """Standard deviations of one frame between the floor's size and the believed one."""
 LEAST_DIFFERENCE = 0.06
-STATURES_M = (0.6, 2.15)
+STATURES_M = (0.7, 2.05)
 
 
 class SizeDoubt:

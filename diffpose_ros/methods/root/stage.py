@@ -9,7 +9,7 @@ Letters for shapes: P people; axes are those of the camera's optical frame.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import exp, hypot, isfinite, log, nan, sqrt
 
 import numpy as np
@@ -21,24 +21,18 @@ from diffpose_ros.history import Field, Rows
 from diffpose_ros.methods.protocol import Observed, Poses
 from diffpose_ros.methods.root.depth import GATE as DEPTH_GATE
 from diffpose_ros.methods.root.depth import root_depth
-from diffpose_ros.methods.root.floor import floor_depth
+from diffpose_ros.methods.root.ground import ADULT_SCALE_NOISE, Ground
+from diffpose_ros.methods.root.person import Person
 from diffpose_ros.methods.root.placed import Placed, ScaleSource
-from diffpose_ros.methods.root.size import SizeDoubt
-from diffpose_ros.methods.root.track import SIZE, Matrix, Track, Vector
-from diffpose_ros.methods.root.upright import Lean
+from diffpose_ros.methods.root.track import SIZE, Track, Vector
 
 BODY_SCALE_NOISE = 0.012
 """Relative standard deviation of an adult's size against the lifter's answer, on people that no
 training has seen. Nothing seen tells of it, so it is a part of the covariance that stays."""
-FLOOR_SCALE_NOISE = 0.045
-"""The same where the floor will tell the size: stature varies by so much among adults."""
 GIVEN_HEIGHT_NOISE = 0.01
 
 STATURE_TIME_CONSTANT_S = 1.0
 LEAST_STATURE_M = 0.2
-FLOOR_GATE = 3.0
-AGREES = 0.1
-"""Difference of sizes, as a logarithm, at which the floor still confirms the believed one."""
 
 HIP, THORAX = H36M17.index("hip"), H36M17.index("thorax")
 FEET = [H36M17.index(name) for name in ("right_ankle", "left_ankle")]
@@ -60,7 +54,7 @@ UNSURE, SURE_MPS = 3.0, 0.2
 CONTACT_SPEED_MPS = 0.4
 
 _FIELD = "root.person"
-_NUMBERS = Track.NUMBERS + SizeDoubt.NUMBERS + Lean.NUMBERS + 6 + 4
+_NUMBERS = Track.NUMBERS + Ground.NUMBERS + 6 + 3
 """Of a :class:`_Memory`."""
 
 
@@ -107,7 +101,7 @@ class RootStage:
         sources = []
         for i, memory in enumerate(memories):
             if known[i]:
-                person = _Person(
+                person = Person(
                     root=tuple(root[i].tolist()), covariance=covariance[i].tolist(),
                     feet=mean[i, FEET].tolist(), trunk=(mean[i, THORAX] - mean[i, HIP]).tolist(),
                     rays=seen.rays[i, FEET].tolist(), scores=seen.score[i, FEET].tolist(),
@@ -117,6 +111,10 @@ class RootStage:
                 )  # fmt: skip
                 placed.contact[i] = self._follow(memory, person, seen)
                 placed.fill(i, memory.track)
+                if on_floor and not memory.by_depth:
+                    unsure = memory.ground.variance * np.outer(placed.root[i], placed.root[i])
+                    placed.covariance[i] += unsure
+                    placed.floor_refused[i] = memory.ground.refused
             elif memory.placed:
                 memory.track.move_on(float(rows.dt_s[i]), 0.0, None)
             placed.scale[i] *= exp(-memory.track.depth[SIZE])
@@ -136,7 +134,7 @@ class RootStage:
         depth, variance = root_depth(seen.depth, body, seen.rays[:, :17], root[:, 2])
         return depth.tolist(), variance.tolist()
 
-    def _follow(self, memory: _Memory, person: _Person, seen: Observed) -> tuple[float, float]:
+    def _follow(self, memory: _Memory, person: Person, seen: Observed) -> tuple[float, float]:
         """Take in one frame of one person; how surely each foot stands."""
         track, dt = memory.track, person.dt
         on_floor = seen.up is not None and seen.camera_height is not None
@@ -153,11 +151,11 @@ class RootStage:
         elif seen.person_height is not None:
             track.begin(person.root, GIVEN_HEIGHT_NOISE)
         else:
-            track.begin(person.root, FLOOR_SCALE_NOISE if on_floor else BODY_SCALE_NOISE)
+            track.begin(person.root, ADULT_SCALE_NOISE if on_floor else BODY_SCALE_NOISE)
         if isfinite(person.depth):
             self._depth(memory, person)
         elif seen.up is not None and seen.camera_height is not None and not memory.by_depth:
-            self._floor(memory, person, seen.up.tolist(), seen.camera_height)
+            memory.ground.observe(track, person, seen.up.tolist(), seen.camera_height, max(contact))
         memory.feet, memory.placed = person.feet, True
         return contact
 
@@ -191,46 +189,19 @@ class RootStage:
         return 1.0 / (1.0 + (right * right) * (right * right)), 1.0 / (1.0 + (left * left) * (left * left))
 
     @staticmethod
-    def _depth(memory: _Memory, person: _Person) -> None:
+    def _depth(memory: _Memory, person: Person) -> None:
         """What a depth image says of the depth, and so of the size."""
         variance = person.depth_variance / (person.depth * person.depth)
         if not memory.by_depth:
             memory.by_depth = True
-            memory.track.resize(log(person.root[2] / person.depth), FLOOR_SCALE_NOISE**2)
+            memory.track.resize(log(person.root[2] / person.depth), ADULT_SCALE_NOISE**2)
         memory.track.depth_observed(log(person.depth), variance, DEPTH_GATE)
-
-    @staticmethod
-    def _floor(memory: _Memory, person: _Person, up: Sequence[float], camera_height: float) -> None:
-        """What the floor says of the depth and, after a while, of the size."""
-        track, doubt, z = memory.track, memory.doubt, person.root[2]
-        at_feet = [z + foot[2] for foot in person.feet]
-        lean = memory.lean
-        lean.update(person.axis, person.bones, (person.root[0] / z, person.root[1] / z), up, person.dt)
-        floor = floor_depth(up, camera_height, person.rays, person.scores, at_feet, z)
-        if lean.wrong and memory.floor_s > 0:
-            track.resize(0.0, FLOOR_SCALE_NOISE**2)
-            memory.floor_s = 0.0
-        if floor is None or lean.wrong:
-            return
-        log_depth, variance, slope = floor
-        size = log(z) - log_depth  # of the body, as a person on the floor would have it
-        sure = doubt.update(size, track.depth[SIZE], person.stature, variance, person.dt, memory.floor_s)
-        if not lean.known:
-            return
-        # A floor that is tilted would explain another size, too. A child stands upright on one that is not.
-        tilt = slope * (1.0 - exp(track.depth[SIZE] - doubt.mean))
-        if sure and not lean.explains(tilt):
-            track.resize(doubt.mean, variance)
-            doubt.settle()
-        track.floor_observed(log_depth, variance, FLOOR_GATE)
-        if abs(doubt.mean - track.depth[SIZE]) < AGREES:
-            memory.floor_s += person.dt + 1e-6
 
     @staticmethod
     def _source(memory: _Memory, seen: Observed) -> ScaleSource:
         if memory.by_depth:
             return ScaleSource.DEPTH
-        if memory.floor_s > 0:
+        if memory.ground.tells:
             return ScaleSource.FLOOR
         return ScaleSource.BODY_PRIOR if seen.person_height is None else ScaleSource.PERSON_HEIGHT
 
@@ -251,19 +222,18 @@ class _Memory:
 
     def __init__(self, numbers: list[float]) -> None:
         n = Track.NUMBERS
-        k = n + SizeDoubt.NUMBERS
-        m = k + Lean.NUMBERS
-        self.track, self.doubt, self.lean = Track(numbers[:n]), SizeDoubt(numbers[n:k]), Lean(numbers[k:m])
+        m = n + Ground.NUMBERS
+        self.track, self.ground = Track(numbers[:n]), Ground(numbers[n:m])
         self.feet = [numbers[m : m + 3], numbers[m + 3 : m + 6]]
         self.placed = numbers[m + 6] > 0
-        self.floor_s, self.stature = numbers[m + 7 : m + 9]
-        self.by_depth = numbers[m + 9] > 0
+        self.stature = numbers[m + 7]
+        self.by_depth = numbers[m + 8] > 0
 
     def numbers(self) -> list[float]:
         """The row."""
         return [
-            *self.track.numbers(), *self.doubt.numbers(), *self.lean.numbers(), *self.feet[0],
-            *self.feet[1], float(self.placed), self.floor_s, self.stature, float(self.by_depth),
+            *self.track.numbers(), *self.ground.numbers(), *self.feet[0], *self.feet[1], float(self.placed),
+            self.stature, float(self.by_depth),
         ]  # fmt: skip
 
     def smooth_stature(self, measured: float, dt: float) -> float:
@@ -274,37 +244,6 @@ class _Memory:
         return self.stature
 
 
-@dataclass(frozen=True)
-class _Person:
-    """One person in one frame.
-
-    Attributes:
-        root, covariance: where pose and rays agree, m and m^2.
-        feet: right and left relative to the root, m.
-        trunk: from hip to thorax, m.
-        axis, bones: from between the feet to the thorax, and the length of the bones between, m; zeros
-            where nobody asks.
-        rays, scores: of the ankles.
-        stature: of the pose, m; 0 where nobody asks.
-        dt, age_s: since the last and the first frame, s.
-        depth, depth_variance: of the root by a depth image, m and m^2; NaN where there is none.
-    """
-
-    root: Vector
-    covariance: Matrix
-    feet: list[list[float]]
-    trunk: Sequence[float]
-    rays: Sequence[Sequence[float]]
-    scores: Sequence[float]
-    axis: Sequence[float]
-    bones: float
-    stature: float
-    dt: float
-    age_s: float
-    depth: float
-    depth_variance: float
-
-
 def _uprights(mean: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(P, 3) from between the ankles to the thorax, and (P,) the bones between, m."""
     axis = mean[:, THORAX] - 0.5 * (mean[:, FEET[0]] + mean[:, FEET[1]])
@@ -312,7 +251,7 @@ def _uprights(mean: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     return axis, length @ _SHARE
 
 
-def _lowness(person: _Person, up: NDArray | None) -> list[float]:
+def _lowness(person: Person, up: NDArray | None) -> list[float]:
     """Of each foot below the root, m: against gravity where it is known, else along the trunk."""
     axis = person.trunk if up is None else up.tolist()
     length = max(sqrt(sum([a * a for a in axis])), 1e-6)

@@ -33,7 +33,7 @@ part of that lasts for some frames."""
 FIRST_NOISE, SETTLING_S = 1.0, 0.2
 """The first answers of a lifter are worse: by this share more, falling off with this time constant."""
 FORESHORTENING_NOISE, FORESHORTENING_TIME_S = 0.008, 1.0
-FLOOR_NOISE = 0.02
+FLOOR_NOISE = 0.015
 """Standard deviation and time constant of errors that last: see the states."""
 ACCELERATION = 1.0
 """Square root of the spectral density of people's accelerations, m s^-3/2."""

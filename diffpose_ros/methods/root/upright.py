@@ -12,12 +12,10 @@ from math import atan2, exp, radians, sqrt
 STRAIGHT = 0.92
 """Distance from ankles to neck over the bones between, from which a body counts as stretched."""
 TIME_CONSTANT_S = 1.0
-KNOWN_S = 0.5
-"""Seconds of standing before the mean counts."""
-LEAN_NOISE = radians(4.0)
-"""Standard deviation of such means along the view."""
-SELDOM = 1.5
-"""Logarithm of how much likelier than a wrong gravity it is that a body has another size."""
+LEAN_NOISE, ACROSS_NOISE = radians(5.0), radians(3.5)
+"""Standard deviation of such means along the view and across it."""
+FIRST_LEAN_NOISE, SETTLED_S = radians(8.0), 0.3
+"""The first frames lean by so much more."""
 WRONG_ALONG, WRONG_ACROSS = radians(17.0), radians(10.0)
 """Nobody leans so far for long, along the view, where a lifter is less sure, and across it (on held-out
 views, 99 % of such means lie within 12 and 7 degrees)."""
@@ -45,19 +43,23 @@ class Lean:
 
     @property
     def known(self) -> bool:
-        """Whether the body has been upright for long enough to tell."""
-        return self._seconds > KNOWN_S
+        """Whether the body has ever been stretched."""
+        return self._seconds > 0
 
     @property
     def wrong(self) -> bool:
         """Whether up cannot be what it is said to be."""
         return self.known and (abs(self.along) > WRONG_ALONG or abs(self.across) > WRONG_ACROSS)
 
-    def explains(self, tilt: float) -> bool:
-        """Whether a floor that falls off by ``tilt`` radians towards where the camera looks fits how the
-        body leans much better than one that is as it is said to be: gravity is seldom wrong."""
+    def tilt_rather_than_none(self, tilt: float) -> float:
+        """Logarithm of how much better the body's lean fits a floor that falls off by ``tilt`` radians
+        towards where the camera looks than one that is as it is said to be. A lean to the side, which
+        such a floor does not explain either, speaks for a wrong gravity, too."""
         off = self.along - tilt
-        return self.along * self.along - off * off > 2 * LEAN_NOISE**2 * SELDOM
+        first = FIRST_LEAN_NOISE**2 / (1.0 + self._seconds / SETTLED_S)
+        along = (self.along * self.along - off * off) / (2 * (LEAN_NOISE**2 + first))
+        across = self.across * self.across / (2 * (ACROSS_NOISE**2 + first))
+        return along + max(0.0, across - 1.0)
 
     def update(
         self, axis: Sequence[float], bones: float, ray: Sequence[float], up: Sequence[float], dt: float
@@ -85,7 +87,7 @@ class Lean:
             ahead[0] * up[1] - ahead[1] * up[0],
         )  # fmt: skip
         upwards = _dot(axis, up)
-        self._seconds += dt
+        self._seconds += dt if dt > 0 else _BEGUN_S
         gain = max(1.0 - exp(-dt / TIME_CONSTANT_S), min(1.0, dt / self._seconds)) if dt > 0 else 1.0
         self.along += gain * (atan2(_dot(axis, ahead), upwards) - self.along)
         self.across += gain * (atan2(_dot(axis, side), upwards) - self.across)
@@ -93,3 +95,6 @@ class Lean:
 
 def _dot(a: Sequence[float], b: Sequence[float]) -> float:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+_BEGUN_S = 1e-6
