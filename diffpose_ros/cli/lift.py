@@ -27,6 +27,7 @@ from diffpose_ros.cli._options import (
     make_lifter,
     surroundings_of,
 )
+from diffpose_ros.cli._recorded import add_keypoint_options, open_input, recorded_front_end
 from diffpose_ros.cli._signals import shield
 from diffpose_ros.cli._table import PoseTable
 from diffpose_ros.core import Camera, DiffposeError, InputError
@@ -34,7 +35,7 @@ from diffpose_ros.core.choices import DETECTOR_PIXELS, DETECTORS, FRONT_ENDS, RU
 from diffpose_ros.core.files import partial_name
 from diffpose_ros.media.camera_yaml import read_camera
 from diffpose_ros.media.places import is_live
-from diffpose_ros.media.video import VideoSource, open_source
+from diffpose_ros.media.video import VideoSource
 from diffpose_ros.motion_files import FORMATS, format_of, write
 
 EXAMPLES = """
@@ -45,16 +46,19 @@ diffpose_ros lift hall.mp4 --camera camera.yaml --camera-pitch 25 --camera-heigh
 diffpose_ros lift walk.mp4 --camera camera.yaml --output walk.trc
 diffpose_ros lift photo.jpg --output photo.npz
 diffpose_ros lift family_photos/ --pictures --output photos.npz
+diffpose_ros lift --keypoints openpose_json/ --fps 25 --camera camera.yaml --output walk.npz
+diffpose_ros lift walk.mp4 --keypoints walk_coco.json --output walk.npz --overlay walk_3d.mp4
 diffpose_ros lift rtsp://192.168.0.10/stream --frames 900 --output walk.npz
 """
 
+NOBODY_RECORDED = "people count who are seen in three frames in a row, with a mean score of 0.3 or more"
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
     parser = command(subparsers, "lift", "a video to 3D skeletons, without ROS", EXAMPLES)
     parser.add_argument(
-        "video", metavar="VIDEO",
+        "video", metavar="VIDEO", nargs="?",
         help="a video file, a picture, a folder of images, a webcam (0, /dev/video0) or rtsp://...",
     )  # fmt: skip
     camera = parser.add_mutually_exclusive_group()
@@ -83,6 +87,7 @@ def add_parser(subparsers: Any) -> None:
         "--pictures", action="store_true",
         help="the images of a folder are pictures of their own, not frames of one video",
     )  # fmt: skip
+    add_keypoint_options(parser)
     add_detector_options(parser)
     add_lifter_options(parser)
     add_camera_place_options(parser)
@@ -130,6 +135,9 @@ def front_end_of(args: argparse.Namespace, min_hits: int | None) -> Any:
     from diffpose_ros import frontend
     from diffpose_ros.tracking import Tracker, TrackerConfig
 
+    if getattr(args, "keypoints", None) is not None:
+        hits = TrackerConfig() if min_hits is None else TrackerConfig(min_hits=min_hits)
+        return recorded_front_end(args, Tracker(hits))
     options = detector_options(args)
     if min_hits is not None:
         options["tracker"] = Tracker(TrackerConfig(min_hits=min_hits))
@@ -143,10 +151,13 @@ def run(args: argparse.Namespace) -> int:
     args.format = format_of(args.output, args.format)
     if args.overlay is not None and not args.overlay.lower().endswith(".mp4"):
         raise InputError(f"{args.overlay}: expected a name ending in .mp4")
-    read = [None if is_live(args.video) else args.video, args.camera, args.model, args.detector_model]
+    if args.keypoints is not None and args.video is not None and is_live(args.video):
+        raise InputError(f"{args.video}: expected a file or a folder beside --keypoints")
+    video = None if args.video is None or is_live(args.video) else args.video
+    read = [video, args.keypoints, args.camera, args.model, args.detector_model]
     written = _options.outputs(args, "--output", "--overlay", sources=read)
     args.apart = [Path(path) for path in (*read, written.get("--overlay")) if path]
-    with open_source(args.video, fps=args.fps) as source:
+    with open_input(args) as source:
         camera = None if source.pictures else camera_for(args.camera, args.fov, source, screen)
         if source.pictures and args.camera is not None:
             raise InputError(f"{source.name}: its images differ in size; leave out --camera, it is for one")
@@ -259,6 +270,9 @@ def _report(args: argparse.Namespace, job: Job, written: dict[str, Path], screen
         raise InputError(f"{job.overlaid.error}; the skeletons are complete in {kept}")
     if len(table):
         return 0
+    if args.keypoints is not None:
+        print(f"diffpose_ros lift: nobody found in {args.keypoints}: {NOBODY_RECORDED}", file=sys.stderr)
+        return NOBODY
     seen = "somebody was seen, but never surely" if job.overlooked else "the detector saw nobody"
     most = DETECTOR_PIXELS.get(args.detector, (128, 1280))[1]
     larger = f"--detector-size {min(most, 2 * (args.detector_size or 384))}"
