@@ -159,6 +159,18 @@ ARGUMENTS = [
         description="Start a node again, two seconds after it died.",
     ),
     DeclareLaunchArgument(
+        "hri",
+        default_value="false",
+        choices=BOOLS,
+        description="Publish people as REP-155 (ROS4HRI) wants them, too: /humans/bodies/...",
+    ),
+    DeclareLaunchArgument(
+        "standard",
+        default_value="false",
+        choices=BOOLS,
+        description="Publish people as vision_msgs, geometry_msgs and people_msgs, too.",
+    ),
+    DeclareLaunchArgument(
         "rviz",
         default_value="false",
         choices=BOOLS,
@@ -220,6 +232,7 @@ def pipeline(context: LaunchContext) -> list:
             **clock,
         },
         "markers": clock,
+        **{name: clock for name in ("hri", "standard") if get(name) == "true"},
     }
     if alone:
         if get("video"):

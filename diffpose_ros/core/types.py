@@ -155,10 +155,14 @@ class Skeleton:
         contact: (2,) how surely the right and the left foot stand still, 0 to 1; NaN where it is not
             known.
         size_source: what told the body's size, and with it the distance: one of :data:`SIZE_SOURCES`.
+        orientation: (J, 3, 3) frame of each joint: columns are its axes (ISB: x forward, y up, z right in
+            upright stance) in the camera's frame; NaN where it is not known.
+        orientation_covariance: (J, 3, 3) rad^2 of a small rotation that turns the frame, in the axes of
+            the camera's frame; NaN likewise. Left out, none is known.
 
     Raises:
-        InputError: a shape is wrong, a number is not finite (velocity and contact may be unknown as a
-            whole), or a probability leaves [0, 1].
+        InputError: a shape is wrong, a number is not finite (velocity, contact and a joint's orientation
+            may be unknown as a whole), or a probability leaves [0, 1].
     """
 
     xyz: NDArray[np.float64]
@@ -176,6 +180,8 @@ class Skeleton:
     velocity_covariance: NDArray[np.float64] = field(default_factory=lambda: np.full((3, 3), np.nan))
     contact: NDArray[np.float64] = field(default_factory=lambda: np.full(2, np.nan))
     size_source: str = "body prior"
+    orientation: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3, 3)))
+    orientation_covariance: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3, 3)))
 
     def __post_init__(self) -> None:
         j = len(joint_set(self.joint_set))
@@ -201,6 +207,18 @@ class Skeleton:
                 _check.finite(f"skeleton {name}", checked)
                 if name == "contact":
                     _check.unit("skeleton contact", checked)
+            object.__setattr__(self, name, checked)
+        for name, rotations in (
+            ("orientation", self.orientation),
+            ("orientation_covariance", self.orientation_covariance),
+        ):
+            if len(rotations) == 0:
+                rotations = np.full((j, 3, 3), np.nan)
+            checked = _check.array(f"skeleton {name}", rotations, (j, 3, 3))
+            flat = checked.reshape(j, 9)
+            finite = np.isfinite(flat)
+            if not (finite.all(axis=1) | np.isnan(flat).all(axis=1)).all():
+                raise InputError(f"skeleton {name}: expected joints that are finite, or NaN as a whole")
             object.__setattr__(self, name, checked)
         if self.size_source not in SIZE_SOURCES:
             raise InputError(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from diffpose_ros.core import Skeleton
-from diffpose_ros.kinematics.rotations import LONGEST_GAP_S, JointRotations, RotationTracker
+from collections.abc import Sequence
+
+import numpy as np
+
+from diffpose_ros.kinematics.rotations import LONGEST_GAP_S, Array, Twists, orientations
 
 NS = 1e-9
 
@@ -12,31 +15,43 @@ class PeopleRotations:
     """Turns skeletons into joint orientations that are continuous in time, person by person."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[RotationTracker, int]] = {}
+        self._known: dict[int, tuple[Array, Array, Array, int]] = {}
 
-    def update(self, skeleton: Skeleton, stamp_ns: int) -> JointRotations:
-        """The orientations of one person in one frame.
+    def update(
+        self, track_ids: Sequence[int], positions: Array, covariance: Array, stamp_ns: int
+    ) -> tuple[Array, Array]:
+        """The orientations of everyone in one frame.
 
-        A person without identity, or whose last frame lies more than a second back or ahead, is seen
-        for the first time.
+        Who has no identity (below 0), or was last seen more than a second back or ahead, is seen for the
+        first time; who was not seen for so long is forgotten.
 
         Args:
-            skeleton: the person.
+            track_ids: of P people.
+            positions: (P, 17, 3) m.
+            covariance: (P, 17, 3, 3) m^2 of each.
             stamp_ns: of the frame.
-        """
-        if skeleton.track_id < 0:
-            return RotationTracker().update(skeleton.xyz, skeleton.covariance)
-        tracker, last_ns = self._known.get(skeleton.track_id, (RotationTracker(), stamp_ns))
-        dt = (stamp_ns - last_ns) * NS
-        if dt < 0:
-            tracker, dt = RotationTracker(), 0.0
-        self._known[skeleton.track_id] = tracker, stamp_ns
-        return tracker.update(skeleton.xyz, skeleton.covariance, dt=dt)
 
-    def forget_before(self, stamp_ns: int) -> None:
-        """Forget who was last seen more than a second before, or after, a stamp."""
+        Returns:
+            (P, 17, 3, 3) frames, and (P, 17, 3, 3) their covariances in rad^2; NaN where not known.
+        """
         self._known = {
-            person: (tracker, last_ns)
-            for person, (tracker, last_ns) in self._known.items()
-            if abs(stamp_ns - last_ns) * NS <= LONGEST_GAP_S
+            person: known
+            for person, known in self._known.items()
+            if 0 <= (stamp_ns - known[3]) * NS <= LONGEST_GAP_S
         }
+        if not len(track_ids):
+            return np.empty((0, 17, 3, 3)), np.empty((0, 17, 3, 3))
+        nothing = Twists.unknown(1)
+        new = nothing.y[0], nothing.z[0], nothing.variance[0], stamp_ns
+        before = [self._known.get(person, new) for person in track_ids]
+        twists = Twists(*(np.stack([b[k] for b in before]) for k in range(3)))  # type: ignore[misc]
+        dt = np.array([(stamp_ns - b[3]) * NS for b in before])
+        matrix, doubt, after = orientations(positions, covariance, twists, dt)
+        for k, person in enumerate(track_ids):
+            if person >= 0:
+                self._known[person] = after.y[k], after.z[k], after.variance[k], stamp_ns
+        return matrix, doubt
+
+    def reset(self) -> None:
+        """Forget everyone."""
+        self._known.clear()

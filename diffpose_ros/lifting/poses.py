@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import H36M17, Hypotheses, People2D, Skeleton, TrackState
+from diffpose_ros.kinematics import PeopleRotations
 from diffpose_ros.methods.protocol import Poses
 from diffpose_ros.methods.root import Placed
 
@@ -26,6 +27,8 @@ def skeletons(
     score: NDArray[np.float64],
     placed: Placed,
     wanted: NDArray[np.bool_],
+    rotations: PeopleRotations,
+    stamp_ns: int,
 ) -> tuple[list[Skeleton], list[Hypotheses]]:
     """Build the results, in the order of ``people``.
 
@@ -36,11 +39,14 @@ def skeletons(
         score: (P, 17).
         placed: where they stand.
         wanted: (P,) whose results go out.
+        rotations: turns positions into orientations.
+        stamp_ns: of the frame.
     """
     built, kept = [], []
-    for k in np.argsort(source):
-        if not wanted[k]:
-            continue
+    out = [k for k in np.argsort(source) if wanted[k]]
+    track_ids = [int(people.track_id[source[k]]) for k in out]  # type: ignore[index]
+    turned, doubt = rotations.update(track_ids, poses.mean[out], poses.covariance[out], stamp_ns)
+    for n, k in enumerate(out):
         i, root = source[k], placed.root[k]
         built.append(
             Skeleton(
@@ -49,7 +55,7 @@ def skeletons(
                 score=score[k],
                 root=root,
                 root_is_metric=placed.source[k].metric,
-                track_id=int(people.track_id[i]),  # type: ignore[index]
+                track_id=track_ids[n],
                 age_s=float(people.age_s[i]),  # type: ignore[index]
                 state=TrackState(int(people.state[i])),  # type: ignore[index]
                 person_score=float(people.person_score[i]),  # type: ignore[index]
@@ -58,6 +64,8 @@ def skeletons(
                 velocity_covariance=placed.velocity_covariance[k],
                 contact=placed.contact[k],
                 size_source=placed.source[k].value,
+                orientation=turned[n],
+                orientation_covariance=doubt[n],
             )
         )
         if poses.hypotheses is not None:

@@ -14,6 +14,7 @@ from diffpose_ros.core.stamps import StampJudge, Thinner, Verdict
 from diffpose_ros.geometry.mapping import coco_to_points
 from diffpose_ros.geometry.undistort import undistort
 from diffpose_ros.history import PeopleState, Rows
+from diffpose_ros.kinematics import PeopleRotations
 from diffpose_ros.lifting.config import MAX_RATE_HZ, LifterConfig
 from diffpose_ros.lifting.deadline import DeadlinePlanner, price
 from diffpose_ros.lifting.depth import surfaces, unusable
@@ -86,6 +87,7 @@ class Lifter:
         self._judge, self._thinner = StampJudge(), Thinner(MAX_RATE_HZ)
         self._camera: Camera | None = None
         self._turns = Turns(self.config.max_people)
+        self._rotations = PeopleRotations()
         self._backend_name = self.backend.name
 
     @property
@@ -100,6 +102,7 @@ class Lifter:
         self._thinner.reset()
         self._camera = None
         self._turns.reset()
+        self._rotations.reset()
 
     def close(self) -> None:
         """Free what the method holds."""
@@ -194,6 +197,7 @@ class Lifter:
         if messages:
             self.people.clear()
             self._turns.reset()
+            self._rotations.reset()
         self._camera = camera
         return messages
 
@@ -261,7 +265,9 @@ class Lifter:
         rows.commit(good)
         t4 = timer()
         wanted = good & placed.known()
-        built, kept = skeletons(people, source, poses, joint_scores(score), placed, wanted)
+        built, kept = skeletons(
+            people, source, poses, joint_scores(score), placed, wanted, self._rotations, stamp_ns
+        )
         end = timer()
         if budget is not None:
             self._planner.observe(index, len(source), end - start)

@@ -8,7 +8,6 @@ import numpy as np
 from visualization_msgs.msg import MarkerArray
 
 from diffpose_ros.core import InputError, Skeleton, TrackState, joint_set
-from diffpose_ros.kinematics import PeopleRotations
 from diffpose_ros.msg import Skeleton3DArray
 from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, qos
@@ -45,7 +44,6 @@ class MarkersNode(PipelineNode):
         self._drawing = SkeletonMarkers(self._style())
         self._markers = self.publisher(MarkerArray, "markers", qos.RESULT)
         self._transforms = TransformSender(self)
-        self._rotations = PeopleRotations()
         if self._transforms.missing:
             self.trouble("tf", self._transforms.missing)
 
@@ -105,24 +103,23 @@ class MarkersNode(PipelineNode):
             self.trouble("tf", "skeletons name no frame: none on bodies is sent; set the lifter's frame_id")
             return
         frames: list[tuple[str, Any, Any]] = []
-        stamp_ns = conversions.stamp_to_ns(header.stamp)
         for name, skeleton in people.items():
             rotation = body_rotation(skeleton)
             # an unseen person's frame is not renewed: it ages out of tf buffers by itself
             if name and rotation is not None and skeleton.state != TrackState.OCCLUDED:
                 frames.append((name, skeleton.root, rotation))
                 if self.parameters["joint_transforms"]:
-                    frames += self._joint_frames(name, skeleton, stamp_ns)
-        self._rotations.forget_before(stamp_ns)
+                    frames += joint_frames(name, skeleton)
         if self._transforms is not None:
             self._transforms.send(header, frames)
 
-    def _joint_frames(self, name: str, skeleton: Skeleton, stamp_ns: int) -> list[tuple[str, Any, Any]]:
-        """A frame on each joint that was seen and whose orientation the others tell."""
-        turned = self._rotations.update(skeleton, stamp_ns).matrix
-        told = np.isfinite(turned).all(axis=(1, 2)) & (skeleton.score > 0)
-        names = joint_set(skeleton.joint_set).joints
-        return [(f"{name}/{names[j]}", skeleton.xyz[j], turned[j]) for j in np.flatnonzero(told)]
+
+def joint_frames(name: str, skeleton: Skeleton) -> list[tuple[str, Any, Any]]:
+    """A frame on each joint whose orientation is known."""
+    turned = skeleton.orientation
+    told = np.isfinite(turned).all(axis=(1, 2))
+    names = joint_set(skeleton.joint_set).joints
+    return [(f"{name}/{names[j]}", skeleton.xyz[j], turned[j]) for j in np.flatnonzero(told)]
 
 
 def main(args: list[str] | None = None) -> int:

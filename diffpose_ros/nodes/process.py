@@ -17,7 +17,7 @@ from rclpy.logging import LoggingSeverity, set_logger_level
 from rclpy.utilities import remove_ros_args
 
 from diffpose_ros.core import DiffposeError
-from diffpose_ros.nodes.runner import NODES, node_class
+from diffpose_ros.nodes.runner import NODES, OPTIONAL, node_class
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.malloc import reuse_large_blocks
 
@@ -135,6 +135,7 @@ def run_nodes(makes: Sequence[Callable[[], PipelineNode]], args: Sequence[str] |
 def main(args: Sequence[str] | None = None) -> int:
     """Run the nodes that are named, all in this process."""
     given = list(sys.argv if args is None else ["pipeline", *args])
+    known = (*NODES, *OPTIONAL)
     parser = argparse.ArgumentParser(
         prog="pipeline",
         description="Runs nodes in one process: images stay in it and are not compressed.",
@@ -146,12 +147,12 @@ def main(args: Sequence[str] | None = None) -> int:
         "nodes",
         nargs="*",
         metavar="NODE",
-        help=f"of {', '.join(NODES)}; by default all but {NODES[0]}",
+        help=f"of {', '.join(known)}; by default {', '.join(NODES[1:])}",
     )
     names = parser.parse_args(remove_ros_args(given)[1:]).nodes or list(NODES[1:])
-    unknown = [name for name in names if name not in NODES]
+    unknown = [name for name in names if name not in known]
     if unknown:
-        parser.error(f"unknown node '{unknown[0]}', expected: {', '.join(NODES)}")
+        parser.error(f"unknown node '{unknown[0]}', expected: {', '.join(known)}")
     return run_nodes([node_class(name) for name in names], given[1:])
 
 

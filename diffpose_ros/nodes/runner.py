@@ -27,7 +27,9 @@ from diffpose_ros.ros.malloc import reuse_large_blocks
 
 NAMESPACE = "diffpose"
 NODES = ("video_source", "keypoints", "lifter", "markers")
-"""Every node, in the order of the data's flow."""
+"""The nodes of the pipeline, in the order of the data's flow."""
+OPTIONAL = ("hri", "standard")
+"""Nodes that run only when they are asked for."""
 
 
 @contextlib.contextmanager
@@ -67,7 +69,15 @@ def node_class(name: str) -> type[PipelineNode]:
         from diffpose_ros.nodes.markers import MarkersNode
 
         return MarkersNode
-    raise ConfigError(f"unknown node '{name}', expected one of: {', '.join(NODES)}")
+    if name == "hri":
+        from diffpose_ros.nodes.hri import HriNode
+
+        return HriNode
+    if name == "standard":
+        from diffpose_ros.nodes.standard import StandardNode
+
+        return StandardNode
+    raise ConfigError(f"unknown node '{name}', expected one of: {', '.join((*NODES, *OPTIONAL))}")
 
 
 def make_nodes(

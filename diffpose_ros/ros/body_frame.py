@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import H36M17, Skeleton
 
-_DIGITS = string.digits + string.ascii_lowercase
+_DIGITS = string.ascii_lowercase
 _LEFT, _RIGHT = H36M17.index("left_hip"), H36M17.index("right_hip")
 AUTO_PREFIX = "auto"
 USUAL_NAMESPACE = "diffpose"
@@ -40,25 +40,11 @@ def body_rotation(skeleton: Skeleton) -> NDArray[np.float64] | None:
     return np.stack([np.cross(y, z), y, z], axis=1)
 
 
-def quaternion(rotation: NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """A (3, 3) rotation as (x, y, z, w), unit length."""
-    r = rotation
-    # Bar-Itzhack: the eigenvector of K is the quaternion, without cases
-    k = np.array(
-        [
-            [r[0, 0] - r[1, 1] - r[2, 2], r[1, 0] + r[0, 1], r[2, 0] + r[0, 2], r[2, 1] - r[1, 2]],
-            [r[1, 0] + r[0, 1], r[1, 1] - r[0, 0] - r[2, 2], r[2, 1] + r[1, 2], r[0, 2] - r[2, 0]],
-            [r[2, 0] + r[0, 2], r[2, 1] + r[1, 2], r[2, 2] - r[0, 0] - r[1, 1], r[1, 0] - r[0, 1]],
-            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], np.trace(r)],
-        ]
-    )
-    q = np.linalg.eigh(k)[1][:, -1]
-    x, y, z, w = (float(v) for v in (q if q[3] >= 0 else -q))
-    return x, y, z, w
-
-
 def body_id(track_id: int) -> str:
-    """Five characters per person, as REP-155's RViz plugins need them: ``body_0000a``."""
+    """Five letters per person, as REP-155's RViz plugins need them: ``body_aaaak``.
+
+    They stand in names of topics, too, which must not begin with a digit.
+    """
     n = track_id % len(_DIGITS) ** 5
     out = ""
     for _ in range(5):

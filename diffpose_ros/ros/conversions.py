@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError, People2D, Skeleton, TrackState, joint_set
 from diffpose_ros.core.joints import JOINT_SETS
+from diffpose_ros.core.rotations import quaternions, rotations
 from diffpose_ros.core.types import SIZE_SOURCES
 from diffpose_ros.ros.body_frame import body_frame
 from diffpose_ros.ros.camera_info import camera_from_info, camera_to_info
@@ -31,6 +32,9 @@ NS = 1_000_000_000
 MAX_POSITION_M = 1e6
 """Nobody stands farther away than this; viewers that are told so draw nothing any more."""
 MAX_SPEED_MPS = 1e4
+IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
+NOT_KNOWN = np.array([-1.0, *[0.0] * 8])
+"""Covariance of an orientation that is not known, as in sensor_msgs/Imu."""
 
 
 def stamp_to_ns(stamp: Any) -> int:
@@ -163,11 +167,12 @@ def skeleton_to_message(
     skeleton: Skeleton, header: Any, *, width: int, height: int, frame_prefix: str = ""
 ) -> Any:
     """A ``Skeleton3D``; the name of its body's frame begins with ``frame_prefix``."""
-    from geometry_msgs.msg import Point, Vector3
+    from geometry_msgs.msg import Point, Quaternion, Vector3
 
     from diffpose_ros.msg import Joint3D, Skeleton3D
 
     names = joint_set(skeleton.joint_set).joints
+    turned, doubt = _orientations(skeleton)
     root, velocity = skeleton.root.tolist(), skeleton.velocity.tolist()
     return Skeleton3D(
         header=header,
@@ -179,12 +184,21 @@ def skeleton_to_message(
         state=int(skeleton.state),
         score=float(skeleton.person_score),
         joints=[
-            Joint3D(name=name, position=Point(x=x, y=y, z=z), covariance=covariance, score=score)
-            for name, (x, y, z), covariance, score in zip(
+            Joint3D(
+                name=name,
+                position=Point(x=x, y=y, z=z),
+                covariance=covariance,
+                score=score,
+                orientation=Quaternion(x=q[0], y=q[1], z=q[2], w=q[3]),
+                orientation_covariance=of_q,
+            )
+            for name, (x, y, z), covariance, score, q, of_q in zip(
                 names,
                 skeleton.xyz.tolist(),
                 skeleton.covariance.reshape(-1, 9),
                 skeleton.score.tolist(),
+                turned,
+                doubt,
                 strict=True,
             )
         ],
@@ -197,6 +211,15 @@ def skeleton_to_message(
         contact=skeleton.contact.astype(np.float32),
         size_source=SIZE_SOURCES.index(skeleton.size_source),
     )
+
+
+def _orientations(skeleton: Skeleton) -> tuple[list[list[float]], NDArray[np.float64]]:
+    """Quaternions x, y, z, w, and (J, 9) covariances; of what is not known identity and -1."""
+    q = quaternions(skeleton.orientation)
+    unknown = ~np.isfinite(q).all(axis=1) | (skeleton.score == 0)
+    q[unknown] = IDENTITY
+    doubt = skeleton.orientation_covariance.reshape(-1, 9)
+    return q.tolist(), np.where(unknown[:, None], NOT_KNOWN, doubt)
 
 
 def skeletons_to_message(
@@ -247,6 +270,7 @@ def skeleton_from_message(message: Any) -> Skeleton:
     if message.size_source >= len(SIZE_SOURCES):
         raise InputError(f"skeleton: unknown source of the size {message.size_source}")
     velocity = message.velocity
+    orientation, doubt = _orientations_from(joints)
     skeleton = Skeleton(
         xyz=np.array([(j.position.x, j.position.y, j.position.z) for j in joints]).reshape(-1, 3),
         covariance=np.array([j.covariance for j in joints]).reshape(-1, 3, 3),
@@ -263,11 +287,35 @@ def skeleton_from_message(message: Any) -> Skeleton:
         velocity_covariance=np.array(message.velocity_covariance).reshape(3, 3),
         contact=np.array(message.contact, dtype=np.float64),
         size_source=SIZE_SOURCES[message.size_source],
+        orientation=orientation,
+        orientation_covariance=doubt,
     )
     _near("position", np.vstack([skeleton.xyz, skeleton.root]), MAX_POSITION_M, "m")
     _near("covariance", skeleton.covariance, MAX_POSITION_M**2, "m^2")
     _near("velocity", skeleton.velocity, MAX_SPEED_MPS, "m/s")
     return skeleton
+
+
+def _orientations_from(joints: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(J, 3, 3) frames and their covariances; NaN where the message does not know them.
+
+    Raises:
+        InputError: a quaternion is not of unit length, or a covariance is not finite.
+    """
+    q = np.array([(o.x, o.y, o.z, o.w) for o in (j.orientation for j in joints)])
+    doubt = np.array([j.orientation_covariance for j in joints])
+    known = ~(doubt[:, 0] <= 0)  # zeros: a publisher that fills in none
+    length = np.sqrt((q * q).sum(axis=1))
+    wrong = known & ~(np.abs(length - 1) < 0.01)
+    if wrong.any():
+        raise InputError(
+            "skeleton orientation: expected quaternions of length 1, or -1 as the first number of their "
+            f"covariance where they are not known, got length {length[wrong][0]:g}"
+        )
+    doubt[~known] = np.nan
+    matrix = np.full((len(q), 3, 3), np.nan)
+    matrix[known] = rotations(q[known] / length[known, None])
+    return matrix, doubt.reshape(-1, 3, 3)
 
 
 def _near(name: str, value: NDArray[np.float64], limit: float, unit: str) -> None:

@@ -18,7 +18,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from diffpose_ros.core import H36M17, Skeleton, joint_set
 from diffpose_ros.core.colours import SIDE_COLOURS, Colour
-from diffpose_ros.ros.body_frame import quaternion
+from diffpose_ros.core.rotations import quaternions
 from diffpose_ros.ros.conversions import seconds_to_duration
 
 IDS_PER_PERSON = 100
@@ -160,12 +160,13 @@ class SkeletonMarkers:
         # a left-handed set of axes is no rotation
         vectors[..., 0] *= np.sign(np.linalg.det(vectors))[:, None]
         sigma = np.maximum(np.sqrt(np.maximum(values, 0.0)), MIN_SIGMA_M)
+        turns = quaternions(vectors).tolist()
         diameter = (2 * self._style.ellipsoid_sigma * sigma).tolist()
         for j, marker in enumerate(markers):
             _place(marker.pose.position, skeleton.xyz[j].tolist())
             _place(marker.scale, diameter[j])
             q = marker.pose.orientation
-            q.x, q.y, q.z, q.w = quaternion(vectors[j])
+            q.x, q.y, q.z, q.w = turns[j]
 
     def _marker(self, ns: str, number: int, kind: int, colour: Colour, alpha: float = 1.0) -> Any:
         marker = Marker(ns=ns, id=number, type=kind, action=Marker.ADD, color=_colour(colour, alpha))

@@ -43,6 +43,15 @@ RESULT = QoSProfile(
 """Keypoints, skeletons, markers, diagnostics."""
 
 
+LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""What is said once and read by who comes later."""
+
+
 class Offer(NamedTuple):
     """What of a publisher's quality of service decides whether and how a reader fits."""
 

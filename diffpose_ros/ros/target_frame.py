@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import ConfigError, Skeleton
+from diffpose_ros.core.rotations import rotations
 from diffpose_ros.core.stamps import JUMP_NS
 
 POLL_S = 0.005
@@ -32,14 +33,7 @@ class Rigid:
     def from_quaternion(cls, xyzw: Sequence[float], translation: Sequence[float]) -> Rigid:
         """From a quaternion (x, y, z, w), of about unit length, and a translation in metres."""
         q = np.array(xyzw, dtype=np.float64)
-        x, y, z, w = q / np.linalg.norm(q)
-        rotation = np.array(
-            [
-                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-            ]
-        )
+        rotation = rotations(q / np.linalg.norm(q))
         return cls(rotation, np.array(translation, dtype=np.float64))
 
 
@@ -59,6 +53,8 @@ def moved(skeleton: Skeleton, motion: Rigid) -> Skeleton:
         root_covariance=r @ skeleton.root_covariance @ r.T,
         velocity=r @ skeleton.velocity,
         velocity_covariance=r @ skeleton.velocity_covariance @ r.T,
+        orientation=r @ skeleton.orientation,
+        orientation_covariance=r @ skeleton.orientation_covariance @ r.T,
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffpose_ros.core.rotations import quaternions
 from diffpose_ros.ros import qos
-from diffpose_ros.ros.body_frame import quaternion
 
 
 class TransformSender:
@@ -36,16 +36,24 @@ class TransformSender:
         self, header: Any, frames: Sequence[tuple[str, NDArray[np.float64], NDArray[np.float64]]]
     ) -> None:
         """Send ``(child frame, translation (3,) m, rotation (3, 3))``, seen from the header's."""
+        self.send_all(header, [("", *frame) for frame in frames])
+
+    def send_all(
+        self, header: Any, frames: Sequence[tuple[str, str, NDArray[np.float64], NDArray[np.float64]]]
+    ) -> None:
+        """Send ``(frame, child frame, translation (3,) m, rotation (3, 3))``; an empty frame is the
+        header's."""
         if self._publisher is None or not frames:
             return
         from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
+        from std_msgs.msg import Header
 
         transforms = []
-        for child, t, rotation in frames:
-            x, y, z, w = quaternion(rotation)
+        turns = quaternions(np.stack([rotation for *_, rotation in frames])).tolist()
+        for (parent, child, t, _), (x, y, z, w) in zip(frames, turns, strict=True):
             transforms.append(
                 TransformStamped(
-                    header=header,
+                    header=Header(stamp=header.stamp, frame_id=parent) if parent else header,
                     child_frame_id=child,
                     transform=Transform(
                         translation=Vector3(x=float(t[0]), y=float(t[1]), z=float(t[2])),

@@ -4,50 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from moving_bodies import CAMERA, about, body
 from scipy.spatial.transform import Rotation
 
 from diffpose_ros.core import H36M17, InputError
 from diffpose_ros.kinematics import ANGLES, JointRotations, RotationTracker, joint_angles
 
 J = {name: i for i, name in enumerate(H36M17.joints)}
-OFFSETS = {
-    "right_hip": (0, 0, 0.13), "right_knee": (0, -0.44, 0), "right_ankle": (0, -0.42, 0),
-    "left_hip": (0, 0, -0.13), "left_knee": (0, -0.44, 0), "left_ankle": (0, -0.42, 0),
-    "spine": (0, 0.24, 0), "thorax": (0, 0.25, 0), "nose": (0.1, 0.11, 0), "head_top": (-0.1, 0.12, 0),
-    "left_shoulder": (0, 0, -0.17), "left_elbow": (0, -0.29, 0), "left_wrist": (0, -0.25, 0),
-    "right_shoulder": (0, 0, 0.17), "right_elbow": (0, -0.29, 0), "right_wrist": (0, -0.25, 0),
-}  # fmt: skip
-"""Neutral stance in a segment's frame: X forward, Y up, Z right."""
-PARENTS = {
-    "right_hip": "hip", "right_knee": "right_hip", "right_ankle": "right_knee", "left_hip": "hip",
-    "left_knee": "left_hip", "left_ankle": "left_knee", "spine": "hip", "thorax": "spine", "nose": "thorax",
-    "head_top": "nose", "left_shoulder": "thorax", "left_elbow": "left_shoulder", "left_wrist": "left_elbow",
-    "right_shoulder": "thorax", "right_elbow": "right_shoulder", "right_wrist": "right_elbow",
-}  # fmt: skip
-CAMERA = np.array([[0, 0, -1.0], [0, -1, 0], [-1, 0, 0]])
-"""Body axes to those of a camera that the person faces: forward is -z, up -y, right -x."""
-
-
-def body(turns=None, world=CAMERA):
-    """Positions (17, 3) and orientations (17, 3, 3) of a body whose joints turn by ``turns``.
-
-    Args:
-        turns: joint -> rotation relative to its parent, as a scipy Rotation.
-        world: (3, 3) of the hip.
-    """
-    turns = turns or {}
-    frames, places = {"hip": world @ turns.get("hip", Rotation.identity()).as_matrix()}, {"hip": np.zeros(3)}
-    for name, parent in PARENTS.items():
-        places[name] = places[parent] + frames[parent] @ np.array(OFFSETS[name], dtype=float)
-        frames[name] = frames[parent] @ turns.get(name, Rotation.identity()).as_matrix()
-    order = H36M17.joints
-    return np.array([places[n] for n in order]), np.array([frames[n] for n in order])
-
-
-def about(axis, degrees):
-    return Rotation.from_euler(axis, degrees, degrees=True)
-
-
 def degrees_between(a, b):
     """(17,) angle between orientations."""
     return np.rad2deg(Rotation.from_matrix(a.swapaxes(-1, -2) @ b).magnitude())
@@ -227,9 +190,13 @@ def test_the_sigma_of_an_angle_is_that_of_its_errors() -> None:
     rng = np.random.default_rng(5)
     xyz, _ = body(BENT)
     noise = np.tile((0.01**2 / (1 - rotations.TOGETHER)) * np.eye(3), (17, 1, 1))
+    noise[[J["right_hip"], J["left_hip"]]] = 0.01**2 * np.eye(3)
+    noise[J["hip"]] = 0.0
     values, sigmas = [], []
     for _ in range(500):
-        got = joint_angles(RotationTracker().update(xyz + rng.normal(0, 0.01, (17, 3)), noise), (0, -1, 0))
+        off = rng.normal(0, 0.01, (17, 3))
+        off[J["left_hip"]], off[J["hip"]] = -off[J["right_hip"]], 0.0  # errors count from their middle
+        got = joint_angles(RotationTracker().update(xyz + off, noise), (0, -1, 0))
         values.append(got.value)
         sigmas.append(got.sigma)
     ratio = np.std(values, axis=0) / np.mean(sigmas, axis=0)

@@ -26,7 +26,9 @@ FRAMES = ("frame_id", "target_frame", "frame_prefix")
 PLACE = (
     "depth", "depth_info", "gravity_frame", "imu", "camera_pitch_deg", "camera_roll_deg", "camera_height",
 )  # fmt: skip
-SWITCHES = {"rviz": "false", "single_process": "false", "respawn": "false", "log_level": "info"}
+SWITCHES = {
+    **dict.fromkeys(("rviz", "hri", "standard", "single_process", "respawn"), "false"), "log_level": "info",
+}  # fmt: skip
 
 
 def declared(path: Path) -> dict[str, dict[str, Any]]:

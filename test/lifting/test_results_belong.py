@@ -12,6 +12,7 @@ pytest.importorskip("onnx", reason="needs the Python package onnx to make a test
 from views import FRAME, S, standing
 
 from diffpose_ros.core import People2D, Surroundings, TrackState
+from diffpose_ros.kinematics import PeopleRotations, RotationTracker
 from diffpose_ros.lifting.poses import skeletons
 from diffpose_ros.methods.protocol import Poses
 from diffpose_ros.methods.root import Placed, ScaleSource
@@ -38,8 +39,10 @@ def test_rows_in_another_order_stay_with_their_people():
         source=(ScaleSource.BODY_PRIOR, ScaleSource.FLOOR, ScaleSource.PERSON_HEIGHT),
     )  # fmt: skip
     score = RNG.uniform(size=(3, 17))
-    built, kept = skeletons(PEOPLE, source, poses, score, placed, np.array([True, True, False]))
+    rotations = PeopleRotations()
+    built, kept = skeletons(PEOPLE, source, poses, score, placed, np.array([True, True, False]), rotations, S)
     assert [s.track_id for s in built] == [30, 32]
+    turned = [RotationTracker().update(m, c) for m, c in zip(poses.mean, poses.covariance, strict=True)]
     for skeleton, hypotheses, row in zip(built, kept, (1, 0), strict=True):
         person = source[row]
         assert skeleton.age_s == PEOPLE.age_s[person]
@@ -52,7 +55,9 @@ def test_rows_in_another_order_stay_with_their_people():
             (skeleton.score, score[row]), (skeleton.root, placed.root[row]),
             (skeleton.root_covariance, placed.covariance[row]), (skeleton.velocity, placed.velocity[row]),
             (skeleton.velocity_covariance, placed.velocity_covariance[row]),
-            (skeleton.contact, placed.contact[row]), (hypotheses.xyz, poses.hypotheses[row]),
+            (skeleton.contact, placed.contact[row]), (skeleton.orientation, turned[row].matrix),
+            (skeleton.orientation_covariance, turned[row].covariance),
+            (hypotheses.xyz, poses.hypotheses[row]),
         ):  # fmt: skip
             np.testing.assert_allclose(got, want)
 
@@ -98,3 +103,18 @@ def test_a_late_frame_says_how_late_it_is(make, camera):
     lifter.lift(standing(camera, [0, 0, 4]), camera, S)
     late = lifter.lift(standing(camera, [0, 0, 4]), camera, S - S // 4)
     assert "250.0 ms older" in late.report.refused
+
+
+def test_orientations_go_on_from_frame_to_frame_until_everyone_starts_anew(make, camera):
+    lifter = make()
+    people = standing(camera, [0, 0, 4])
+    first = lifter.lift(people, camera, S).skeletons[0]
+    assert np.isfinite(first.orientation).all() and np.isfinite(first.orientation_covariance).all()
+    again = lifter.lift(people, camera, S + FRAME).skeletons[0]
+    known, alone = lifter._rotations, RotationTracker()
+    alone.update(first.xyz, first.covariance)
+    want = alone.update(again.xyz, again.covariance, dt=FRAME / 1e9)
+    np.testing.assert_allclose(again.orientation, want.matrix, atol=1e-6)
+    assert known._known
+    lifter.reset()
+    assert not known._known

@@ -73,10 +73,10 @@ def send(bench, kit, stamp_ns=S, *, namespace="diffpose", count=2, timeout_s=3.0
 @pytest.mark.parametrize(
     ("namespace", "parameters", "name"),
     [
-        ("diffpose", {}, "body_00001"),
-        ("front/diffpose", {}, "front/diffpose/body_00001"),
-        ("front/diffpose", {"frame_prefix": "front_"}, "front_body_00001"),
-        ("diffpose", {"frame_prefix": "cam2/"}, "cam2/body_00001"),
+        ("diffpose", {}, "body_aaaab"),
+        ("front/diffpose", {}, "front/diffpose/body_aaaab"),
+        ("front/diffpose", {"frame_prefix": "front_"}, "front_body_aaaab"),
+        ("diffpose", {"frame_prefix": "cam2/"}, "cam2/body_aaaab"),
     ],
     ids=["usual namespace", "other namespace", "prefix in it", "prefix"],
 )
@@ -314,7 +314,7 @@ def test_two_cameras_share_one_tree(bench, kit):
         when = Time.from_msg(ns_to_stamp(stamp))
         for name, x in (("left", 0.5), ("right", -0.5)):
             for person in (0, 1):
-                child = f"{name}/diffpose/body_0000{person}"
+                child = f"{name}/diffpose/body_aaaa{'abcdef'[person]}"
                 place = buffer.lookup_transform("base_link", child, when).transform.translation
                 root = kit.skeleton(person, depth=3.0 + person).root
                 want = [x + root[2], -root[0], -root[1]]

@@ -16,6 +16,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from diffpose_ros.core import H36M17
 from diffpose_ros.core.colours import SIDE_COLOURS
+from diffpose_ros.kinematics import PeopleRotations
 from diffpose_ros.nodes.markers import MarkersNode
 from diffpose_ros.ros.conversions import skeletons_to_message
 
@@ -35,6 +36,12 @@ def node(bench):
     bench.markers = bench.listen(MarkerArray, "/diffpose/markers")
     assert bench.spin(lambda: made._markers.get_subscription_count() == 1)
     return made
+
+
+def turned(person):
+    """The person with the orientations that the lifter tells."""
+    matrix, doubt = PeopleRotations().update([0], person.xyz[None], person.covariance[None], 0)
+    return replace(person, orientation=matrix[0], orientation_covariance=doubt[0])
 
 
 def show(bench, skeletons):
@@ -142,7 +149,7 @@ def test_a_frame_on_each_body_is_sent_where_tf2_is_installed(bench, kit, node):
     assert bench.spin(lambda: heard)
     (transform,) = heard[0].transforms
     assert transform.header.frame_id == "cam"
-    assert transform.child_frame_id == "body_0000b"
+    assert transform.child_frame_id == "body_aaaal"
     assert transform.transform.translation.z == pytest.approx(3.0)
 
 
@@ -150,16 +157,24 @@ def test_a_frame_on_each_joint_is_sent_on_request(bench, kit, node, monkeypatch)
     sent = []
     monkeypatch.setattr(node._transforms, "send", lambda header, frames: sent.append(frames))
     node.set_parameters_atomically([Parameter("joint_transforms", value=True)])
-    person = kit.skeleton(11)
+    person = turned(kit.skeleton(11))
     unseen = replace(person, score=np.where(np.arange(17) == 13, 0.0, person.score))
     show(bench, message(kit, unseen))
     names = [name for name, _, _ in sent[-1]]
     told = [j for j in H36M17.joints if j != "left_wrist"]
-    assert names == ["body_0000b", *(f"body_0000b/{joint}" for joint in told)]
-    elbow = sent[-1][names.index("body_0000b/right_elbow")]
+    assert names == ["body_aaaal", *(f"body_aaaal/{joint}" for joint in told)]
+    elbow = sent[-1][names.index("body_aaaal/right_elbow")]
     assert elbow[1] == pytest.approx(person.xyz[15])
     forearm = person.xyz[15] - person.xyz[16]
     assert elbow[2][:, 1] == pytest.approx(forearm / np.linalg.norm(forearm))  # Y: from wrist to elbow
+
+
+def test_who_tells_no_orientations_gets_no_frames_on_joints(bench, kit, node, monkeypatch):
+    sent = []
+    monkeypatch.setattr(node._transforms, "send", lambda header, frames: sent.append(frames))
+    node.set_parameters_atomically([Parameter("joint_transforms", value=True)])
+    show(bench, message(kit, kit.skeleton(11)))
+    assert [name for name, _, _ in sent[-1]] == ["body_aaaal"]
 
 
 def test_without_tf2_the_node_works_and_says_so(bench, kit, node):

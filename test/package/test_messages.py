@@ -12,7 +12,10 @@ from diffpose_ros.methods.root import ScaleSource
 
 MSG = Path(__file__).resolve().parents[2] / "msg"
 FILES = sorted(MSG.glob("*.msg"))
-UNITS = ("pixels", "metres", "m^2", "m/s", "no unit", "stamp of the image", "time since", "on the lifter")
+UNITS = (
+    *("pixels", "metres", "m^2", "m/s", "rad^2", "no unit", "stamp of the image", "time since"),
+    "on the lifter",
+)
 MEASURED = ("float", "geometry_msgs/", "std_msgs/Header", "builtin_interfaces/Duration")
 
 
@@ -56,6 +59,7 @@ def test_sources_of_size_have_the_numbers_of_the_library() -> None:
 def test_covariances_are_three_by_three() -> None:
     interfaces = pytest.importorskip("diffpose_ros.msg", reason="messages not built: make setup")
     assert len(interfaces.Joint3D().covariance) == 9
+    assert len(interfaces.Joint3D().orientation_covariance) == 9
     assert len(interfaces.Skeleton3D().root_covariance) == 9
     assert len(interfaces.Skeleton3D().velocity_covariance) == 9
 
@@ -66,7 +70,7 @@ def test_covariances_are_three_by_three() -> None:
         ("Keypoint2D", "name x y score"),
         ("Person2D", "track_id age state score keypoints"),
         ("Person2DArray", "header image_width image_height joint_set detector people"),
-        ("Joint3D", "name position covariance score"),
+        ("Joint3D", "name position covariance score orientation orientation_covariance"),
         ("Skeleton3D", "header image_width image_height joint_set track_id age state score joints root "
                        "root_covariance root_is_metric body_frame velocity velocity_covariance contact "
                        "size_source"),
@@ -90,7 +94,10 @@ def test_nobody_promises_people_whom_the_image_does_not_show() -> None:
         ("Keypoint2D", {"x", "y", "score", "covariance"}),
         ("Person2D", {"track_id", "age", "state", "score", "keypoints"}),
         ("Person2DArray", {"header", "image_width", "image_height", "joint_set", "people", "image_topic"}),
-        ("Joint3D", {"name", "position", "covariance", "score"}),
+        (
+            "Joint3D",
+            {"name", "position", "covariance", "score", "orientation", "orientation_covariance"},
+        ),
         (
             "Skeleton3D",
             {"header", "joint_set", "track_id", "age", "state", "score", "joints", "root",

@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime": {"onnxgraph", "core"},
     "frontend": {"tracking", "media", "core"},
     "methods": {"runtime", "onnxgraph", "diffusion", "geometry", "history", "core"},
-    "lifting": {"methods", "geometry", "history", "core"},
+    "lifting": {"methods", "kinematics", "geometry", "history", "core"},
     "data": {"geometry", "core"},
     "evaluation": {"data", "lifting", "methods", "diffusion", "runtime", "geometry", "core"},
     "training": {
@@ -157,7 +157,7 @@ for name in {modules!r}:
     return done.stderr.strip()
 
 
-ROBOT = ("core", "geometry", "tracking", "history", "frontend", "runtime", "lifting", "media")
+ROBOT = ("core", "geometry", "tracking", "history", "kinematics", "frontend", "runtime", "lifting", "media")
 
 
 def test_what_a_robot_runs_imports_without_torch_and_without_ros() -> None:

@@ -95,3 +95,17 @@ def test_without_tf2_a_target_frame_is_refused_with_advice():
             FrameLookup(None)
     else:
         pytest.skip("tf2_ros is installed")
+
+
+def test_orientations_are_turned_with_the_body():
+    """Turning the joints and then telling orientations is telling them and then turning those."""
+    from diffpose_ros.kinematics import RotationTracker
+
+    before, motion = person(), Rigid.from_quaternion((0.1, -0.7, 0.4, 0.9), (1.0, -2.0, 0.5))
+    told = RotationTracker().update(before.xyz, before.covariance)
+    out = moved(
+        replace(before, orientation=told.matrix, orientation_covariance=told.covariance), motion
+    )
+    there = RotationTracker().update(out.xyz, out.covariance)
+    assert out.orientation == pytest.approx(there.matrix)
+    assert out.orientation_covariance == pytest.approx(there.covariance)
