@@ -79,7 +79,9 @@ class Wire:
         point = self("geometry_msgs/msg/Point", x=1.0, y=0.0, z=4.0)
         joints = [
             self("diffpose_ros/msg/Joint3D", name=n, covariance=np.arange(9.0) * 1e-4, score=0.5,
-                 position=self("geometry_msgs/msg/Point", x=1.0, y=0.1 * i, z=4.0))
+                 position=self("geometry_msgs/msg/Point", x=1.0, y=0.1 * i, z=4.0),
+                 orientation=self("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0),
+                 orientation_covariance=np.arange(9.0) * 1e-2)
             for i, n in enumerate(H36M17.joints)
         ]  # fmt: skip
         people = [

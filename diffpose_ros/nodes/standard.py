@@ -62,8 +62,7 @@ class StandardNode(PipelineNode):
                 continue
             self._outputs[topic] = self.publisher(kind, topic, qos.RESULT)
         for package, topics in missing.items():
-            debian = f"ros-$ROS_DISTRO-{package.replace('_', '-')}"
-            text = f"not published: {', '.join(topics)}; install {package} ({debian})"
+            text = f"not published: {', '.join(topics)}; {standard.INSTALL[package]}"
             if self.parameters["outputs"].strip() == AUTO:
                 self.get_logger().info(text)
             else:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from diffpose_ros.core import COCO17, People2D
 from diffpose_ros.ros.boxes import Box
 
-INSTALL = "install hri_msgs (ros-$ROS_DISTRO-hri-msgs)"
+INSTALL = "install hri_msgs (ros-jazzy-hri-msgs), or build it (ros4hri/hri_msgs) in the workspace"
 SKELETON2D = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
     "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",

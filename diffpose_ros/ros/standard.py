@@ -47,8 +47,11 @@ OUTPUTS = {
     "people": Output(("people_msgs", "People"), "positions and velocities, for costmaps of navigation"),
 }
 """Topic -> what it is."""
-NEEDED = ("geometry_msgs",)
-"""Packages that are always there."""
+INSTALL = {
+    "vision_msgs": "install vision_msgs (ros-$ROS_DISTRO-vision-msgs)",
+    "people_msgs": "build people_msgs (branch ros2 of wg-perception/people) in the workspace",
+}
+"""What to do where a package is missing; geometry_msgs never is."""
 
 
 def load(package: str, name: str) -> type | None:

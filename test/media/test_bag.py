@@ -31,8 +31,10 @@ def skeletons(types, stamp_ns):
     duration = types["builtin_interfaces/msg/Duration"](sec=0, nanosec=5)
     point = types["geometry_msgs/msg/Point"](x=1.0, y=2.0, z=3.0)
     joint = types["diffpose_ros/msg/Joint3D"](
-        name="hip", position=point, covariance=np.arange(9.0), score=0.5
-    )
+        name="hip", position=point, covariance=np.arange(9.0), score=0.5,
+        orientation=types["geometry_msgs/msg/Quaternion"](x=0.0, y=0.0, z=0.0, w=1.0),
+        orientation_covariance=np.arange(9.0),
+    )  # fmt: skip
     person = types["diffpose_ros/msg/Skeleton3D"](
         header=header(types, stamp_ns), image_width=64, image_height=48, joint_set="h36m17",
         track_id=7, age=duration, state=1, score=0.9, joints=[joint], root=point,
