@@ -19,6 +19,8 @@ def pytest_configure(config):
     """A folder for what is expensive to make, shared by all processes; signals as in a terminal."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # begun in the background of a script
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # begun by nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if "DIFFPOSE_TEST_CACHE" not in os.environ:
         os.environ["DIFFPOSE_TEST_CACHE"] = tempfile.mkdtemp(prefix="diffpose_ros-test-")
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop("DIFFPOSE_TEST_CACHE"), ignore_errors=True))

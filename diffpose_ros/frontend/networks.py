@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import BackendError, ConfigError, ModelError
 from diffpose_ros.core.choices import RUNTIMES
+from diffpose_ros.core.openvino import openvino_core
 
 SHAPES_KEPT = 8
 """Input shapes whose compiled network OpenVINO keeps; a camera needs one per number of people."""
@@ -96,9 +97,7 @@ def choose() -> tuple[str, str]:
 
 def cpu_capabilities() -> list[str]:
     """What OpenVINO says that this CPU computes well, such as FP32, BF16, INT8."""
-    import openvino as ov
-
-    return [str(name) for name in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")]
+    return [str(name) for name in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")]
 
 
 class OnnxRuntimeNetwork:
@@ -157,7 +156,7 @@ class OpenVinoNetwork:
         except ImportError as error:
             raise _not_installed(owner, "openvino") from error
         _check_file(owner, path)
-        self._core: Any = ov.Core()
+        self._core = openvino_core()
         try:
             self._model: Any = self._core.read_model(str(path))
         except Exception as error:

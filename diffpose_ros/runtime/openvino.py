@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import BackendError, ModelError
+from diffpose_ros.core.openvino import openvino_core
 from diffpose_ros.runtime.checks import check_feeds
 from diffpose_ros.runtime.graph_spec import GraphSpec
 from diffpose_ros.runtime.protocol import BackendOptions, Capabilities, Feeds
@@ -60,9 +61,7 @@ class OpenVinoBackend:
         except ImportError as e:
             raise BackendError(f"backend openvino: not installed ({INSTALL})") from e
         self._ov = ov
-        self._core: Any = ov.Core()
-        if options.cache_dir is not None:
-            self._core.set_property({"CACHE_DIR": str(options.cache_dir / "openvino")})
+        self._core: Any = openvino_core()
         try:
             self._core.read_model(str(spec.path))
         except Exception as e:  # a bare RuntimeError with a page of text
@@ -124,11 +123,13 @@ class OpenVinoBackend:
         return self._compiled[key]
 
     def _compile(self, model: Any) -> Any:
-        settings = {
+        settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": self._options.threads,
         }
+        if self._options.cache_dir is not None:
+            settings["CACHE_DIR"] = str(self._options.cache_dir / "openvino")
         try:
             return self._core.compile_model(model, "CPU", {**settings, **NO_SNIPPETS})
         except RuntimeError as e:
