@@ -27,6 +27,7 @@ setup(
     extras_require={
         "demo": requirements("demo"),
         "openvino": requirements("openvino"),
+        "view": requirements("view"),
         "training": requirements("training"),
         "dev": requirements("dev"),
     },

@@ -18,6 +18,7 @@ from diffpose_ros.core import UNKNOWN, Camera, InputError, People2D, Skeleton, S
 from diffpose_ros.core.closing import Closing
 from diffpose_ros.core.files import partial_name
 from diffpose_ros.media.overlay import Overlay
+from diffpose_ros.media.rerun_file import RerunFile
 from diffpose_ros.media.video import VideoSource, VideoWriter
 
 NS = 1_000_000_000
@@ -112,11 +113,11 @@ class Job:
 
     def __init__(
         self, front_end: Any, lifter: Any, camera: Camera | None, pace: Pace, *, fov: float,
-        overlaid: Overlaid | None, around: Surroundings = UNKNOWN,
+        overlaid: Overlaid | None, around: Surroundings = UNKNOWN, view: RerunFile | None = None,
     ) -> None:  # fmt: skip
         self._front_end, self._lifter = front_end, lifter
         self._camera, self._pace, self._fov = camera, pace, fov
-        self.overlaid, self._around = overlaid, around
+        self.overlaid, self._around, self._view = overlaid, around, view
         self.table = PoseTable()
         self.overlooked = 0
         self.settled = False
@@ -150,6 +151,8 @@ class Job:
                 self.overlooked += _anyone(self._front_end)
             if self.overlaid is not None:
                 self.overlaid.add(image, people, skeletons, stamp_ns)
+            if self._view is not None:
+                self._view.add(image, people, skeletons, stamp_ns, camera, self._around)
             self._end = time.perf_counter()
 
 

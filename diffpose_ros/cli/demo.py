@@ -15,13 +15,22 @@ from rich.table import Table
 
 from diffpose_ros.cli import _options
 from diffpose_ros.cli._exit_codes import NOBODY
-from diffpose_ros.cli._options import Screen, add_overwrite_option, bounded, command, detector_size
+from diffpose_ros.cli._options import (
+    Screen,
+    add_overwrite_option,
+    bounded,
+    command,
+    detector_size,
+    surroundings_of,
+)
 from diffpose_ros.cli._signals import Stopped
-from diffpose_ros.core import InputError
+from diffpose_ros.core import Camera, InputError
 from diffpose_ros.core.choices import DETECTORS, FRONT_ENDS
 from diffpose_ros.core.files import claim, partial_name, reason, same_file, unused
 from diffpose_ros.demo import clip
+from diffpose_ros.media.camera_yaml import read_camera
 from diffpose_ros.media.places import is_live
+from diffpose_ros.media.rerun_file import RerunFile, check_installed, show
 from diffpose_ros.media.video import VideoSource, open_source
 
 if TYPE_CHECKING:
@@ -31,10 +40,13 @@ EXAMPLES = """
 diffpose_ros demo
 diffpose_ros demo walk.mp4 --camera camera.yaml --output results/walk
 diffpose_ros demo hall.mp4 --camera camera.yaml --camera-pitch 25 --camera-height 2.8
+diffpose_ros demo --view
 diffpose_ros demo walk.mp4 --speed 0.5 --detector-size 512 --model diffpose
 """
 
 DEFAULT_OUTPUT = "out/demo"
+DEFAULT_FOV_DEG = 70.0
+"""That of video_source."""
 STALL_S = 20.0
 SETTLE_S = 1.0
 KEPT_UP = 0.8
@@ -65,6 +77,11 @@ def add_parser(subparsers: Any) -> None:
         help="play this much faster or slower (default: the video's own rate)",
     )  # fmt: skip
     parser.add_argument("--no-bag", action="store_true", help="do not write the bag")
+    parser.add_argument(
+        "--view", action="store_true",
+        help="a recording for the Rerun viewer, OUT.rrd beside the bag; opened where there is a screen "
+        "(pip install rerun-sdk)",
+    )  # fmt: skip
     parser.add_argument("--no-overlay", action="store_true", help="do not write the video")
     group = parser.add_argument_group("nodes (default: as config/*.yaml has it)")
     group.add_argument("--model", metavar="NAME|PATH", help="the lifter's model")
@@ -108,11 +125,13 @@ def run(args: argparse.Namespace) -> int:
         results, summary = read(recording, graph.KEYPOINTS, graph.SKELETONS, typestore().deserialize_cdr)
         if stop is not None:
             targets = {kind: _partial(path) for kind, path in targets.items()}
-        written = _write(args, source, recording, results, targets, screen)
+        written = _write(args, source, recording, results, targets, camera, screen)
     if stop is not None:
         stop.kept = f"; what was played until then is in {' and '.join(map(str, written))}" if written else ""
         raise stop
     _tell(source, summary, written, screen)
+    if "view" in targets:
+        show(targets["view"])
     if not summary.skeletons:
         print(
             f"diffpose_ros demo: nobody found in {video}: are people whole, upright and at least a tenth of "
@@ -139,6 +158,10 @@ def _targets(args: argparse.Namespace) -> dict[str, Path]:
     if not args.no_overlay:
         targets["video"] = folder.with_name(f"{folder.name}.mp4")
         claim({"--output": targets["video"]}, sources=[args.video, args.camera], overwrite=overwrite)
+    if args.view:
+        check_installed()
+        targets["view"] = folder.with_name(f"{folder.name}.rrd")
+        claim({"--view": targets["view"]}, sources=[args.video, args.camera], overwrite=overwrite)
     if not args.no_bag:
         targets["bag"] = folder
         if args.video is not None and same_file(folder, Path(args.video)):
@@ -148,7 +171,9 @@ def _targets(args: argparse.Namespace) -> dict[str, Path]:
 
 
 def _partial(path: Path) -> Path:
-    return partial_name(path) if path.suffix == ".mp4" else unused(path.with_name(f"{path.name}.partial"))
+    if path.suffix in (".mp4", ".rrd"):
+        return partial_name(path)
+    return unused(path.with_name(f"{path.name}.partial"))
 
 
 def _tell(source: VideoSource, summary: Summary, written: list[Path], screen: Screen) -> None:
@@ -229,7 +254,7 @@ def _play(
 
 def _write(
     args: argparse.Namespace, source: VideoSource, recording: Recording, results: Results,
-    targets: dict[str, Path], screen: Screen,
+    targets: dict[str, Path], camera: str | Path | None, screen: Screen,
 ) -> list[Path]:  # fmt: skip
     from diffpose_ros.demo import graph
     from diffpose_ros.demo.recording import write_bag, write_video
@@ -249,7 +274,24 @@ def _write(
             frames = _paired(source, recording.image_stamps, args.speed)
             write_bag(path, recording, frames, graph.IMAGES, graph.FRAME_ID, lambda: bar.advance(job))
             written.append(path)
+        if (path := targets.get("view")) is not None:
+            job = bar.add_task(f"writing {path}", total=len(recording.image_stamps), rate="")
+            seen = _camera(args, source, camera)
+            around = surroundings_of(args)
+            start = recording.image_stamps[0]
+            with RerunFile(path, title=Path(source.name).stem) as view:
+                for image, stamp_ns in _paired(source, recording.image_stamps, args.speed):
+                    view.add(image, *results.at(stamp_ns), stamp_ns - start, seen, around)
+                    bar.advance(job)
+            written.append(path)
     return written
+
+
+def _camera(args: argparse.Namespace, source: VideoSource, path: str | Path | None) -> Camera:
+    """What the nodes took the video to be taken with."""
+    if path is not None:
+        return read_camera(Path(path))
+    return Camera.from_fov(source.width, source.height, diagonal_fov_deg=args.fov or DEFAULT_FOV_DEG)
 
 
 def _paired(source: VideoSource, stamps: list[int], speed: float) -> Iterator[tuple[Any, int]]:

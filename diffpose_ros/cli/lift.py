@@ -32,15 +32,17 @@ from diffpose_ros.cli._signals import shield
 from diffpose_ros.cli._table import PoseTable
 from diffpose_ros.core import Camera, DiffposeError, InputError
 from diffpose_ros.core.choices import DETECTOR_PIXELS, DETECTORS, FRONT_ENDS, RUNTIMES
-from diffpose_ros.core.files import partial_name
+from diffpose_ros.core.files import is_stream, partial_name
 from diffpose_ros.media.camera_yaml import read_camera
 from diffpose_ros.media.places import is_live
+from diffpose_ros.media.rerun_file import RerunFile, check_installed, show
 from diffpose_ros.media.video import VideoSource
 from diffpose_ros.motion_files import FORMATS, format_of, write
 
 EXAMPLES = """
 diffpose_ros lift walk.mp4 --camera camera.yaml --output walk.npz
 diffpose_ros lift walk.mp4 --fov 65 --output walk.npz --overlay walk_3d.mp4
+diffpose_ros lift walk.mp4 --camera camera.yaml --output walk.npz --view
 diffpose_ros lift frames/ --fps 25 --camera camera.yaml --output walk.npz --detector-size 512
 diffpose_ros lift hall.mp4 --camera camera.yaml --camera-pitch 25 --camera-height 2.8 --output hall.npz
 diffpose_ros lift walk.mp4 --camera camera.yaml --output walk.trc
@@ -77,6 +79,11 @@ def add_parser(subparsers: Any) -> None:
         help=f"the format of --output whatever its ending: {', '.join(FORMATS)}",
     )  # fmt: skip
     parser.add_argument("--overlay", metavar="OUT.mp4", help="a video of the result, too")
+    parser.add_argument(
+        "--view", action="store_true",
+        help="a recording for the Rerun viewer beside --output, with the ending .rrd; opened where there is "
+        "a screen (pip install rerun-sdk)",
+    )  # fmt: skip
     add_overwrite_option(parser)
     parser.add_argument(
         "--fps", type=bounded(float, 0.1, 1000), metavar="HZ",
@@ -153,10 +160,11 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.overlay}: expected a name ending in .mp4")
     if args.keypoints is not None and args.video is not None and is_live(args.video):
         raise InputError(f"{args.video}: expected a file or a folder beside --keypoints")
+    args.view = view_beside(args.output) if args.view else None
     video = None if args.video is None or is_live(args.video) else args.video
     read = [video, args.keypoints, args.camera, args.model, args.detector_model]
-    written = _options.outputs(args, "--output", "--overlay", sources=read)
-    args.apart = [Path(path) for path in (*read, written.get("--overlay")) if path]
+    written = _options.outputs(args, "--output", "--overlay", "--view", sources=read)
+    args.apart = [Path(path) for path in (*read, written.get("--overlay"), written.get("--view")) if path]
     with open_input(args) as source:
         camera = None if source.pictures else camera_for(args.camera, args.fov, source, screen)
         if source.pictures and args.camera is not None:
@@ -169,7 +177,21 @@ def run(args: argparse.Namespace) -> int:
             # People were seen, but none in several frames in a row: a folder of different people.
             screen.print("nobody stays from frame to frame; lifting each image as a picture of its own")
             pace = Pace(single=True)
+    if "--view" in written and not show(written["--view"]):
+        screen.print(f"rerun {written['--view']} shows it", highlight=False, markup=False, soft_wrap=True)
     return _report(args, result, written, screen)
+
+
+def view_beside(output: str) -> str:
+    """The name of the recording for the viewer.
+
+    Raises:
+        InputError: the Rerun SDK is missing, or what is written has no place beside it.
+    """
+    check_installed()
+    if is_stream(Path(output)):
+        raise InputError(f"--view: writes beside --output, and {output} is no file; name one")
+    return str(Path(output).with_suffix(".rrd"))
 
 
 def _lift(
@@ -182,9 +204,12 @@ def _lift(
         overlaid = None
         if "--overlay" in written:
             overlaid = stack.enter_context(Overlaid(written["--overlay"], source, args.model))
+        view = None
+        if "--view" in written:
+            view = stack.enter_context(RerunFile(written["--view"], title=Path(source.name).stem))
         job = Job(
             front_end, make_lifter(args), camera, pace, fov=args.fov, overlaid=overlaid,
-            around=surroundings_of(args),
+            around=surroundings_of(args), view=view,
         )  # fmt: skip
         try:
             for image, stamp_ns in _shown(source, args.frames, screen):
