@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -83,5 +84,7 @@ def test_the_recording_lies_beside_the_output(tmp_path) -> None:
     from diffpose_ros.cli.lift import view_beside
 
     assert view_beside(str(tmp_path / "walk.npz")) == str(tmp_path / "walk.rrd")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
     with pytest.raises(InputError, match="--view: writes beside --output"):
-        view_beside("/dev/stdout")
+        view_beside(str(pipe))
