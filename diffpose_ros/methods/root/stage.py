@@ -19,6 +19,7 @@ from diffpose_ros.core import H36M17
 from diffpose_ros.geometry.root import MEASURED_H36M, root_translation, stature
 from diffpose_ros.history import Field, Rows
 from diffpose_ros.methods.protocol import Observed, Poses
+from diffpose_ros.methods.root.company import Company
 from diffpose_ros.methods.root.depth import GATE as DEPTH_GATE
 from diffpose_ros.methods.root.depth import root_depth
 from diffpose_ros.methods.root.ground import ADULT_SCALE_NOISE, Ground
@@ -53,7 +54,10 @@ UNSURE, SURE_MPS = 3.0, 0.2
 """How much noisier a standing foot counts when the other might be it, and when it might not."""
 CONTACT_SPEED_MPS = 0.4
 
-_FIELD = "root.person"
+COMPANY_TIME_S = 0.3
+"""Time constant with which a size follows what the others tell of it."""
+
+_FIELD, _COMPANY = "root.person", "root.company"
 _NUMBERS = Track.NUMBERS + Ground.NUMBERS + 6 + 3
 """Of a :class:`_Memory`."""
 
@@ -68,7 +72,10 @@ class RootStage:
 
     def state(self) -> Mapping[str, Field]:
         """What it remembers of each person."""
-        return {_FIELD: Field(shape=(_NUMBERS,), dtype=np.float64)}
+        return {
+            _FIELD: Field(shape=(_NUMBERS,), dtype=np.float64),
+            _COMPANY: Field(shape=(Company.NUMBERS,), dtype=np.float64),
+        }
 
     def place(self, poses: Poses, seen: Observed, rows: Rows) -> Placed:
         """Place the people of one frame.
@@ -96,7 +103,12 @@ class RootStage:
         )
         known = np.asarray(np.isfinite(root).all(axis=-1))
         measured, spread = self._measured(seen, mean, root, known, memories)
-        axis, bones = _uprights(mean) if on_floor else (np.zeros((len(seen), 3)), np.zeros(len(seen)))
+        company = Company(rows[_COMPANY])
+        compared = len(seen) > 1 and not on_floor and seen.person_height is None
+        nothing = np.zeros((len(seen), 3)), np.zeros(len(seen))
+        axis, bones = _uprights(mean) if on_floor or compared else nothing
+        if compared:
+            company.see(mean, bones, axis, root, seen.rays, seen.score, rows.dt_s, seen.up)
         placed = Placed.nowhere(len(seen), given)
         sources = []
         for i, memory in enumerate(memories):
@@ -109,17 +121,26 @@ class RootStage:
                     stature=float(height[i]), dt=float(rows.dt_s[i]), age_s=float(rows.age_s[i]),
                     depth=measured[i], depth_variance=spread[i],
                 )  # fmt: skip
+                began = not memory.placed
                 placed.contact[i] = self._follow(memory, person, seen)
+                unsure = 0.0
+                if on_floor:
+                    unsure, placed.floor_refused[i] = memory.ground.variance, memory.ground.refused
+                elif compared and not memory.ground.tells:
+                    unsure = company.variance[i]
+                    if not memory.by_depth:
+                        gain = 1.0 if began else 1.0 - exp(-person.dt / COMPANY_TIME_S)
+                        size = memory.track.depth[SIZE]
+                        memory.track.resize(size + gain * (company.size[i] - size), 0.0)
                 placed.fill(i, memory.track)
-                if on_floor and not memory.by_depth:
-                    unsure = memory.ground.variance * np.outer(placed.root[i], placed.root[i])
-                    placed.covariance[i] += unsure
-                    placed.floor_refused[i] = memory.ground.refused
+                if unsure > 0 and not memory.by_depth:
+                    placed.covariance[i] += unsure * np.outer(placed.root[i], placed.root[i])
             elif memory.placed:
                 memory.track.move_on(float(rows.dt_s[i]), 0.0, None)
             placed.scale[i] *= exp(-memory.track.depth[SIZE])
             sources.append(self._source(memory, seen))
-        rows.keep(**{_FIELD: np.array([memory.numbers() for memory in memories]).reshape(len(seen), -1)})
+        remembered = np.array([memory.numbers() for memory in memories]).reshape(len(seen), -1)
+        rows.keep(**{_FIELD: remembered, _COMPANY: company.numbers})
         return replace(placed, source=tuple(sources))
 
     @staticmethod
