@@ -226,8 +226,8 @@ def pipeline(context: LaunchContext) -> list:
             "frame_id": (get("frame_id"), str),
             "target_frame": (get("target_frame"), str),
             "frame_prefix": (get("frame_prefix"), str),
-            "depth": (get("depth"), str),
-            "depth_info": (get("depth_info"), str),
+            "depth": (launching.topic("depth", get("depth")), str),
+            "depth_info": (launching.topic("depth_info", get("depth_info")), str),
             **camera_place(context),
             **clock,
         },
@@ -260,7 +260,7 @@ def camera_place(context: LaunchContext) -> dict[str, tuple[str, type]]:
     return {
         "gravity": ("angles" if pitch and not chosen else "", str),
         "gravity_frame": (get("gravity_frame"), str),
-        "imu": (get("imu"), str),
+        "imu": (launching.topic("imu", get("imu")), str),
         "camera_pitch_deg": (pitch, float),
         "camera_roll_deg": (roll, float),
         "camera_height": (launching.number("camera_height", get("camera_height"), 0.0, 50.0), float),
@@ -305,13 +305,14 @@ def one_process(context: LaunchContext, given: dict[str, dict[str, tuple[str, ty
 def common(context: LaunchContext) -> dict:
     """What every process of ours is started with."""
     get = context.launch_configurations.__getitem__
+    image = launching.topic("image", get("image"))
     return {
         "package": "diffpose_ros",
         "namespace": get("namespace"),
         "remappings": [
-            ("image_raw", get("image")),
-            ("image_raw/compressed", f"{get('image')}/compressed"),
-            ("camera_info", get("camera_info")),
+            ("image_raw", image),
+            ("image_raw/compressed", f"{image}/compressed"),
+            ("camera_info", launching.topic("camera_info", get("camera_info"))),
         ],
         "ros_arguments": ["--log-level", get("log_level")],
         "additional_env": launching.transport_environment(os.environ),

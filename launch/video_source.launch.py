@@ -75,6 +75,7 @@ def video_source(context: LaunchContext) -> list[Node]:
         "compressed": ({"both": "true"}.get(get("compressed"), get("compressed")), bool),
         "raw": ({"true": "false", "false": "true", "both": "true"}.get(get("compressed"), ""), bool),
     }
+    image = launching.topic("image", get("image"))
     values = {k: ParameterValue(TextSubstitution(text=v), value_type=t) for k, (v, t) in given.items() if v}
     files = launching.parameter_file(get("params_file"))
     node = Node(
@@ -84,9 +85,9 @@ def video_source(context: LaunchContext) -> list[Node]:
         namespace=get("namespace"),
         parameters=[*map(ParameterFile, files), values],
         remappings=[
-            ("image_raw", get("image")),
-            ("image_raw/compressed", f"{get('image')}/compressed"),
-            ("camera_info", get("camera_info")),
+            ("image_raw", image),
+            ("image_raw/compressed", f"{image}/compressed"),
+            ("camera_info", launching.topic("camera_info", get("camera_info"))),
         ],
         ros_arguments=["--log-level", get("log_level")],
         additional_env=launching.transport_environment(os.environ),

@@ -7,6 +7,7 @@ and files that are none (pipes, devices) are refused, each with a reason.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 import stat
 from collections.abc import Callable
@@ -67,13 +68,14 @@ def read_text(path: str | Path, *, max_bytes: int = MAX_BYTES) -> str:
     """
     path = Path(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"{path}: expected a file, got something else (a folder, pipe or device)")
-        with path.open("rb") as file:
-            raw = file.read(max_bytes + 1)
+        regular = stat.S_ISREG(path.stat().st_mode)
+        with path.open("rb") if regular else contextlib.nullcontext() as file:
+            raw = b"" if file is None else file.read(max_bytes + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read ({reason})") from None
+    if not regular:
+        raise InputError(f"{path}: expected a file, got something else (a folder, pipe or device)")
     if len(raw) > max_bytes:
         raise InputError(f"{path}: expected at most {max_bytes / 1e6:g} MB, it is larger")
     try:

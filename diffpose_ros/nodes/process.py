@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
@@ -13,15 +14,17 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import LoggingSeverity, set_logger_level
 from rclpy.utilities import remove_ros_args
 
-from diffpose_ros.core import DiffposeError
+from diffpose_ros.core import ConfigError, DiffposeError
 from diffpose_ros.nodes.runner import NODES, OPTIONAL, node_class
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.malloc import reuse_large_blocks
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ROS_ARGUMENT_ERRORS = (rclpy_implementation.RCLError, rclpy_implementation.UnknownROSArgsError)
 PATIENCE_S = 2.0
 """A signal that comes this long after the first ends the process at once, seconds."""
 
@@ -49,11 +52,13 @@ class QuietSignals:
     def __init__(self) -> None:
         self.ros_runs = False
         self._first_s: float | None = None
+        self.came = False
         for number in SIGNALS:
             signal.signal(number, self)
 
     def __call__(self, number: int, frame: object) -> None:
         now = time.monotonic()
+        self.came = True
         if not self.ros_runs:
             self.ignore()
             time.sleep(LEAVE_S)
@@ -90,7 +95,7 @@ def run_nodes(makes: Sequence[Callable[[], PipelineNode]], args: Sequence[str] |
         args: the command line; ``None``: this process's own.
 
     Returns:
-        The exit code: 0 after a signal, 2 for wrong parameters.
+        The exit code: 0 after a signal, 2 for wrong parameters or ROS arguments.
     """
     signals = QuietSignals()
     code, clean = 0, True
@@ -98,7 +103,7 @@ def run_nodes(makes: Sequence[Callable[[], PipelineNode]], args: Sequence[str] |
     starter: threading.Thread | None = None
     reuse_large_blocks()
     try:
-        rclpy.init(args=None if args is None else list(args))
+        _init(args)
         signals.ros_runs = True
         nodes += [make() for make in makes]
         executor = SingleThreadedExecutor()
@@ -113,7 +118,7 @@ def run_nodes(makes: Sequence[Callable[[], PipelineNode]], args: Sequence[str] |
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
-        if rclpy.ok():
+        if not signals.came:
             raise
         # the signal came while the nodes were being made: rclpy fails in many ways then
     if starter is not None:
@@ -149,11 +154,34 @@ def main(args: Sequence[str] | None = None) -> int:
         metavar="NODE",
         help=f"of {', '.join(known)}; by default {', '.join(NODES[1:])}",
     )
-    names = parser.parse_args(remove_ros_args(given)[1:]).nodes or list(NODES[1:])
+    try:
+        own = remove_ros_args(given)[1:]
+    except ROS_ARGUMENT_ERRORS as error:
+        print(f"[ERROR] {_told(error)}", file=sys.stderr)
+        return 2
+    names = parser.parse_args(own).nodes or list(NODES[1:])
     unknown = [name for name in names if name not in known]
     if unknown:
         parser.error(f"unknown node '{unknown[0]}', expected: {', '.join(known)}")
     return run_nodes([node_class(name) for name in names], given[1:])
+
+
+def _init(args: Sequence[str] | None) -> None:
+    """Start ROS.
+
+    Raises:
+        ConfigError: its arguments are wrong, or a parameter file that they name.
+    """
+    try:
+        rclpy.init(args=None if args is None else list(args))
+    except ROS_ARGUMENT_ERRORS as error:
+        raise ConfigError(_told(error)) from None
+
+
+def _told(error: Exception) -> str:
+    """What rcl says, without the lines of its source and what it says twice."""
+    text = re.sub(r", at [^ ,]+:[0-9]+", "", str(error))
+    return f"wrong ROS arguments: {' '.join(text.split())}"
 
 
 def _start(nodes: Sequence[PipelineNode]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ PROFILE = "fastdds_large_images.xml"
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 """Where Fast DDS looks for a profile: today, and before version 3."""
 
+TOPIC = re.compile(r"(~/|/)?[A-Za-z_{][A-Za-z0-9_{}]*(/[A-Za-z_{][A-Za-z0-9_{}]*)*")
 SHARED_MEMORY_NEEDED = 5 * 64 * 2**20
 """A segment of the profile for each node and the driver, bytes."""
 
@@ -39,6 +41,20 @@ def number(name: str, text: str, low: float, high: float) -> str:
     if not low <= value <= high:
         raise ConfigError(f"launch argument '{name}': expected {low:g} to {high:g}, got {text}")
     return repr(value)
+
+
+def topic(name: str, text: str) -> str:
+    """A launch argument that names a topic.
+
+    Raises:
+        ConfigError: ROS knows no topic of that name.
+    """
+    if text and not TOPIC.fullmatch(text):
+        raise ConfigError(
+            f"launch argument '{name}': expected a topic such as /camera/image_raw (letters, digits, _ "
+            f"and /), got '{text}'"
+        )
+    return text
 
 
 def parameter_file(text: str) -> list[str]:

@@ -6,8 +6,9 @@ This file knows no rclpy class until :class:`ParameterSet` declares, so specs ca
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,12 @@ from typing import Any
 import yaml
 
 from diffpose_ros.core import ConfigError
+from diffpose_ros.core.resources import config_path
 
 Values = Mapping[str, Any]
 Check = Callable[[Values], None]
+ROS_PARAMETERS = {"use_sim_time", "start_type_description_service"}
+"""Parameters of every node; others of ROS itself have a dot in their names (``qos_overrides.``)."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,8 @@ class ParameterSet:
         self._logger = node.get_logger()
         given = {spec.name: _declare(node, spec, defaults[spec.name]) for spec in specs}
         self.values: dict[str, Any] = merged(specs, defaults, given, check)
+        if text := unknown(getattr(node, "_parameter_overrides", {}), self.values):
+            self._logger.warning(text)
         # rclpy refuses some by itself before it asks _validate, and logs none
         node.add_pre_set_parameters_callback(self._log_refusal)
         node.add_on_set_parameters_callback(self._validate)
@@ -204,6 +210,27 @@ class ParameterSet:
         changed = {name for name, value in self.values.items() if value != old[name]}
         if changed and self._on_change is not None:
             self._on_change(changed)
+
+
+def unknown(given: Iterable[str], own: Collection[str]) -> str:
+    """What to say of parameters that were given and mean nothing here; empty where there are none.
+
+    Those of a file for all nodes (``/**``) are given to each: one that another node of the package has
+    is no mistake.
+
+    Args:
+        given: names.
+        own: names that this node has.
+    """
+    others: set[str] = set()
+    for path in config_path("lifter.yaml").parent.glob("*.yaml"):
+        others |= set(yaml.safe_load(path.read_text(encoding="utf-8"))["/**"]["ros__parameters"])
+    names = sorted(n for n in set(given) - set(own) - others - ROS_PARAMETERS if "." not in n)
+    if not names:
+        return ""
+    close = {name: difflib.get_close_matches(name, own, 1) for name in names}
+    said = [f"'{n}' (did you mean '{found[0]}'?)" if found else f"'{n}'" for n, found in close.items()]
+    return f"parameters that no node of the package has are ignored: {', '.join(said[:8])}"
 
 
 def _declare(node: Any, spec: Spec, default: Any) -> Any:

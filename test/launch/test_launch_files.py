@@ -228,6 +228,11 @@ def test_dead_nodes_are_started_again_where_asked_for(launched, respawn: str) ->
         ({"person_height": "nan"}, "expected 0 to 2.8, got nan"),
         ({"camera_pitch_deg": "100"}, "launch argument 'camera_pitch_deg': expected -90 to 90, got 100"),
         ({"camera_height": "-1"}, "launch argument 'camera_height': expected 0 to 50, got -1"),
+        ({"image": "bad topic!"}, "launch argument 'image': expected a topic such as /camera/image_raw"),
+        ({"camera_info": "/cam/"}, "launch argument 'camera_info': expected a topic"),
+        ({"imu": "9dof"}, "launch argument 'imu': expected a topic"),
+        ({"depth": "a//b"}, "launch argument 'depth': expected a topic"),
+        ({"params_file": "/"}, "launch argument 'params_file': /: expected a file, got something else"),
         ({"params_file": "/no/such.yaml"}, "'params_file': /no/such.yaml: cannot be read (No such file"),
     ],
 )

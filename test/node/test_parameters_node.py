@@ -15,6 +15,7 @@ from rclpy.parameter import Parameter
 from diffpose_ros.core import ConfigError
 from diffpose_ros.nodes.markers import MarkersNode
 from diffpose_ros.nodes.runner import NODES, make_nodes, node_class
+from diffpose_ros.ros.parameters import unknown
 
 
 def values(node):
@@ -158,3 +159,38 @@ def test_a_process_with_a_wrong_parameter_ends_with_one_line_and_no_traceback():
     assert done.stderr.strip().splitlines() == [
         "[ERROR] parameter 'lifetime_s': expected a number with a decimal point, got a string 'long'"
     ]
+
+
+@pytest.mark.parametrize("module", ["markers", "process"])
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (["-r", "image_raw:=bad topic!"], "Couldn't parse remap rule: '-r image_raw:=bad topic!'"),
+        (["--params-file", "{folder}/mixed.yaml"], "Sequence should be of same type"),
+        (["--params-file", "{folder}/none.yaml"], "none.yaml'. Error: Error opening YAML file"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_ros_arguments_end_a_process_with_their_name_and_no_traceback(module, given, text, tmp_path):
+    (tmp_path / "mixed.yaml").write_text("/**:\n  ros__parameters:\n    a: [1, x]\n")
+    code = f"import sys; from diffpose_ros.nodes.{module} import main; sys.exit(main())"
+    words = [word.format(folder=tmp_path) for word in given]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--ros-args", *words],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("[ERROR] wrong ROS arguments: ") and text in line and "rcl/" not in line
+    assert "Traceback" not in done.stderr
+
+
+def test_a_misspelled_parameter_is_told(bench):
+    bench.add(MarkersNode, start=False, lifetime=1.8, max_people=3)
+    text = "parameters that no node of the package has are ignored: 'lifetime' (did you mean 'lifetime_s'?)"
+    assert bench.logged(text)
+
+
+def test_parameters_of_ros_and_of_other_nodes_are_no_mistake():
+    given = ["person_height", "person_threshold", "use_sim_time", "qos_overrides./a.subscription.depth"]
+    assert unknown(given, ["person_height"]) == ""
