@@ -312,7 +312,7 @@ class LifterNode(PipelineNode):
             self.trouble("refused", f"keypoints not taken: {report.refused}")
         if report.degraded:
             monitor.count("degraded")
-            self.trouble("deadline", "deadline: " + "; ".join(report.degraded))
+            self.trouble("deadline", "deadline: " + "; ".join(report.degraded), minor=True)
         if report.people > self.parameters["max_people"]:
             self.trouble(
                 "too many people",

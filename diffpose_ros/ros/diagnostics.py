@@ -31,13 +31,17 @@ RECENT_S = 5.0
 
 @dataclass(frozen=True)
 class Problem:
-    """A kind of trouble and when it was last met (monotonic seconds)."""
+    """A kind of trouble and when it was last met (monotonic seconds).
+
+    ``minor`` trouble leaves the results complete; it speaks where there is no other of its level.
+    """
 
     level: int
     text: str
     last_s: float
     count: int
     sticky: bool = False
+    minor: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,8 @@ def report(status: Status, now_s: float) -> Report:
         now_s: monotonic time, seconds.
     """
     recent = [p for p in status.problems.values() if p.sticky or now_s - p.last_s <= RECENT_S]
-    # the worst first, then the newest
-    recent.sort(key=lambda p: (-p.level, -p.last_s))
+    # the worst first, then what costs results, then the newest
+    recent.sort(key=lambda p: (-p.level, p.minor, -p.last_s))
     troubles = find_troubles(status)
     # the cause before what follows from it: a failed transition, then clock and inputs, then the rest
     said = [(p.level, p.text) for p in recent if p.sticky]
@@ -180,12 +184,14 @@ class Monitor:
             self._times.append(self._clock())
             self._counters["published"] = self._counters.get("published", 0) + 1
 
-    def problem(self, key: str, text: str, *, level: int = WARN, sticky: bool = False) -> None:
+    def problem(
+        self, key: str, text: str, *, level: int = WARN, sticky: bool = False, minor: bool = False
+    ) -> None:
         """Met trouble; ``sticky`` trouble stays until :meth:`clear`."""
         with self._lock:
             old = self._problems.get(key)
             count = 1 + (old.count if old else 0)
-            self._problems[key] = Problem(level, text, self._clock(), count, sticky)
+            self._problems[key] = Problem(level, text, self._clock(), count, sticky, minor)
 
     def clear(self, key: str) -> None:
         """The trouble is over."""

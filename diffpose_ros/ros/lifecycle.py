@@ -199,6 +199,7 @@ class PipelineNode(LifecycleNode):
         level: int = WARN,
         *,
         sticky: bool = False,
+        minor: bool = False,
         detail: str = "",
         log_key: str = "",
     ) -> None:
@@ -209,10 +210,11 @@ class PipelineNode(LifecycleNode):
             text: one line: what was expected, what came, what to do.
             level: ``WARN`` or ``ERROR``.
             sticky: the diagnostic stays until ``monitor.clear(key)``.
+            minor: results are complete all the same; other trouble speaks first.
             detail: more for the log.
             log_key: what the log is throttled by, where that is not ``key``.
         """
-        self.monitor.problem(key, text, level=level, sticky=sticky)
+        self.monitor.problem(key, text, level=level, sticky=sticky, minor=minor)
         held = self._throttle(log_key or key, self._monotonic())
         if held is None:
             return

@@ -198,6 +198,14 @@ def test_an_age_is_plausible_from_now_to_a_minute():
     assert [plausible_age(a) for a in (-0.1, 0.0, 59.0, 61.0)] == [False, True, True, False]
 
 
+def test_trouble_that_costs_results_speaks_before_what_only_costs_quality():
+    monitor = Monitor(lambda: 10.0)
+    monitor.problem("transform", "nothing is published in base_link")
+    monitor.problem("deadline", "1 of 5 steps", minor=True)
+    said = report(monitor.status(), 10.0)
+    assert (said.level, said.message) == (WARN, "nothing is published in base_link")
+
+
 def test_a_problem_colours_the_report_for_five_seconds_and_the_worst_speaks():
     now = [0.0]
     monitor = Monitor(lambda: now[0])
