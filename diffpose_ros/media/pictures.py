@@ -45,12 +45,14 @@ class Header:
         orientation: EXIF's, 1 to 8.
         bits: 16 for samples of more than eight bits, else 8.
         grey: one channel.
+        images: how many the file holds, without previews.
     """
 
     size: tuple[int, int]
     orientation: int
     bits: int
     grey: bool
+    images: int = 1
 
     @property
     def is_depth(self) -> bool:
@@ -89,6 +91,9 @@ class Pictures(VideoSource):
             paths = [path for path in paths if path not in depth]
             known = {path: head for path, head in known.items() if not head.is_depth}
         self._paths, self._headers = paths, headers
+        several = [path for path, head in known.items() if head.images > 1]
+        if several:
+            log.warning("%s: %s holds several images; the first is taken", name, several[0].name)
         self._white = 255
         sizes = [head.size for head in known.values()]
         self.pictures = len(set(sizes)) > 1
@@ -157,7 +162,7 @@ def header(path: Path) -> Header:
     Raises:
         InputError: it is no image that can be read, or absurdly large.
     """
-    with _named(path), _opened(path) as image:
+    with named(path), opened(path) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             most = f"{MAX_PIXELS // 10**6} megapixels"
@@ -169,7 +174,8 @@ def header(path: Path) -> Header:
             width, height = height, width
         grey = image.mode[0] in "LIF1"
         deep = image.mode[0] in "IF" or _png_depth(path) == 16 or _tiff_depth(image) == 16
-        return Header((width, height), orientation, 16 if deep else 8, grey)
+        images = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        return Header((width, height), orientation, 16 if deep else 8, grey, images)
 
 
 def decode(path: Path, head: Header | None = None) -> NDArray[Any]:
@@ -182,7 +188,7 @@ def decode(path: Path, head: Header | None = None) -> NDArray[Any]:
     if head.bits == 16:
         samples = _decode_deep(path)
     else:
-        with _named(path), _opened(path) as image:
+        with named(path), opened(path) as image:
             mode = "L" if head.grey else "RGB"
             samples = np.asarray(image.convert(mode), dtype=np.uint8)
     return upright(samples, head.orientation)
@@ -214,7 +220,7 @@ def natural(path: Path) -> list[tuple[int, int, str]]:
 
 
 def _decode_deep(path: Path) -> NDArray[Any]:
-    with _named(path), _opened(path) as image:
+    with named(path), opened(path) as image:
         image.load()  # OpenCV says nothing of a truncated file
     data = read_limited(path, MAX_FILE_BYTES, "an image")
     flags = cv2.IMREAD_UNCHANGED | getattr(cv2, "IMREAD_IGNORE_ORIENTATION", 0)
@@ -239,7 +245,8 @@ def _header_or_error(path: Path) -> Header | InputError:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[PIL.Image.Image]:
+def opened(path: Path) -> Iterator[PIL.Image.Image]:
+    """The image, not yet decoded."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the size is judged here, not by Pillow
         with PIL.Image.open(path, formats=FORMATS) as image:
@@ -247,7 +254,7 @@ def _opened(path: Path) -> Iterator[PIL.Image.Image]:
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named(path: Path) -> Iterator[None]:
     """Turn what Pillow raises (it raises much) into one line that names the file."""
     try:
         yield

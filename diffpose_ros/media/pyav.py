@@ -34,6 +34,8 @@ DEMUXERS = (
     "apng,flv,ogg,asf,mjpeg,yuv4mpegpipe,nut,mxf,dv,rm,swf,wtv"
 )
 """Containers of one file. Those that name other files or addresses (hls, concat, sdp) are left out."""
+METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+"""Texts in a file that are not UTF-8 are no reason to refuse it; PyAV 19 lets them pass by itself."""
 NETWORK_OPTIONS = {"rtsp_transport": "tcp", "timeout": "10000000", "rw_timeout": "10000000"}
 """Lost UDP packets are grey pictures, so TCP; microseconds until silence is an error."""
 NETWORK_TIMEOUT_S = 15.0
@@ -124,7 +126,7 @@ class AvFile(VideoSource):
                 limits = (NETWORK_TIMEOUT_S, NETWORK_TIMEOUT_S)
                 return av.open(self._place, options=_network_options(self._place), timeout=limits)
             options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
-            return av.open(self._address(self._place), options=options, metadata_errors="replace")
+            return av.open(self._address(self._place), options=options, **METADATA)
         except (OSError, ValueError, av.error.FFmpegError) as error:
             self._drop_handle()
             raise InputError(self._refusal(error)) from None

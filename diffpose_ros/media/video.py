@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from diffpose_ros.core import InputError
-from diffpose_ros.media import opencv, pictures, places
+from diffpose_ros.media import animations, opencv, pictures, places
 from diffpose_ros.media.live import newest
 from diffpose_ros.media.source import Image, VideoSource
 from diffpose_ros.media.writer import VideoWriter
@@ -42,6 +42,8 @@ def open_source(path: str | int | Path, *, fps: float | None = None) -> VideoSou
         return pictures.open_folder(place.path, fps)
     if place.kind == "camera":
         return _Newest(opencv.open_camera(place.index, fps))
+    if place.kind == "file" and animations.is_animation(place.path):
+        return animations.Animation(place.path, fps)
     if place.kind == "file" and pictures.is_picture(place.path):
         return pictures.open_picture(place.path, fps)
     source = _open_video(place, fps)

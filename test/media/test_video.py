@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from diffpose_ros.core import InputError
@@ -199,3 +200,36 @@ def test_numbers_in_names_sort_by_value():
     assert [p.name for p in sorted(map(Path, names), key=pictures.natural)] == [
         "2.png", "10.png", "a.png", "b2.png", "b10.png",
     ]  # fmt: skip
+
+
+def animation(path, shades=(40, 120, 200), durations=(100, 300, 100)):
+    frames = [PIL.Image.new("RGB", (64, 48), (shade, 0, 0)) for shade in shades]
+    how = {"duration": list(durations), "lossless": True} if path.suffix == ".webp" else {}
+    frames[0].save(path, save_all=True, append_images=frames[1:], **how)
+    return path
+
+
+def test_an_animated_webp_is_a_video_with_its_own_times(tmp_path):
+    with open_source(animation(tmp_path / "a.webp")) as source:
+        for _ in range(2):
+            shades, stamps = zip(*((int(im[0, 0, 0]), t) for im, t in source), strict=True)
+            assert (shades, stamps) == ((40, 120, 200), (0, 100_000_000, 400_000_000))
+        assert (source.frames, source.fps, source.width, source.height) == (3, 10.0, 64, 48)
+        assert not source.stills
+    with open_source(tmp_path / "a.webp", fps=20) as source:
+        assert [t for _, t in source] == [0, 50_000_000, 100_000_000]
+
+
+def test_a_damaged_animated_webp_is_named(tmp_path):
+    data = animation(tmp_path / "a.webp").read_bytes()
+    (tmp_path / "b.webp").write_bytes(data[: len(data) - 60])
+    with pytest.raises(InputError, match=r"b\.webp"), open_source(tmp_path / "b.webp") as source:
+        list(source)
+
+
+@pytest.mark.parametrize("suffix", [".tiff", ".webp"])
+def test_of_several_images_in_one_file_of_a_folder_the_first_is_taken_and_told(tmp_path, suffix, caplog):
+    animation(tmp_path / f"0{suffix}")
+    with open_source(tmp_path) as source:
+        assert [int(im[0, 0, 0]) for im, _ in source] == [40]
+    assert f"0{suffix} holds several images; the first is taken" in caplog.text
