@@ -62,7 +62,7 @@ def bounded(kind: Callable[[str], Any], low: float, high: float = math.inf) -> C
 
     def parse(text: str) -> Any:
         try:
-            value = kind(text)
+            value = kind(text) if text.isascii() else None  # Python reads the digits of every script
         except (ValueError, OverflowError):
             value = None
         if value is None or not (low <= value <= high and value != math.inf):

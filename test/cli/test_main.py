@@ -1,5 +1,6 @@
 """The command's manners: help with examples, one line for an error, exit codes."""
 
+import argparse
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import types
 import pytest
 
 from diffpose_ros.cli import main as cli
+from diffpose_ros.cli._options import bounded
 from diffpose_ros.core import InputError
 
 
@@ -170,3 +172,11 @@ def test_a_signal_that_a_library_swallows_still_tells_the_end(monkeypatch, capsy
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "interrupted (unexpected" in err or f"ended by {signum.name} (unexpected" in err
+
+
+@pytest.mark.parametrize("text", ["\u0663", "\u00b2", "", "1.5", "nan", "inf", "9" * 400])
+def test_whole_numbers_are_plain_digits(text):
+    """Python reads the digits of every script."""
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a whole number, 1 to 9"):
+        bounded(int, 1, 9)(text)
+    assert bounded(int, 1, 9)("3") == 3

@@ -300,8 +300,9 @@ def words(rng: np.random.Generator, folder: Path) -> Words:
     options = ("--help", "--version", "--output", "--data", "--debug-", "--json", "--fov", "--frames")
     count = int(rng.integers(0, 4))
     mixed = [_pick(rng, (*options, *TEXTS, *NUMBERS)) for _ in range(count)]
-    # `demo` without a video would play its clip
-    return [_pick(rng, commands), *mixed]
+    command = _pick(rng, commands)
+    # `demo` without a video would play its clip, `bench` would measure for minutes
+    return [command, *(["--people", "0"] if command == "bench" else []), *mixed]
 
 
 MAKERS: tuple[Maker, ...] = (
