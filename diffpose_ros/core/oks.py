@@ -46,6 +46,7 @@ def oks_matrix(
     *,
     spread: float = 1.0,
     min_shared: int = 3,
+    covariance_b: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """OKS between two groups of people.
 
@@ -57,6 +58,8 @@ def oks_matrix(
         size: apparent size of each pair, (A, B) or broadcastable, the unit of ``xy``.
         spread: factor on COCO's sigmas; above 1 forgives motion between frames.
         min_shared: pairs with fewer keypoints visible in both have similarity 0.
+        covariance_b: (B, J, 2, 2) of the second group's keypoints, in the square of the unit of ``xy``.
+            It widens COCO's spread, and what is wide counts for less, as in a likelihood.
 
     Returns:
         (A, B) in [0, 1].
@@ -64,9 +67,20 @@ def oks_matrix(
     joints = xy_a.shape[1]
     sigma = _COCO_SIGMAS if joints == len(_COCO_SIGMAS) else np.full(joints, _OTHER_SIGMA)
     shared = visible_a[:, None] & visible_b[None]  # (A, B, J)
-    distance2 = ((xy_a[:, None] - xy_b[None]) ** 2).sum(-1)
+    apart = xy_a[:, None] - xy_b[None]  # (A, B, J, 2)
     scale = np.maximum(np.broadcast_to(size, shared.shape[:2]), 1e-9)[..., None]
-    near = np.exp(-distance2 / (2 * (scale * 2 * sigma * spread) ** 2))
+    variance = (scale * 2 * sigma * spread) ** 2
     count = shared.sum(-1)
-    mean = np.where(shared, near, 0.0).sum(-1) / np.maximum(count, 1)
+    if covariance_b is None:
+        near = np.exp(-(apart**2).sum(-1) / (2 * variance))
+        mean = np.where(shared, near, 0.0).sum(-1) / np.maximum(count, 1)
+    else:
+        xx = variance + covariance_b[None, ..., 0, 0]
+        yy = variance + covariance_b[None, ..., 1, 1]
+        xy = np.broadcast_to(covariance_b[None, ..., 0, 1], xx.shape)
+        area = np.maximum(xx * yy - xy**2, 1e-300)
+        x, y = apart[..., 0], apart[..., 1]
+        near = np.exp(-0.5 * (yy * x**2 - 2 * xy * x * y + xx * y**2) / area)
+        weight = np.where(shared, variance / np.sqrt(area), 0.0)
+        mean = (weight * near).sum(-1) / np.maximum(weight.sum(-1), 1e-12)
     return np.where(count >= min_shared, mean, 0.0)

@@ -40,6 +40,9 @@ _FOUR |= {17 + k: [joint] * 4 for k, joint in enumerate(FACE)}
 _GATHER = np.array([_FOUR.get(t, [0] * 4) for t in range(NUM_POINTS)])
 """(21, 4) COCO joints whose mean each point is, repeated to four."""
 
+_SHARES = np.array([[row.count(j) / 4 for j in range(len(COCO17))] for row in _GATHER.tolist()])
+"""(21, 17) share of each COCO joint in each point."""
+
 _MAPPED = np.array([float(t in _FOUR) for t in range(NUM_POINTS)])
 
 
@@ -63,3 +66,11 @@ def coco_to_points(
     conf = score[..., _GATHER].min(axis=-1) * _MAPPED
     out = xy[..., _GATHER, :].mean(axis=-2)
     return np.where(conf[..., None] > 0, out, 0.0), conf
+
+
+def points_covariance(covariance: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Covariance (..., 21, 2, 2) of the lifter's points from that of COCO-17 keypoints (..., 17, 2, 2).
+
+    The errors of keypoints are taken as independent: the mean of two has half the variance.
+    """
+    return np.asarray(np.einsum("tj,...jab->...tab", _SHARES**2, covariance), dtype=np.float64)

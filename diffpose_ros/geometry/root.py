@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from diffpose_ros.core import H36M17, InputError
 from diffpose_ros.geometry._root_fit import fit_root
+from diffpose_ros.geometry._root_told import refit
 
 MIN_JOINTS = 3
 TANGENT_NOISE = 0.004
@@ -31,6 +32,7 @@ def root_translation(
     rounds: int = ROUNDS,
     tangent_noise: float = TANGENT_NOISE,
     scale_noise: float = 0.0,
+    ray_covariance: ArrayLike | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Translation that puts each pose onto its rays.
 
@@ -54,6 +56,8 @@ def root_translation(
         rounds: most Gauss-Newton steps with Huber weights; 0 = the paper's solution.
         tangent_noise: least noise of a ray, one sigma of each coordinate, tangent units.
         scale_noise: relative uncertainty of the body's size, one sigma; it turns into depth.
+        ray_covariance: (P, J, 2, 2) of the rays, tangent units squared. With it, ``tangent_noise`` comes
+            on top, as the noise of the pose, and each ray counts as its covariance says.
 
     Returns:
         T (P, 3) metres, and its covariance (P, 3, 3) m^2. Rows are NaN where there is no answer:
@@ -84,6 +88,14 @@ def root_translation(
         fitted = fit_root(measured, rounds, tangent_noise)
         if fitted is not None:
             translation[person], covariance[person] = fitted
+    if ray_covariance is not None:
+        told = np.asarray(ray_covariance, dtype=np.float64)
+        if told.shape != (*w.shape, 2, 2):
+            raise InputError(f"root: expected covariances {(*w.shape, 2, 2)}, got {told.shape}")
+        noise = np.where(usable[..., None, None], told, 0.0) + tangent_noise**2 * np.eye(2)
+        finer, finer_covariance = refit(pose, ray, usable, noise, translation)
+        better = np.isfinite(finer).all(axis=1)
+        translation[better], covariance[better] = finer[better], finer_covariance[better]
     if scale_noise:
         covariance += scale_noise**2 * translation[:, :, None] * translation[:, None, :]
     return translation, covariance

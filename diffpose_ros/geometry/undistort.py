@@ -55,6 +55,32 @@ def undistort(xy: ArrayLike, camera: Camera) -> NDArray[np.float64]:
     return _turn(bent, camera.rectification).reshape(pixels.shape)
 
 
+STEP_PX = 0.5
+"""Half of what the slope of the lens is measured over."""
+
+
+def undistort_with_covariance(
+    xy: ArrayLike, covariance: ArrayLike, camera: Camera
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Viewing rays of pixels, and the covariance of the rays.
+
+    Args:
+        xy: (..., 2) pixels, see :func:`undistort`.
+        covariance: (..., 2, 2) pixels^2.
+        camera: see :func:`undistort`.
+
+    Returns:
+        (..., 2) tangents and (..., 2, 2) their covariance, tangent units squared: J C J^T with the slope J
+        of the lens at the pixel.
+    """
+    pixels = np.asarray(xy, dtype=np.float64)
+    shift = STEP_PX * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
+    around = pixels[None] + shift.reshape(5, *(1,) * (pixels.ndim - 1), 2)
+    here, right, left, down, up = undistort(around, camera)
+    slope = np.stack([right - left, down - up], axis=-1) / (2 * STEP_PX)
+    return here, slope @ np.asarray(covariance, dtype=np.float64) @ slope.swapaxes(-1, -2)
+
+
 def _bounded(tangents: NDArray[np.float64]) -> NDArray[np.float64]:
     """Tangents (N, 2) brought to within :data:`MAX_TANGENT` of the axis, along their direction."""
     far = np.abs(tangents).max(axis=1, initial=0.0)

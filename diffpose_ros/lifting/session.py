@@ -11,8 +11,8 @@ import numpy as np
 from diffpose_ros.core import UNKNOWN, Camera, ConfigError, InputError, People2D, Surroundings
 from diffpose_ros.core.depth import DepthImage
 from diffpose_ros.core.stamps import StampJudge, Thinner, Verdict
-from diffpose_ros.geometry.mapping import coco_to_points
-from diffpose_ros.geometry.undistort import undistort
+from diffpose_ros.geometry.mapping import coco_to_points, points_covariance
+from diffpose_ros.geometry.undistort import undistort, undistort_with_covariance
 from diffpose_ros.history import PeopleState, Rows
 from diffpose_ros.kinematics import PeopleRotations
 from diffpose_ros.lifting.config import MAX_RATE_HZ, LifterConfig
@@ -240,14 +240,19 @@ class Lifter:
         source = chosen.index[mine[np.argsort(row_of[mine])]]  # person in `people` of each row
 
         t0 = timer()
-        tangents = undistort(people.xy[source], camera)
+        ray_covariance = None
+        if people.covariance is None:
+            tangents = undistort(people.xy[source], camera)
+        else:
+            tangents, told = undistort_with_covariance(people.xy[source], people.covariance[source], camera)
+            ray_covariance = points_covariance(told)
         t1 = timer()
         rays, score = coco_to_points(tangents, chosen.score[source])
         surface = None
         if depth is not None:
             surface = surfaces(depth, people.xy[source], chosen.score[source], rays, score)
         seen = Observed(
-            stamp_ns, camera, rays, score,
+            stamp_ns, camera, rays, score, covariance=ray_covariance,
             up=around.up, camera_height=around.camera_height, person_height=self.config.person_height,
             depth=surface,
         )  # fmt: skip

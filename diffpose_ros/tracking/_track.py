@@ -19,6 +19,9 @@ COAST_TIME_S = 0.8
 SIZE_TIME_S = 0.5
 MIN_SHARED = 3
 
+LIMB_SPEED, LIMB_LEAST = 2.0, 0.03
+"""How far a limb may move unforeseen: body sizes per second, and body sizes in any case."""
+
 
 @dataclass
 class Track:
@@ -70,8 +73,22 @@ class Track:
         # Integral of a velocity that decays while nobody sees the person.
         return self.xy + self.velocity * COAST_TIME_S * (1 - np.exp(-elapsed / COAST_TIME_S))
 
-    def update(self, xy: NDArray[np.float64], visible: NDArray[np.bool_], stamp_ns: int) -> None:
-        """Take over a new sight of the person."""
+    def update(
+        self,
+        xy: NDArray[np.float64],
+        visible: NDArray[np.bool_],
+        stamp_ns: int,
+        covariance: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Take over a new sight of the person.
+
+        Args:
+            xy: (J, 2) pixels.
+            visible: (J,) keypoints that count.
+            stamp_ns: of the image.
+            covariance: (J, 2, 2) pixels^2; where it is wide, a keypoint moves less from where it was
+                expected (the gain of a Kalman filter).
+        """
         dt = self.unseen_s(stamp_ns)
         shared = visible & self.visible
         if dt > 0 and shared.sum() >= MIN_SHARED:
@@ -82,6 +99,11 @@ class Track:
                 gain = max(gain, 0.5)
             self.velocity = self.velocity + gain * (measured - self.velocity)
         moved = self.predict(stamp_ns)
+        if covariance is not None:
+            unforeseen = (self.size * max(LIMB_LEAST, LIMB_SPEED * dt)) ** 2 * np.eye(2)
+            gain_xy = unforeseen @ np.linalg.inv(unforeseen + covariance + 1e-9 * np.eye(2))
+            filtered = moved + (gain_xy @ (xy - moved)[..., None])[..., 0]
+            xy = np.where(self.visible[:, None], filtered, xy)
         known = visible | self.visible
         self.xy = np.where(visible[:, None], xy, moved)
         self.visible = known

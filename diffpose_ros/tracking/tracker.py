@@ -101,7 +101,8 @@ class Tracker:
         fresh: set[int] = set()
         people, visible = self._put_sides_right(people, visible, matched, stamp_ns)
         for row, track in matched.items():
-            track.update(people.xy[row], visible[row], stamp_ns)
+            told = None if people.covariance is None else people.covariance[row]
+            track.update(people.xy[row], visible[row], stamp_ns, told)
             track.hits += track.track_id < 0
         for row in self._rows(people, high=True):
             if row not in matched and visible[row].sum() >= 3:
@@ -199,6 +200,7 @@ class Tracker:
             self._visible(people)[rows],
             (size * doubt)[:, None],
             spread=_SPREAD,
+            covariance_b=None if people.covariance is None else people.covariance[rows],
         )
         # Pairs below the gate count as staying alone, so they never push out a good one. The
         # rest is divided by the doubt, as a likelihood is by its width: a hidden person, who

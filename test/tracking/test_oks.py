@@ -98,3 +98,40 @@ def test_nobody():
     seen = np.zeros((0, 17), dtype=bool)
     assert extent(none, seen).shape == (0,)
     assert oks_matrix(none, seen, people(), ALL, np.zeros((0, 1))).shape == (0, 3)
+
+
+def _standing(n: int = 17) -> tuple[np.ndarray, np.ndarray]:
+    k = np.arange(n)
+    return np.stack([30.0 * (k % 3), 20.0 * k], axis=-1)[None], np.ones((1, n), dtype=bool)
+
+
+def test_a_shift_along_what_is_uncertain_matters_less_than_one_across() -> None:
+    xy, seen = _standing()
+    wide = np.broadcast_to(np.diag([60.0**2, 1.0]), (1, 17, 2, 2))
+    along, across = (
+        oks_matrix(xy, seen, xy + np.array(shift), seen, np.array([[100.0]]), covariance_b=wide)[0, 0]
+        for shift in ((40.0, 0.0), (0.0, 40.0))
+    )
+    told_nothing = oks_matrix(xy, seen, xy + np.array((40.0, 0.0)), seen, np.array([[100.0]]))[0, 0]
+    assert along > told_nothing
+    assert along > across + 0.2
+
+
+def test_what_is_uncertain_counts_for_less() -> None:
+    xy, seen = _standing()
+    moved = xy.copy()
+    moved[0, :8] += 500.0
+    covariance = np.tile(np.eye(2), (1, 17, 1, 1))
+    sure = oks_matrix(xy, seen, moved, seen, np.array([[100.0]]), covariance_b=covariance)[0, 0]
+    covariance[0, :8] *= 100.0**2
+    unsure = oks_matrix(xy, seen, moved, seen, np.array([[100.0]]), covariance_b=covariance)[0, 0]
+    assert sure == pytest.approx(9 / 17, abs=0.01)
+    assert unsure > 0.7
+
+
+def test_a_covariance_of_nothing_changes_nothing() -> None:
+    xy, seen = _standing()
+    size = np.array([[100.0]])
+    plain = oks_matrix(xy, seen, xy + 7.0, seen, size)
+    told = oks_matrix(xy, seen, xy + 7.0, seen, size, covariance_b=np.zeros((1, 17, 2, 2)))
+    np.testing.assert_allclose(told, plain, rtol=1e-12)

@@ -183,3 +183,16 @@ def test_two_keypoints_start_nobody():
     score[0, 2] = 0.9
     seen = People2D(xy=body()[None], score=score, person_score=np.array([0.9]))
     assert len(tracker.update(seen, S)) == 1
+
+
+def test_a_doubtful_keypoint_moves_less_and_only_where_it_is_doubtful():
+    xy = body()
+    track = Track.start(xy, ALL, 0)
+    seen = xy.copy()
+    seen[3] += 40.0
+    covariance = np.tile(np.eye(2) * 1e-6, (17, 1, 1))
+    covariance[3] = np.diag([200.0**2, 1e-6])
+    track.update(seen, ALL, S // 30, covariance)
+    assert track.xy[3, 0] - xy[3, 0] < 8.0  # x may be anywhere, so it says little
+    assert track.xy[3, 1] - xy[3, 1] == pytest.approx(40.0, abs=0.1)
+    np.testing.assert_allclose(np.delete(track.xy, 3, 0), np.delete(seen, 3, 0), atol=1e-3)

@@ -9,6 +9,7 @@ network looks for new people, beside the frames; it starts tracks, and crops hav
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,7 @@ class Tracked:
         tracker: keeps identities; a new one by default.
         whole: finds people in whole images instead of MoveNet MultiPose.
         single: looks at crops instead of MoveNet SinglePose.
+        timer: monotonic seconds; what a frame takes decides what is spared.
 
     Raises:
         ModelError: a network's file is missing or damaged.
@@ -69,8 +71,10 @@ class Tracked:
     def __init__(
         self, config: TrackedConfig | None = None, tracker: Tracker | None = None, *,
         whole: Finder | None = None, single: SinglePose | None = None,
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:  # fmt: skip
         self.config = c = config or TrackedConfig()
+        self._timer = timer
         self.tracker = Tracker() if tracker is None else tracker
         self.whole = whole or MoveNet(
             MoveNetConfig(
@@ -102,7 +106,7 @@ class Tracked:
         check_image(rgb)
         if self._closed:
             raise BackendError("tracked: the front end was closed; make a new one")
-        start = time.perf_counter()
+        start = self._timer()
         if self._size not in (None, rgb.shape) or stamp_ns < (self._stamp_ns or stamp_ns):
             self.reset()
         gap_s = (stamp_ns - (self._stamp_ns or stamp_ns)) * 1e-9
@@ -111,9 +115,9 @@ class Tracked:
         self._frame += 1
         pyramid = Pyramid(rgb)
         candidates = self._candidates(pyramid, stamp_ns)
-        looked = time.perf_counter()
+        looked = self._timer()
         found, how = self._look(pyramid, candidates, stamp_ns)
-        tracking = time.perf_counter()
+        tracking = self._timer()
         undone = self.tracker.exchanges_undone
         people = self.tracker.update(found, stamp_ns)
         people = self._with_waiting(people, stamp_ns)
@@ -121,7 +125,7 @@ class Tracked:
         self._remember(stamp_ns)
         if not self.config.in_step and self._pace.due(stamp_ns):
             self._search(pyramid, stamp_ns)
-        end = time.perf_counter()
+        end = self._timer()
         self._pace.frame(end - start)
         self._report = FrontEndReport(
             counts=dict(self._counts), values={"keypoints from": how, **self._pace.values()},

@@ -10,11 +10,14 @@ from diffpose_ros.frontend.tracked.config import TrackedConfig
 EAGER_S, EAGER_EVERY_S = 1.0, 0.1
 """For this long after something new, searches may come this often."""
 
-SMOOTHING = 0.1
-"""Share of the newest frame in the mean of what a frame takes."""
+SMOOTHING_S = 0.3
+"""Time constant of the mean of what a frame takes."""
 
-SETTLE_FRAMES = 15
-"""Frames between two changes of what is spared."""
+SETTLE_S = 0.5
+"""Time between two changes of what is spared. Counted in seconds, since a slow machine has few frames."""
+
+LEAST_S = 1 / 30
+"""A frame counts for this long at least, however quickly it was done with."""
 
 ENOUGH = 0.5
 """Below this share of the budget, less is spared again."""
@@ -45,7 +48,7 @@ class Pace:
         self._config = config
         self._mean_s: float | None = None
         self._level = 0
-        self._since = 0
+        self._since_s = 0.0
         self.reset()
 
     def reset(self) -> None:
@@ -79,15 +82,16 @@ class Pace:
         """A frame took this long; in step there is time for everything."""
         if self._config.in_step:
             return
+        passed = max(seconds, LEAST_S)
         mean = seconds if self._mean_s is None else self._mean_s
-        self._mean_s = mean + SMOOTHING * (seconds - mean)
-        self._since += 1
-        if self._since < SETTLE_FRAMES:
+        self._mean_s = mean + (1 - math.exp(-passed / SMOOTHING_S)) * (seconds - mean)
+        self._since_s += passed
+        if self._since_s < SETTLE_S:
             return
         if self._mean_s > self._config.budget_s and self._level < len(LEVELS) - 1:
-            self._level, self._since = self._level + 1, 0
+            self._level, self._since_s = self._level + 1, 0.0
         elif self._mean_s < ENOUGH * self._config.budget_s and self._level > 0:
-            self._level, self._since = self._level - 1, 0
+            self._level, self._since_s = self._level - 1, 0.0
 
     def pixels(self, size: int) -> int:
         """A network's input of at most ``size`` pixels, a multiple of 32 that is at least 128."""

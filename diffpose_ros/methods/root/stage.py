@@ -99,8 +99,9 @@ class RootStage:
             given = seen.person_height / np.maximum(smooth, LEAST_STATURE_M)
             mean, height = mean * given[:, None, None], height * given
         root, covariance = root_translation(
-            mean, seen.rays[:, :17], seen.score[:, :17] * MEASURED_H36M, scale_noise=0.0
-        )
+            mean, seen.rays[:, :17], seen.score[:, :17] * MEASURED_H36M, scale_noise=0.0,
+            ray_covariance=None if seen.covariance is None else seen.covariance[:, :17],
+        )  # fmt: skip
         known = np.asarray(np.isfinite(root).all(axis=-1))
         measured, spread = self._measured(seen, mean, root, known, memories)
         company = Company(rows[_COMPANY])

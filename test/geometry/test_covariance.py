@@ -1,0 +1,110 @@
+"""The keypoints' covariance on its way: through the lens, to the lifter's points, into the place."""
+
+import numpy as np
+import pytest
+
+from diffpose_ros.core import COCO17, Camera, InputError
+from diffpose_ros.geometry.mapping import points_covariance
+from diffpose_ros.geometry.root import root_translation
+from diffpose_ros.geometry.undistort import undistort, undistort_with_covariance
+
+MATRIX = np.array([[500.0, 0, 320], [0, 400, 240], [0, 0, 1]])
+
+
+def test_through_a_pinhole_pixels_become_tangents():
+    camera = Camera(matrix=MATRIX, width=640, height=480)
+    pixels = np.array([[100.0, 50.0], [500.0, 400.0]])
+    rays, covariance = undistort_with_covariance(pixels, np.tile(np.diag([25.0, 4.0]), (2, 1, 1)), camera)
+    np.testing.assert_allclose(rays, undistort(pixels, camera))
+    np.testing.assert_allclose(covariance, np.tile(np.diag([25 / 500**2, 4 / 400**2]), (2, 1, 1)), rtol=1e-6)
+
+
+def test_through_a_lens_it_is_what_samples_say():
+    camera = Camera(
+        matrix=MATRIX, width=640, height=480, model="plumb_bob", distortion=np.array([-0.3, 0.1, 0.01, 0, 0])
+    )
+    at, covariance = np.array([560.0, 90.0]), np.array([[9.0, 3.0], [3.0, 4.0]])
+    samples = np.random.default_rng(0).multivariate_normal(at, covariance, 20_000)
+    _, told = undistort_with_covariance(at[None], covariance[None], camera)
+    np.testing.assert_allclose(told[0], np.cov(undistort(samples, camera).T), rtol=0.05, atol=2e-7)
+
+
+def test_means_of_keypoints_are_surer_than_each():
+    covariance = np.tile(np.diag([4.0, 1.0]), (1, 17, 1, 1))
+    points = points_covariance(covariance)[0]
+    np.testing.assert_allclose(points[1], np.diag([4.0, 1.0]))  # right hip
+    np.testing.assert_allclose(points[0], np.diag([2.0, 0.5]))  # between two hips
+    np.testing.assert_allclose(points[7], np.diag([1.0, 0.25]))  # between hips and shoulders
+    covariance[0, COCO17.index("left_knee")] = np.diag([100.0, 9.0])
+    np.testing.assert_allclose(points_covariance(covariance)[0, 5], np.diag([100.0, 9.0]))
+
+
+def scene(seed=0, people=1):
+    rng = np.random.default_rng(seed)
+    pose = rng.uniform([-0.4, -0.9, -0.2], [0.4, 0.9, 0.2], (people, 17, 3))
+    place = rng.uniform([-1.0, -0.3, 3.0], [1.0, 0.3, 6.0], (people, 3))
+    body = pose + place[:, None]
+    return rng, pose, place, body[..., :2] / body[..., 2:]
+
+
+def test_the_place_follows_what_is_sure():
+    """All rays are off to the right; those that say they may be, along x, do not move the person."""
+    _, pose, place, rays = scene()
+    wrong = rays.copy()
+    wrong[0, ::2, 0] += 0.05
+    told = np.tile(np.eye(2) * 0.002**2, (1, 17, 1, 1))
+    told[0, ::2, 0, 0] = 0.05**2
+    ones = np.ones((1, 17))
+    plain, _ = root_translation(pose, wrong, ones)
+    better, _ = root_translation(pose, wrong, ones, ray_covariance=told)
+    across = told[..., ::-1, ::-1]
+    worse, _ = root_translation(pose, wrong, ones, ray_covariance=across)
+    error = [float(np.abs(t[0] - place[0]).max()) for t in (better, plain, worse)]
+    assert error[0] < 0.03
+    assert error[0] < 0.3 * error[1]
+    assert error[2] > 3 * error[0]
+
+
+def test_its_covariance_is_honest():
+    """Rays as noisy as they say: the mean squared Mahalanobis distance of the place is 3."""
+    rng, pose, place, rays = scene(seed=1, people=400)
+    spread = rng.uniform(0.002, 0.03, (400, 17, 2))
+    rays = rays + spread * rng.standard_normal(spread.shape)
+    told = spread[..., None] ** 2 * np.eye(2)
+    at, covariance = root_translation(pose, rays, np.ones((400, 17)), ray_covariance=told, tangent_noise=1e-4)
+    off = at - place
+    distance = np.einsum("pi,pi->p", off, np.linalg.solve(covariance, off[..., None])[..., 0])
+    assert np.isfinite(distance).all()
+    assert 2.0 < distance.mean() < 4.0
+
+
+def test_it_is_better_than_without():
+    rng, pose, place, rays = scene(seed=2, people=200)
+    spread = np.where(rng.random((200, 17, 1)) < 0.3, 0.04, 0.002) * np.array([1.0, 0.2])
+    rays = rays + spread * rng.standard_normal(rays.shape)
+    told = spread[..., None] ** 2 * np.eye(2)
+    ones = np.ones((200, 17))
+    plain, with_it = (
+        np.linalg.norm(root_translation(pose, rays, ones, ray_covariance=c)[0] - place, axis=1).mean()
+        for c in (None, told)
+    )
+    assert with_it < 0.8 * plain
+
+
+@pytest.mark.parametrize("shape", [(1, 17, 2), (2, 17, 2, 2), (1, 16, 2, 2)])
+def test_covariances_of_another_shape_are_refused(shape):
+    _, pose, _, rays = scene()
+    with pytest.raises(InputError, match=r"expected covariances \(1, 17, 2, 2\)"):
+        root_translation(pose, rays, np.ones((1, 17)), ray_covariance=np.zeros(shape))
+
+
+def test_people_without_an_answer_stay_without_one():
+    _, pose, _, rays = scene(people=3)
+    weight = np.ones((3, 17))
+    weight[1, 2:] = 0
+    told = np.tile(np.eye(2) * 1e-4, (3, 17, 1, 1))
+    told[1] = np.nan
+    at, covariance = root_translation(pose, rays, weight, ray_covariance=told)
+    assert np.isfinite(at[[0, 2]]).all()
+    assert np.isnan(at[1]).all()
+    assert np.isnan(covariance[1]).all()
