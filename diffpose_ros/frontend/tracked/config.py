@@ -52,6 +52,14 @@ class TrackedConfig:
     threads: int = 1
     runtime: str = "auto"
 
+    @property
+    def search_size(self) -> int:
+        """Longer side of the whole image in a search, pixels: a third more than ``input_size``.
+
+        Searches are rare and beside the frames, and small people show only at more pixels.
+        """
+        return min(round(self.input_size * 4 / 3 / 32) * 32, DETECTOR_PIXELS["movenet"][1])
+
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:
             raise ConfigError(

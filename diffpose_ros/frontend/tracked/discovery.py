@@ -33,9 +33,9 @@ class InStep:
         self._finder = finder
         self._sighting: Sighting | None = None
 
-    def offer(self, pyramid: Pyramid, stamp_ns: int) -> None:
-        """Look at an image."""
-        self._sighting = Sighting(stamp_ns, self._finder.find(pyramid))
+    def offer(self, pyramid: Pyramid, stamp_ns: int, input_size: int | None = None) -> None:
+        """Look at an image with so many pixels."""
+        self._sighting = Sighting(stamp_ns, self._finder.find(pyramid, input_size=input_size))
 
     def poll(self) -> Sighting | None:
         """The people of the last image offered, once."""
@@ -60,7 +60,7 @@ class Beside:
     def __init__(self, finder: Finder) -> None:
         self._finder = finder
         self._ready = threading.Condition()
-        self._job: tuple[Pyramid, int, int] | None = None
+        self._job: tuple[Pyramid, int, int | None, int] | None = None
         self._sighting: Sighting | None = None
         self._error: Exception | None = None
         self._era = 0
@@ -69,12 +69,12 @@ class Beside:
         self._thread = threading.Thread(target=self._run, name="discovery", daemon=True)
         self._thread.start()
 
-    def offer(self, pyramid: Pyramid, stamp_ns: int) -> None:
+    def offer(self, pyramid: Pyramid, stamp_ns: int, input_size: int | None = None) -> None:
         """Have an image looked at unless one is being looked at. It must not be written to."""
         with self._ready:
             if self._closed or self._busy or self._job is not None:
                 return
-            self._job = (pyramid, stamp_ns, self._era)
+            self._job = (pyramid, stamp_ns, input_size, self._era)
             self._ready.notify()
 
     def poll(self) -> Sighting | None:
@@ -112,12 +112,12 @@ class Beside:
                     self._ready.wait()
                 if self._closed or self._job is None:
                     return
-                (pyramid, stamp_ns, era), self._job = self._job, None
+                (pyramid, stamp_ns, input_size, era), self._job = self._job, None
                 self._busy = True
             result: Any = None
             error: Exception | None = None
             try:
-                result = Sighting(stamp_ns, self._finder.find(pyramid))
+                result = Sighting(stamp_ns, self._finder.find(pyramid, input_size=input_size))
             except Exception as problem:
                 error = problem
             with self._ready:

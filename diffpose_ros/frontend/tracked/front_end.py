@@ -171,7 +171,7 @@ class Tracked:
     def _search(self, pyramid: Pyramid, stamp_ns: int) -> None:
         self._pace.searched(stamp_ns)
         self._count("searches")
-        self._discovery.offer(pyramid, stamp_ns)
+        self._discovery.offer(pyramid, stamp_ns, self._pace.pixels(self.config.search_size))
 
     def _remember(self, stamp_ns: int) -> None:
         now = self.tracker.expected(stamp_ns)
