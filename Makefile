@@ -9,7 +9,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 ISOLATED = ROS_DOMAIN_ID=$$((RANDOM % 100 + 1)) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-train demo bench test test-jazzy fuzz soak lint mutate release-check clean
+.PHONY: help setup setup-dev setup-train demo bench test test-jazzy fuzz soak lint mutate release-check site clean
 
 help:
 	@echo "make demo         people in a video -> 3D skeletons on ROS topics, a bag and out/demo.mp4"
@@ -19,6 +19,7 @@ help:
 	@echo "make fuzz         2,000 bad inputs to the commands, 12,000 bad messages to the nodes"
 	@echo "make bench        how long each stage takes, per frame"
 	@echo "make lint         ruff and mypy"
+	@echo "make site         the documentation as web pages, in out/site"
 	@echo "make release-check  sdist and wheel, and lift from the wheel in clean environments"
 	@echo "make mutate       break the numeric code in small ways and see whether a test notices; ARGS=geometry.root for one file"
 	@echo "make setup        .venv with ROS 2, the dependencies and the built package"
@@ -67,6 +68,11 @@ lint: setup-dev
 mutate: setup-dev
 	@$(RUN) pip install --quiet --disable-pip-version-check -r requirements/mutation.txt
 	@$(RUN) $(ONE_THREAD) python tools/mutation/run.py $(ARGS)
+
+site: setup
+	@$(RUN) pip install --quiet --disable-pip-version-check -r requirements/docs.txt
+	@$(RUN) python tools/docs_pages.py
+	@$(RUN) mkdocs build --strict
 
 release-check:
 	@$(or $(PYTHON),python3) tools/check_release.py $(ARGS)
