@@ -180,7 +180,8 @@ def orientations(
         swing = _swing(direction, _difference(noise, size, FIRST, LAST, CORRELATION), length)
         _trunk(xyz, noise, size, direction[:, TRUNK], swing[:, TRUNK], matrix, doubt)
         after = _limbs(noise, size, direction, length, swing, dt, twists, matrix, doubt)
-    doubt[~np.isfinite(matrix).all(axis=(2, 3))] = np.nan
+    unknown = ~(np.isfinite(matrix).all(axis=(2, 3)) & np.isfinite(doubt).all(axis=(2, 3)))
+    matrix[unknown] = doubt[unknown] = np.nan
     return matrix, doubt, after
 
 

@@ -223,3 +223,28 @@ def test_wrong_arguments_are_named(given, words) -> None:
 def test_up_must_be_a_direction(up) -> None:
     with pytest.raises(InputError, match="up"):
         joint_angles(RotationTracker().update(body()[0]), up)
+
+
+def flattened(*joints):
+    """A body some of whose joints lie in one place."""
+    xyz, _ = body(BENT)
+    xyz[[J[name] for name in joints]] = xyz[J[joints[0]]]
+    return xyz
+
+
+@pytest.mark.parametrize(
+    "xyz",
+    [
+        flattened("thorax", "nose", "head_top"), flattened("hip", "spine"), flattened("left_hip", "right_hip"),
+        flattened("left_shoulder", "right_shoulder"), flattened("left_knee", "left_ankle"),
+        np.outer(np.arange(17.0), [1, 0, 0]), np.zeros((17, 3)),
+    ],
+    ids=["head", "waist", "hips", "shoulders", "shank", "line", "point"],
+)  # fmt: skip
+def test_a_frame_is_known_as_a_whole_or_not_at_all(xyz) -> None:
+    """A nose on the line from thorax to crown, and the like, leave one axis without a direction."""
+    got = RotationTracker().update(xyz)
+    for value in (got.matrix, got.covariance):
+        finite = np.isfinite(value.reshape(17, 9))
+        assert (finite.all(axis=1) == finite.any(axis=1)).all()
+    np.testing.assert_array_equal(np.isnan(got.matrix), np.isnan(got.covariance))
