@@ -235,7 +235,8 @@ def flattened(*joints):
 @pytest.mark.parametrize(
     "xyz",
     [
-        flattened("thorax", "nose", "head_top"), flattened("hip", "spine"), flattened("left_hip", "right_hip"),
+        flattened("thorax", "nose", "head_top"), flattened("hip", "spine"),
+        flattened("left_hip", "right_hip"),
         flattened("left_shoulder", "right_shoulder"), flattened("left_knee", "left_ankle"),
         np.outer(np.arange(17.0), [1, 0, 0]), np.zeros((17, 3)),
     ],
