@@ -52,13 +52,11 @@ class QuietSignals:
     def __init__(self) -> None:
         self.ros_runs = False
         self._first_s: float | None = None
-        self.came = False
         for number in SIGNALS:
             signal.signal(number, self)
 
     def __call__(self, number: int, frame: object) -> None:
         now = time.monotonic()
-        self.came = True
         if not self.ros_runs:
             self.ignore()
             time.sleep(LEAVE_S)
@@ -118,7 +116,7 @@ def run_nodes(makes: Sequence[Callable[[], PipelineNode]], args: Sequence[str] |
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
-        if not signals.came:
+        if rclpy.ok():
             raise
         # the signal came while the nodes were being made: rclpy fails in many ways then
     if starter is not None:

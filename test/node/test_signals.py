@@ -15,11 +15,14 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+PHOTO = Path(__file__).resolve().parents[1] / "frontend" / "people.jpg"
 
 
 def interrupted(script, delay_s, *, number=signal.SIGINT, times=1):
     """Exit code and standard error of a node's process that got a signal after ``delay_s``."""
-    process = subprocess.Popen([SCRIPTS / script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = ["--ros-args", "-p", f"source:={PHOTO}"] if script == "video_source_node" else []
+    command = [SCRIPTS / script, *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         time.sleep(delay_s)
         for _ in range(times):
@@ -63,6 +66,22 @@ def test_what_the_end_interrupts_is_not_logged_as_an_error(monkeypatch):
             signal.signal(number, handler)
     assert ended.wait(5.0)
     assert levels == [("", "FATAL")]
+
+
+def test_what_fails_since_the_context_is_shut_down_is_no_error():
+    """rclpy's own handler shuts the context down before Python's hears of the signal."""
+    from diffpose_ros.nodes import process
+
+    def make():
+        process.rclpy.try_shutdown()
+        raise RuntimeError("rcl node's context is invalid")
+
+    before = [signal.getsignal(number) for number in process.SIGNALS]
+    try:
+        assert process.run_nodes([make], []) == 0
+    finally:
+        for number, handler in zip(process.SIGNALS, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_a_process_outlives_the_signal_of_its_launch():
