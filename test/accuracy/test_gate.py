@@ -47,7 +47,7 @@ BOUNDS = {
         "root, median": (0, 184),
         "joints in 1 sigma": (0.66, 0.69),
         "joints in 2 sigma": (0.86, 0.89),
-        "root in 1 sigma": (0.50, 0.55),
+        "root in 1 sigma": (0.50, 0.57),
         "root in 2 sigma": (0.75, 0.79),
         "missing": (0, 0),
     },

@@ -32,7 +32,10 @@ HEAD_NOISE, FIRST_HEAD_NOISE, SETTLED_S = 0.12, 0.12, 0.2
 MOST_BY_HEAD = 4.0
 HEAD_BREADTH_M, HEAD_DEPTH_M = 0.145, 0.12
 """Between an adult's ears, and from between them to the tip of the nose."""
-UNLIKELY, LIKELY = 0.1, 0.3
+SURE_POSE_M = 0.04
+"""Standard deviation of a pose's joints up to which adults say no more different heights than that. They
+differ as much more as a pose is less sure."""
+UNLIKELY, LIKELY = 0.2, 0.4
 """Probability of a child below which nothing is said: adults leave each other as they are."""
 LEAST_SCORE = 0.3
 LEAST_HEIGHT_M = 0.3
@@ -75,7 +78,7 @@ class Company:
 
     def see(
         self, pose: Array, bones: Array, axis: Array, root: Array, rays: Array, score: Array, dt: Array,
-        up: Array | None,
+        up: Array | None, spread: Array,
     ) -> None:  # fmt: skip
         """Take in one frame.
 
@@ -87,6 +90,7 @@ class Company:
             score: (P, 21).
             dt: (P,) s.
             up: (3,) unit vector, where it is known.
+            spread: (P,) standard deviation of the joints of the poses, m.
         """
         known = np.isfinite(root[:, 2])
         length = np.linalg.norm(axis, axis=1)
@@ -104,7 +108,7 @@ class Company:
             self._average([_HEIGHT], _HEIGHT_S, np.log(below)[:, None], stands, dt)
             head, sure = self._head(rays, score, root[:, 2])
             self._average([_HEAD], _HEAD_S, head[:, None], np.asarray(known & sure), dt)
-        self._compare(np.asarray(here & (self.numbers[:, _HEIGHT_S] > 0)))
+        self._compare(np.asarray(here & (self.numbers[:, _HEIGHT_S] > 0)), spread)
 
     def _average(
         self, what: range | list[int], clock: int, value: Array, where: NDArray[np.bool_], dt: Array
@@ -130,7 +134,7 @@ class Company:
         size = np.log(np.hypot(broad / HEAD_BREADTH_M, deep / HEAD_DEPTH_M))
         return size, np.asarray((score[:, [_NOSE, *_EARS]] > LEAST_SCORE).all(axis=1))
 
-    def _compare(self, here: NDArray[np.bool_]) -> None:
+    def _compare(self, here: NDArray[np.bool_], spread: Array) -> None:
         """Everybody's size, from what all say of the camera's height."""
         who = np.flatnonzero(here)
         if len(who) < 2:
@@ -138,7 +142,9 @@ class Company:
         n = self.numbers[who]
         tried = (n[:, _HEIGHT, None] + np.linspace(-0.12, 0.12, 13)).ravel()
         size = tried - n[:, _HEIGHT, None]  # (P, G)
-        noise = np.hypot(ADULT_NOISE, FIRST_NOISE / np.sqrt(1.0 + n[:, _HEIGHT_S, None] / SETTLED_S))
+        less_sure = np.maximum(1.0, spread[who, None] / SURE_POSE_M) ** 2
+        first = FIRST_NOISE / np.sqrt(1.0 + n[:, _HEIGHT_S, None] / SETTLED_S)
+        noise = np.hypot(ADULT_NOISE * less_sure, first)
         adult = ADULTS * np.exp(-0.5 * (size / noise) ** 2) / (noise * np.sqrt(2 * np.pi))
         child = np.where((size > SMALLEST) & (size < LARGEST_CHILD), CHILDREN / (LARGEST_CHILD - SMALLEST), 0)
         child = child * np.exp(self._by_head(n, size))

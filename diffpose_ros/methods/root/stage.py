@@ -109,7 +109,9 @@ class RootStage:
         nothing = np.zeros((len(seen), 3)), np.zeros(len(seen))
         axis, bones = _uprights(mean) if on_floor or compared else nothing
         if compared:
-            company.see(mean, bones, axis, root, seen.rays, seen.score, rows.dt_s, seen.up)
+            variances = np.diagonal(poses.covariance, axis1=-2, axis2=-1)
+            spread_m = np.sqrt(variances.mean(axis=(1, 2)))
+            company.see(mean, bones, axis, root, seen.rays, seen.score, rows.dt_s, seen.up, spread_m)
         placed = Placed.nowhere(len(seen), given)
         sources = []
         for i, memory in enumerate(memories):
