@@ -119,16 +119,25 @@ def run(args: argparse.Namespace) -> int:
         camera = camera or (None if args.fov else clip.camera_file(video))
     with open_source(video) as source:
         parameters = _parameters(args, str(video), camera)
-        recording, stop = _play(graph, parameters, source, args.speed, screen)
+        recording, early = _play(graph, parameters, source, args.speed, screen)
         if not recording.image_stamps:
-            raise stop or InputError(f"{video}: not one image came out of it")
+            raise early or InputError(f"{video}: not one image came out of it")
         results, summary = read(recording, graph.KEYPOINTS, graph.SKELETONS, typestore().deserialize_cdr)
-        if stop is not None:
+        if early is not None:
             targets = {kind: _partial(path) for kind, path in targets.items()}
-        written = _write(args, source, recording, results, targets, camera, screen)
-    if stop is not None:
-        stop.kept = f"; what was played until then is in {' and '.join(map(str, written))}" if written else ""
-        raise stop
+        written: list[Path] = []
+        try:
+            _write(args, source, recording, results, targets, camera, screen, written)
+        except Stopped as stop:
+            if (bag := targets.get("bag")) is not None and bag not in written:
+                written += [part for part in [bag.with_name(f"{bag.name}.partial")] if part.exists()]
+            early = stop
+    if early is not None:
+        kept = f"; what was played is in {' and '.join(map(str, written))}" if written else ""
+        if isinstance(early, Stopped):
+            early.kept = kept
+            raise early
+        raise InputError(f"{early}{kept}")
     _tell(source, summary, written, screen)
     if "view" in targets:
         show(targets["view"])
@@ -224,9 +233,13 @@ def _parameters(args: argparse.Namespace, video: str, camera: str | Path | None)
 def _play(
     graph: Any, parameters: dict[str, dict[str, Any]], source: VideoSource, speed: float,
     screen: Screen,
-) -> tuple[Recording, Stopped | None]:  # fmt: skip
-    """Run the graph until the video ends and its last results are in; a signal ends it early."""
-    stop: Stopped | None = None
+) -> tuple[Recording, Stopped | InputError | None]:  # fmt: skip
+    """Run the graph until the video ends and its last results are in.
+
+    Returns:
+        What was heard, and what ended it early: a signal, or images that come no more.
+    """
+    early: Stopped | InputError | None = None
     with screen.status("starting the nodes"):
         running = graph.Demonstration(parameters)
     with running, _options.progress(screen) as bar:
@@ -242,37 +255,41 @@ def _play(
                 if counts != seen:
                     seen, last_news = counts, now
                 elif now - last_news > STALL_S:
-                    raise InputError(f"{source.name}: no new image for {STALL_S:g} s")
+                    early = InputError(f"{source.name}: no new image for {STALL_S:g} s")
+                    break
                 rate = seen[1] / max(now - start, 1e-3)
                 bar.update(task, completed=seen[0], rate=f"lifted {seen[1]}, {rate:.1f}/s")
-        except Stopped as error:
-            stop = error
+        except Stopped as stop:
+            early = stop
             screen.print("stopped early; writing what there is")
         recording: Recording = running.recording
-    return recording, stop
+    return recording, early
 
 
 def _write(
     args: argparse.Namespace, source: VideoSource, recording: Recording, results: Results,
-    targets: dict[str, Path], camera: str | Path | None, screen: Screen,
-) -> list[Path]:  # fmt: skip
+    targets: dict[str, Path], camera: str | Path | None, screen: Screen, written: list[Path],
+) -> None:  # fmt: skip
+    """Write the targets, each of which joins ``written`` when it is complete.
+
+    The bag comes first: from it the video can be made again.
+    """
     from diffpose_ros.demo import graph
     from diffpose_ros.demo.recording import write_bag, write_video
     from diffpose_ros.media.overlay import Overlay
 
-    written = []
     model = args.model or "starpose"
     overlay = Overlay(source.width, source.height, title=f"diffpose_ros   {Path(model).stem}")
     with _options.progress(screen) as bar:
-        if (path := targets.get("video")) is not None:
-            task = bar.add_task(f"writing {path}", total=len(recording.image_stamps), rate="")
-            frames = _paired(source, recording.image_stamps, args.speed)
-            write_video(path, frames, results, overlay, source.fps * args.speed, lambda: bar.advance(task))
-            written.append(path)
         if (path := targets.get("bag")) is not None:
             job = bar.add_task(f"writing {path}/", total=len(recording.image_stamps), rate="")
             frames = _paired(source, recording.image_stamps, args.speed)
             write_bag(path, recording, frames, graph.IMAGES, graph.FRAME_ID, lambda: bar.advance(job))
+            written.append(path)
+        if (path := targets.get("video")) is not None:
+            task = bar.add_task(f"writing {path}", total=len(recording.image_stamps), rate="")
+            frames = _paired(source, recording.image_stamps, args.speed)
+            write_video(path, frames, results, overlay, source.fps * args.speed, lambda: bar.advance(task))
             written.append(path)
         if (path := targets.get("view")) is not None:
             job = bar.add_task(f"writing {path}", total=len(recording.image_stamps), rate="")
@@ -284,7 +301,6 @@ def _write(
                     view.add(image, *results.at(stamp_ns), stamp_ns - start, seen, around)
                     bar.advance(job)
             written.append(path)
-    return written
 
 
 def _camera(args: argparse.Namespace, source: VideoSource, path: str | Path | None) -> Camera:

@@ -10,7 +10,7 @@ from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Header, String
 
-from diffpose_ros.core import InputError, Skeleton, TrackState
+from diffpose_ros.core import Skeleton, TrackState
 from diffpose_ros.core.joints import H36M17
 from diffpose_ros.kinematics import human_model
 from diffpose_ros.msg import Person2DArray, Skeleton3DArray
@@ -145,13 +145,8 @@ class HriNode(PipelineNode):
         self._frame = self.hardware_id = message.header.frame_id
         people: list[tuple[str, Skeleton]] = []
         for one in message.skeletons:
-            try:
-                skeleton = conversions.skeleton_from_message(one)
-            except InputError as error:
-                self.monitor.count("dropped: bad skeleton")
-                self.trouble("skeletons", str(error))
-                continue
-            if one.body_frame and skeleton.state != TrackState.OCCLUDED:
+            skeleton = self.read(conversions.skeleton_from_message, one, "skeletons")
+            if skeleton is not None and one.body_frame and skeleton.state != TrackState.OCCLUDED:
                 people.append((one.body_frame, skeleton))
         self._names = {skeleton.track_id: topic_name(frame) for frame, skeleton in people}
         self._track(message.header, list(self._names.values()))
@@ -219,11 +214,8 @@ class HriNode(PipelineNode):
     def _keypoints_came(self, message: Person2DArray) -> None:
         if not self._bodies or (self._messages.missing and not self.parameters["cropped"]):
             return
-        try:
-            people = conversions.people_from_message(message)
-        except InputError as error:
-            self.monitor.count("dropped: bad keypoints")
-            self.trouble("keypoints", str(error))
+        people = self.read(conversions.people_from_message, message, "keypoints")
+        if people is None:
             return
         size = (message.image_width, message.image_height)
         if people.joint_set != "coco17" or min(size) <= 0:

@@ -9,7 +9,7 @@ from typing import Any
 from sensor_msgs.msg import CameraInfo, Image, Imu
 from std_msgs.msg import Header
 
-from diffpose_ros.core import Camera, ConfigError, InputError, Skeleton
+from diffpose_ros.core import Camera, ConfigError, Skeleton
 from diffpose_ros.core.depth import DepthImage
 from diffpose_ros.lifting import Lifter, LifterConfig, LiftReport, LiftResult
 from diffpose_ros.lifting.config import MAX_RATE_HZ
@@ -177,11 +177,8 @@ class LifterNode(PipelineNode):
         if camera is None:
             self.monitor.count("dropped: no camera")
             return
-        try:
-            people = conversions.people_from_message(message)
-        except InputError as error:
-            self.monitor.count("dropped: bad keypoints")
-            self.trouble("keypoints", str(error))
+        people = self.read(conversions.people_from_message, message, "keypoints")
+        if people is None:
             return
         stamp_ns = conversions.stamp_to_ns(message.header.stamp)
         frame = self._frame_of(message.header, camera)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from visualization_msgs.msg import MarkerArray
 
-from diffpose_ros.core import InputError, Skeleton, TrackState, joint_set
+from diffpose_ros.core import Skeleton, TrackState, joint_set
 from diffpose_ros.msg import Skeleton3DArray
 from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, qos
@@ -84,12 +84,10 @@ class MarkersNode(PipelineNode):
     def _skeletons_came(self, message: Skeleton3DArray) -> None:
         skeletons, names = [], []
         for one in message.skeletons:
-            try:
-                skeletons.append(conversions.skeleton_from_message(one))
+            skeleton = self.read(conversions.skeleton_from_message, one, "skeletons")
+            if skeleton is not None:
+                skeletons.append(skeleton)
                 names.append(one.body_frame)
-            except InputError as error:
-                self.monitor.count("dropped: bad skeleton")
-                self.trouble("skeletons", str(error))
         if self._markers.get_subscription_count():
             self._markers.publish(self._drawing.draw(skeletons, message.header))
         if self.parameters["transforms"]:

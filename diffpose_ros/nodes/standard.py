@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from diffpose_ros.core import ConfigError, InputError, Skeleton
+from diffpose_ros.core import ConfigError, Skeleton
 from diffpose_ros.msg import Person2DArray, Skeleton3D, Skeleton3DArray
 from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, qos, standard
@@ -118,23 +118,15 @@ class StandardNode(PipelineNode):
     def _keypoints_came(self, message: Person2DArray) -> None:
         if not self._wanted("detections_2d"):
             return
-        try:
-            people = conversions.people_from_message(message)
-        except InputError as error:
-            self.monitor.count("dropped: bad keypoints")
-            self.trouble("keypoints", str(error))
+        people = self.read(conversions.people_from_message, message, "keypoints")
+        if people is None:
             return
         size = (message.image_width, message.image_height)
         self._outputs["detections_2d"].publish(standard.detections_2d(people, message.header, size))
 
     def _skeleton(self, message: Skeleton3D) -> Skeleton | None:
         """A skeleton, or ``None`` after saying why it is none."""
-        try:
-            return conversions.skeleton_from_message(message)
-        except InputError as error:
-            self.monitor.count("dropped: bad skeleton")
-            self.trouble("skeletons", str(error))
-            return None
+        return self.read(conversions.skeleton_from_message, message, "skeletons")
 
     def _count(self, header: Any) -> None:
         self.hardware_id = header.frame_id

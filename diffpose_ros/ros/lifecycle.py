@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
@@ -28,6 +28,8 @@ from diffpose_ros.ros.health_watch import HealthWatch
 from diffpose_ros.ros.inputs import Input
 from diffpose_ros.ros.parameters import Check, ParameterSet, Spec, load_defaults
 from diffpose_ros.ros.throttle import Throttle
+
+Value = TypeVar("Value")
 
 AUTOSTART = Spec(
     "autostart",
@@ -191,6 +193,21 @@ class PipelineNode(LifecycleNode):
             return  # publishing while the process goes down
         lines = "".join(traceback.format_exception(error)).rstrip()
         self.trouble("internal error", f"{type(error).__name__}: {error}", ERROR, detail=lines)
+
+    def read(self, convert: Callable[[Any], Value], message: Any, what: str) -> Value | None:
+        """What a message says, or ``None`` after saying why it cannot be read.
+
+        Args:
+            convert: makes a value of it, or raises InputError.
+            message: as it came.
+            what: it is, in the plural: ``skeletons``.
+        """
+        try:
+            return convert(message)
+        except InputError as error:
+            self.monitor.count(f"dropped: bad {what}")
+            self.trouble(what, str(error))
+            return None
 
     def trouble(
         self,

@@ -242,6 +242,39 @@ def test_a_signal_keeps_what_was_played(call, video, stage, tmp_path, monkeypatc
         assert reader.message_count > 0
 
 
+@pytest.mark.parametrize(("writer", "kept"), [("write_video", "o"), ("write_bag", "o.partial")])
+def test_a_signal_while_it_writes_keeps_what_was_played(
+    call, video, stage, tmp_path, monkeypatch, writer, kept
+):
+    import os
+    import signal
+
+    from diffpose_ros.demo import recording
+
+    write = getattr(recording, writer)
+
+    def until_signal(*args):
+        *others, _ = args
+        return write(*others, lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+    monkeypatch.setattr(recording, writer, until_signal)
+    outcome = call("demo", video, "--output", tmp_path / "o")
+    assert outcome.code == 143
+    assert outcome.err.endswith(f"; what was played is in {tmp_path / kept}\n")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [kept, "walk.avi"]
+    with Reader(tmp_path / kept) as reader:
+        assert reader.message_count > 0
+
+
+def test_images_that_come_no_more_end_it_with_what_was_played(call, video, stage, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "SETTLE_S", 1000.0)
+    monkeypatch.setattr(demo, "STALL_S", 0.1)
+    outcome = call("demo", video, "--output", tmp_path / "o")
+    assert outcome.code == 1
+    assert "no new image for 0.1 s; what was played is in" in outcome.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["o.partial", "o.partial.mp4", "walk.avi"]
+
+
 def test_the_cameras_place_goes_to_the_lifter(call, video, stage, tmp_path):
     place = ("--camera-pitch", 0, "--camera-height", 2.5)
     assert call("demo", video, "--output", tmp_path / "o", *place).code == 0
