@@ -21,6 +21,8 @@ class Surroundings:
     Attributes:
         up: (3,) unit vector against gravity, camera optical frame, or ``None`` where unknown.
         camera_height: metres over the floor that people stand on, or ``None`` where unknown.
+        common_floor: whether people in view stand in one place, on one floor for the most part, so that
+            their sizes can be compared.
 
     Raises:
         InputError: ``up`` is no unit vector, or the height is not between 0.1 and 50 m.
@@ -28,6 +30,7 @@ class Surroundings:
 
     up: NDArray[np.float64] | None = None
     camera_height: float | None = None
+    common_floor: bool = True
 
     def __post_init__(self) -> None:
         if self.up is not None:

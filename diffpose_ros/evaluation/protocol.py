@@ -21,8 +21,8 @@ class LifterLike(Protocol):
     """What the protocol asks of a lifter; :class:`diffpose_ros.lifting.Lifter` is one."""
 
     def lift(self, people: People2D, camera: Camera, stamp_ns: int, *, around: Surroundings = UNKNOWN) -> Any:
-        """Skeletons of the people in one frame, as ``.skeletons`` of the result; ``around`` is given
-        where something is known of gravity and the floor."""
+        """Skeletons of the people in one frame, as ``.skeletons`` of the result; ``around`` is what is
+        known of gravity and the floor."""
 
     def reset(self) -> None:
         """Forget everyone."""
@@ -102,7 +102,7 @@ def lift_sequence(
             age_s=np.array([age]),
             state=np.array([TrackState.TRACKED if i else TrackState.NEW]),
         )
-        result = lifter.lift(people, sequence.camera, start_ns + round(age * NS), **known(sequence.around))
+        result = lifter.lift(people, sequence.camera, start_ns + round(age * NS), around=sequence.around)
         if result.skeletons:
             xyz[i] = result.skeletons[0].xyz
             covariance[i] = result.skeletons[0].covariance
@@ -124,11 +124,6 @@ def lift_sequence(
         hypotheses=stack_samples(samples, xyz),
         unanswered=unanswered,
     )
-
-
-def known(around: Surroundings) -> dict[str, Surroundings]:
-    """The keyword of ``lift`` for what is known of the surroundings; empty where nothing is."""
-    return {} if around.up is None and around.camera_height is None else {"around": around}
 
 
 def stack_samples(

@@ -1,7 +1,7 @@
 """The causal protocol for many sequences at once, as if their people stood side by side.
 
-People do not influence each other in the lifter, so the answers are those of
-:func:`protocol.run`; one call of the network for a dozen people costs less than a dozen calls.
+The lifter is told that they share no floor, without which people do not influence each other: the answers
+are those of :func:`protocol.run`. One call of the network for a dozen people costs less than a dozen calls.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import Camera, InputError, People2D, TrackState
 from diffpose_ros.data import benchmark
-from diffpose_ros.evaluation.protocol import GAP_NS, NS, LifterLike, Prediction, known, stack_samples
+from diffpose_ros.evaluation.protocol import GAP_NS, NS, LifterLike, Prediction, stack_samples
 
 GROUP = 12
 """Sequences lifted at once: more would push the caches out of the processor's."""
@@ -85,6 +85,7 @@ def _lift(
 ) -> list[Prediction]:
     """One group; the last sequence is the longest."""
     camera = sequences[0].camera
+    around = replace(sequences[0].around, common_floor=False)
     shared = [in_camera(s, camera) for s in sequences]
     lengths = np.array([len(s) for s in sequences])
     answers = [_Answers(len(s)) for s in sequences]
@@ -98,7 +99,7 @@ def _lift(
             age_s=np.full(len(there), age),
             state=np.full(len(there), TrackState.TRACKED if i else TrackState.NEW),
         )
-        result = lifter.lift(people, camera, start_ns + round(age * NS), **known(sequences[0].around))
+        result = lifter.lift(people, camera, start_ns + round(age * NS), around=around)
         kept = getattr(result, "hypotheses", None) or [None] * len(result.skeletons)
         found = {s.track_id - 1: (s, h) for s, h in zip(result.skeletons, kept, strict=True)}
         for s in there:

@@ -253,7 +253,8 @@ class Lifter:
             surface = surfaces(depth, people.xy[source], chosen.score[source], rays, score)
         seen = Observed(
             stamp_ns, camera, rays, score, covariance=ray_covariance,
-            up=around.up, camera_height=around.camera_height, person_height=self.config.person_height,
+            up=around.up, camera_height=around.camera_height, common_floor=around.common_floor,
+            person_height=self.config.person_height,
             depth=surface,
         )  # fmt: skip
         rows = Rows(self.people, where, stamp_ns)

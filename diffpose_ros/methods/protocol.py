@@ -39,6 +39,7 @@ class Observed:
             scores are known.
         up: (3,) unit vector that points up, camera's optical frame, or ``None``.
         camera_height: metres above the floor, or ``None``.
+        common_floor: whether they stand on one floor and can be compared.
         person_height: standing height of everyone in view, m, or ``None``.
         depth: (P, S) measured z of the body's surface at the sites of
             :mod:`diffpose_ros.geometry.body_surface`, m, NaN where there is none; or ``None``.
@@ -51,6 +52,7 @@ class Observed:
     covariance: NDArray[np.float64] | None = None
     up: NDArray[np.float64] | None = None
     camera_height: float | None = None
+    common_floor: bool = True
     person_height: float | None = None
     depth: NDArray[np.float64] | None = None
 

@@ -24,7 +24,7 @@ class Off:
     def reset(self):
         pass
 
-    def lift(self, people, camera, stamp_ns):
+    def lift(self, people, camera, stamp_ns, *, around=None):
         covariance = np.tile(1e-2 * np.eye(3), (17, 1, 1))
         skeleton = SimpleNamespace(xyz=self.pose, covariance=covariance, root_covariance=np.eye(3))
         samples = Hypotheses((self.pose - self.pose[:1])[None])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import Camera, Hypotheses, People2D
+from diffpose_ros.core.surroundings import UNKNOWN, Surroundings
 
 
 def arrays(sequences: int = 2, frames: int = 6) -> dict[str, np.ndarray]:
@@ -66,7 +67,9 @@ class Oracle:
     def reset(self) -> None:
         self.resets += 1
 
-    def lift(self, people: People2D, camera: Camera, stamp_ns: int) -> SimpleNamespace:
+    def lift(
+        self, people: People2D, camera: Camera, stamp_ns: int, *, around: Surroundings = UNKNOWN
+    ) -> SimpleNamespace:
         self.stamps.append(stamp_ns)
         self.people.append(people)
         self.cameras.append(camera)

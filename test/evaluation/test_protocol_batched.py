@@ -20,14 +20,16 @@ class Rays:
     def __init__(self) -> None:
         self.sizes: list[int] = []
         self.stamps: list[int] = []
+        self.common_floors: list[bool] = []
         self.resets = 0
 
     def reset(self) -> None:
         self.resets += 1
 
-    def lift(self, people, camera, stamp_ns):
+    def lift(self, people, camera, stamp_ns, *, around=None):
         self.sizes.append(len(people))
         self.stamps.append(stamp_ns)
+        self.common_floors.append(around.common_floor)
         skeletons, samples = [], []
         for xy, score, track_id in zip(people.xy, people.score, people.track_id, strict=True):
             if score.max() == 0:
@@ -75,6 +77,7 @@ def test_sequences_of_one_rate_share_a_group(sequences) -> None:
     assert lifter.resets == 2
     assert lifter.sizes == [1, 1, 3, 3, 3, 3, 2, 2], "15 Hz alone; the short one leaves early"
     assert (np.diff(lifter.stamps) > 0).all()
+    assert not any(lifter.common_floors), "each sequence has a floor of its own"
     assert sum(done) == sum(map(len, sequences))
 
 

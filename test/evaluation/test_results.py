@@ -27,7 +27,7 @@ class Constant:
     def reset(self) -> None:
         self.frames = 0
 
-    def lift(self, people, camera, stamp_ns):
+    def lift(self, people, camera, stamp_ns, *, around=None):
         from types import SimpleNamespace
 
         xyz = np.arange(51.0).reshape(17, 3) / 50 + [0, 0, 4]

@@ -13,9 +13,9 @@ from synthetic import BODY, COVARIANCE
 from views import FRAME, S, spy, standing
 
 from diffpose_ros.core import H36M17
+from diffpose_ros.core.surroundings import Surroundings
 from diffpose_ros.geometry.mapping import coco_to_points
 from diffpose_ros.geometry.root import root_translation, stature
-from diffpose_ros.methods.root.company import Company
 
 PLACES = [[2.5, 0.5, 4.0], [-2.0, -0.8, 3.5], [0.3, 0.9, 3.0]]
 TORSO = [H36M17.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("hip", "shoulder")]
@@ -45,9 +45,9 @@ def test_the_covariance_is_turned_back(make, camera, place):
     np.testing.assert_allclose(skeleton.covariance, np.broadcast_to(want, (17, 3, 3)), atol=1e-8)
 
 
-def test_everyones_covariance_is_turned_by_their_own_view(make, camera, monkeypatch):
-    monkeypatch.setattr(Company, "see", lambda self, *a: None)  # they stand on no common floor
-    result = make().lift(standing(camera, PLACES), camera, S)
+def test_everyones_covariance_is_turned_by_their_own_view(make, camera):
+    around = Surroundings(common_floor=False)
+    result = make().lift(standing(camera, PLACES), camera, S, around=around)
     for skeleton, place in zip(result.skeletons, PLACES, strict=True):
         r = first_turn(place)
         np.testing.assert_allclose(skeleton.covariance[7], r.T @ COVARIANCE @ r, atol=1e-8)

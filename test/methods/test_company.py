@@ -24,7 +24,7 @@ def seen_of(size, root, head):
     return at[:, :2] / at[:, 2:]
 
 
-def together(people, *, frames=30, noise=0.002, up=None, faces=True):
+def together(people, *, frames=30, noise=0.002, up=None, faces=True, common_floor=True):
     """The last answer about people (size, x, z, height of their floor, size of the head)."""
     stage, rng = RootStage(), np.random.default_rng(0)
     state = PeopleState(len(people), stage.state())
@@ -37,7 +37,8 @@ def together(people, *, frames=30, noise=0.002, up=None, faces=True):
         )
         scores = np.ones((len(people), 21))
         scores[:, 17:] = faces
-        observed = Observed(now, CAMERA, rays + rng.normal(scale=noise, size=rays.shape), scores, up=up)
+        rays += rng.normal(scale=noise, size=rays.shape)
+        observed = Observed(now, CAMERA, rays, scores, up=up, common_floor=common_floor)
         poses = Poses(np.repeat(POSE[None], len(people), 0), np.zeros((len(people), 17, 3, 3)))
         placed = stage.place(poses, observed, rows)
         rows.commit(np.ones(len(people), dtype=bool))
@@ -88,3 +89,8 @@ def test_what_is_not_sure_is_in_the_covariance() -> None:
 def test_somebody_alone_is_as_before() -> None:
     placed = together([child(0.65)])
     assert placed.scale.tolist() == [1.0]
+
+
+def test_people_in_places_of_their_own_are_not_compared() -> None:
+    placed = together([ADULT, child(0.65)], common_floor=False)
+    assert placed.scale.tolist() == [1.0, 1.0]

@@ -105,7 +105,7 @@ class RootStage:
         known = np.asarray(np.isfinite(root).all(axis=-1))
         measured, spread = self._measured(seen, mean, root, known, memories)
         company = Company(rows[_COMPANY])
-        compared = len(seen) > 1 and not on_floor and seen.person_height is None
+        compared = len(seen) > 1 and seen.common_floor and not on_floor and seen.person_height is None
         nothing = np.zeros((len(seen), 3)), np.zeros(len(seen))
         axis, bones = _uprights(mean) if on_floor or compared else nothing
         if compared:
