@@ -20,7 +20,7 @@ setup(
     packages=[*find_packages(include=["diffpose_ros", "diffpose_ros.*"]), "diffpose_ros.config"],
     package_dir={"diffpose_ros.config": "config"},
     package_data={
-        "diffpose_ros": ["weights/**/*"],
+        "diffpose_ros": ["weights/**/*", "data/virtual/*.json"],
         "diffpose_ros.config": ["**/*.yaml", "**/*.json", "**/*.rviz"],
     },
     install_requires=requirements("runtime"),
@@ -29,6 +29,7 @@ setup(
         "openvino": requirements("openvino"),
         "view": requirements("view"),
         "training": requirements("training"),
+        "render": [*requirements("training"), *requirements("render")],
         "dev": requirements("dev"),
     },
 )

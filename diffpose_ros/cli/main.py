@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("bench", "latency of each stage and of the whole"),
     "train": ("train", "train a lifter from a config"),
     "ablate": ("ablate", "train with one thing changed at a time"),
+    "render": ("render", "pictures of people with known joints, from motion capture"),
     "export": ("export", "a trained checkpoint to ONNX"),
     "build-engine": ("build_engine", "an ONNX model to a TensorRT engine"),
 }
@@ -54,6 +55,8 @@ EXTRAS = {
     "pybvh": "pip install 'diffpose_ros[training]'",
     "pydantic": "pip install 'diffpose_ros[training]'",
     "sklearn": "pip install 'diffpose_ros[training]'",
+    "anny": "pip install 'diffpose_ros[render]'",
+    "warp": "pip install 'diffpose_ros[render]'",
     "rclpy": "`make setup`, then `. .venv/env.sh`, or source /opt/ros/<distro>/setup.bash",
     "rosbags": "pip install rosbags",
     "rich": "pip install rich",

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "diffpose_ros"
-OFFLINE = {"data", "training", "evaluation", "bench"}
+OFFLINE = {"data", "rendering", "training", "evaluation", "bench"}
 ROOMS: dict[str, set[str]] = {
     "core": set(),
     "geometry": {"core"},
@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "methods": {"runtime", "onnxgraph", "diffusion", "geometry", "history", "core"},
     "lifting": {"methods", "kinematics", "geometry", "history", "core"},
     "data": {"geometry", "core"},
+    "rendering": {"data", "frontend", "tracking", "core"},
     "evaluation": {"data", "lifting", "methods", "diffusion", "runtime", "geometry", "core"},
     "training": {
         *("evaluation", "lifting", "data", "methods", "onnxgraph", "diffusion", "runtime"),
