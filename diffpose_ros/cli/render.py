@@ -12,8 +12,8 @@ from diffpose_ros.core import InputError
 EXAMPLES = """
 diffpose_ros render --data mocap_30hz.npz --output pictures/ --count 1000
 diffpose_ros render --data mocap_30hz.npz --output crops/ --count 2000 --crop --size 256x256 --workers 2
-diffpose_ros render --data mocap_30hz.npz --output videos/ --count 3200 --frames 32   # 100 scenes of 32 frames
-diffpose_ros render --data bvh/ --output children/ --count 500 --backgrounds photos/ --ages 4 12
+diffpose_ros render --data mocap_30hz.npz --output videos/ --count 3200 --frames 32
+diffpose_ros render --data bvh/ --output kids/ --count 500 --backgrounds photos/ --ages 4 12
 diffpose_ros render --data mocap_30hz.npz --output videos/ --count 3200 --frames 32 --detect
 diffpose_ros render --data mocap_30hz.npz --output pictures/ --count 2000             # 1000 more
 """
