@@ -102,6 +102,16 @@ def add_lifter_options(parser: argparse.ArgumentParser) -> None:
         help="move each pose towards the rays of its keypoints, as far as both are to be believed",
     )  # fmt: skip
     group.add_argument(
+        "--reduce", default="mean", choices=CHOICES["reduce"],
+        help="how one pose is made of the hypotheses; jpma takes of each joint the one nearest to its ray, "
+        "for comparison with papers: it is less accurate (default: %(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--prompt", default="", metavar="WORDS",
+        help='what is known of everyone in view, with finepose: "walking", "action: sitting, legs: hidden", '
+        "unknown (default: it is worked out)",
+    )  # fmt: skip
+    group.add_argument(
         "--person-height", type=bounded(float, 0.4, 2.8), metavar="M",
         help="body height of everyone in view, metres; makes the absolute position metric",
     )  # fmt: skip
@@ -111,7 +121,9 @@ def make_lifter(args: argparse.Namespace, *, keep_hypotheses: bool = False) -> L
     """The lifter that the options of :func:`add_lifter_options` describe."""
     from diffpose_ros.lifting import Lifter, LifterConfig
 
-    settings: dict[str, Any] = {"model": args.model, "backend": args.backend}
+    settings: dict[str, Any] = {
+        "model": args.model, "backend": args.backend, "reduce": args.reduce, "prompt": args.prompt,
+    }  # fmt: skip
     if args.hypotheses is not None:
         settings["hypotheses"] = args.hypotheses
     if args.steps is not None:

@@ -118,11 +118,27 @@ def min_of_n_mpjpe(hypotheses: Array, true: Array) -> Array:
         hypotheses: (F, N, J, 3) m; a whole pose is chosen, not joint by joint.
         true: (F, J, 3) m.
     """
+    return np.asarray(MM * _hypotheses_error(hypotheses, true).mean(-1).min(-1))
+
+
+def joint_best_mpjpe(hypotheses: Array, true: Array) -> Array:
+    """MPJPE of the pose made of each joint's best hypothesis, (F,) mm: "J-Best" (D3DP, FinePOSE).
+
+    An oracle twice over: the truth chooses, and it puts together what no hypothesis was.
+
+    Args:
+        hypotheses: (F, N, J, 3) m.
+        true: (F, J, 3) m.
+    """
+    return np.asarray(MM * _hypotheses_error(hypotheses, true).min(1).mean(-1))
+
+
+def _hypotheses_error(hypotheses: Array, true: Array) -> Array:
+    """Distance of each joint of each hypothesis from the truth, (F, N, J) m."""
     hypotheses, true = np.asarray(hypotheses, np.float64), np.asarray(true, np.float64)
     if hypotheses.ndim != 4 or hypotheses.shape[:1] + hypotheses.shape[2:] != true.shape:
         raise InputError(f"hypotheses: expected (F, N, J, 3) for poses {true.shape}, got {hypotheses.shape}")
-    error = np.linalg.norm(relative(hypotheses) - relative(true)[:, None], axis=-1)
-    return MM * error.mean(-1).min(-1)
+    return np.asarray(np.linalg.norm(relative(hypotheses) - relative(true)[:, None], axis=-1))
 
 
 def inside_sigma(predicted: Array, covariance: Array, true: Array, sigmas: float) -> NDArray:

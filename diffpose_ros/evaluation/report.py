@@ -31,6 +31,7 @@ class Scores:
     mpjve_mm: float | None
     acc_err_mm: float | None
     min_of_n_mpjpe_mm: float | None
+    joint_best_mpjpe_mm: float | None
     root_error_mm: float
     root_velocity_error_mm: float | None
     root_coverage_1sigma: float | None
@@ -62,14 +63,6 @@ def score(predictions: Sequence[Prediction]) -> Scores:
     predicted = np.concatenate([p.xyz[c] for p, c in zip(predictions, counts, strict=True)])
     true = np.concatenate([p.sequence.skeleton[c] for p, c in zip(predictions, counts, strict=True)])
     covariance = np.concatenate([p.covariance[c] for p, c in zip(predictions, counts, strict=True)])
-    best = None
-    if all(p.hypotheses is not None for p in predictions):
-        best = np.concatenate(
-            [
-                metrics.min_of_n_mpjpe(p.hypotheses[c], p.sequence.skeleton[c])  # type: ignore[index]
-                for p, c in zip(predictions, counts, strict=True)
-            ]
-        )
     return Scores(
         mpjpe_mm=float(metrics.mpjpe(predicted, true).mean()),
         p_mpjpe_mm=float(metrics.p_mpjpe(predicted, true).mean()),
@@ -78,7 +71,8 @@ def score(predictions: Sequence[Prediction]) -> Scores:
         auc=metrics.auc(predicted, true),
         mpjve_mm=_mean_over(predictions, metrics.mpjve),
         acc_err_mm=_mean_over(predictions, metrics.acc_err),
-        min_of_n_mpjpe_mm=None if best is None else float(best.mean()),
+        min_of_n_mpjpe_mm=_oracle(predictions, counts, metrics.min_of_n_mpjpe),
+        joint_best_mpjpe_mm=_oracle(predictions, counts, metrics.joint_best_mpjpe),
         root_error_mm=float(metrics.root_error(predicted, true).mean()),
         root_velocity_error_mm=_mean_over(predictions, metrics.root_velocity_error),
         root_coverage_1sigma=_root_coverage(predictions, counts),
@@ -102,6 +96,20 @@ def _valid(prediction: Prediction) -> NDArray[np.bool_]:
     """(F,) which frames count."""
     valid = prediction.sequence.valid
     return np.ones(len(prediction.xyz), dtype=bool) if valid is None else valid
+
+
+def _oracle(
+    predictions: Sequence[Prediction],
+    counts: list[NDArray[np.bool_]],
+    metric: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]],
+) -> float | None:
+    """Mean of what the truth chooses among hypotheses; ``None`` where some were not kept."""
+    best = []
+    for prediction, count in zip(predictions, counts, strict=True):
+        if prediction.hypotheses is None:
+            return None
+        best.append(metric(prediction.hypotheses[count], prediction.sequence.skeleton[count]))
+    return float(np.concatenate(best).mean())
 
 
 def _root_coverage(predictions: Sequence[Prediction], counts: list[NDArray[np.bool_]]) -> float | None:

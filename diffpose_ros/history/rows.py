@@ -26,6 +26,7 @@ class Rows:
 
     Attributes:
         now_ns: stamp of the frame.
+        track_id: (P,) identities; below 0 where nobody follows the person.
         first: (P,) whether nothing is remembered of the person yet.
         dt_s: (P,) seconds since the person's last frame; 0 where ``first``.
         age_s: (P,) seconds since the person's first frame; 0 where ``first``.
@@ -34,6 +35,7 @@ class Rows:
     def __init__(self, people: PeopleState, where: slice, now_ns: int) -> None:
         self.now_ns = now_ns
         self._people, self._where = people, where
+        self.track_id: NDArray[np.int64] = people.track_id[where]
         warm = people.warm[where]
         self.first: NDArray[np.bool_] = ~warm
         self.dt_s = np.where(warm, (now_ns - people.last_ns[where]) * 1e-9, 0.0)

@@ -23,6 +23,7 @@ from diffpose_ros.lifting.result import LiftReport, LiftResult
 from diffpose_ros.lifting.selection import Selection, select
 from diffpose_ros.lifting.turns import Turns
 from diffpose_ros.methods.protocol import KEYPOINTS, Method, Observed, Serving
+from diffpose_ros.methods.reduce import jpma
 from diffpose_ros.methods.refine import Refiner
 from diffpose_ros.methods.registry import open_method
 from diffpose_ros.methods.root import RootStage
@@ -68,6 +69,11 @@ class Lifter:
                 raise ConfigError(
                     f"model '{self.method.name}' needs {', '.join(sorted(missing))}, "
                     f"and this lifter is given {KEYPOINTS} alone"
+                )
+            if self.config.reduce != "mean" and self.method.levels[0].hypotheses == 1:
+                raise ConfigError(
+                    f"reduce: {self.config.reduce} chooses among hypotheses, and model "
+                    f"'{self.method.name}' gives one"
                 )
             prices = price(self.method, (1, 4) if hurried else (1,), every_level=hurried)
             self._planner = DeadlinePlanner(prices)
@@ -259,6 +265,10 @@ class Lifter:
         )  # fmt: skip
         rows = Rows(self.people, where, stamp_ns)
         poses = self.method.step(seen, rows, level)
+        if self.config.reduce == "jpma":
+            poses = jpma(poses, seen)
+        if not self.config.keep_hypotheses:
+            poses = replace(poses, hypotheses=None)
         if self._refiner is not None:
             poses = self._refiner.refine(poses, seen, rows)
         good = poses.finite() & rows.finite()

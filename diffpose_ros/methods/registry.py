@@ -29,12 +29,14 @@ class Entry:
         torch: what makes its graph from a checkpoint, ``step_graph(folder, spec)``; needs torch.
         summary: one line for ``diffpose_ros models`` and the README.
         has_paper_setting: whether it can also run as its paper prints it.
+        takes_prompts: whether it can be told in words what people do.
     """
 
     module: str
     torch: str
     summary: str
     has_paper_setting: bool = False
+    takes_prompts: bool = False
 
 
 _DIFFUSION = ("diffpose_ros.methods.diffusion.method", "diffpose_ros.methods.diffusion.checkpoint")
@@ -44,6 +46,11 @@ METHODS = {
         *_DIFFUSION, "DiffPose with its own past answers and guidance by the body (StarPose)"
     ),
     "diffpose": Entry(*_DIFFUSION, "diffusion around what a context encoder says (DiffPose)"),
+    "finepose": Entry(
+        "diffpose_ros.methods.finepose.method", "diffpose_ros.methods.finepose.checkpoint",
+        "DiffPose told by prompts: what people do, how fast, which parts are seen (FinePOSE)",
+        takes_prompts=True,
+    ),
     "baseline": Entry(
         "diffpose_ros.methods.baseline.method", "diffpose_ros.methods.baseline.network",
         "the context encoder alone: one pose with its own error, no diffusion, half the time",
@@ -110,6 +117,9 @@ def open_method(
     spec = read_spec(settings.model)
     if settings.paper and not METHODS[spec.kind].has_paper_setting:
         raise ConfigError(f"paper: model '{spec.name}' has no setting of its paper beside its own")
+    if settings.prompt.strip() and not METHODS[spec.kind].takes_prompts:
+        able = ", ".join(name for name, entry in METHODS.items() if entry.takes_prompts)
+        raise ConfigError(f"prompt: model '{spec.name}' is not told by prompts; expected one of {able}")
     module = importlib.import_module(METHODS[spec.kind].module)
     method: Method = module.open_model(spec, settings, every_level=every_level, timer=timer)
     return method

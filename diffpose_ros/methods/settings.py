@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diffpose_ros.core import ConfigError
+from diffpose_ros.methods.reduce import REDUCTIONS
 from diffpose_ros.runtime.load import BACKEND_CHOICES
 from diffpose_ros.runtime.protocol import PRECISIONS, PROVIDERS, BackendOptions
 
-CHOICES = {"backend": BACKEND_CHOICES, "provider": PROVIDERS, "precision": PRECISIONS}
+CHOICES = {
+    "backend": BACKEND_CHOICES, "provider": PROVIDERS, "precision": PRECISIONS, "reduce": REDUCTIONS,
+}  # fmt: skip
 """What may be asked for: the settings' choices, the node's parameters' and the command line's."""
 
 
@@ -29,12 +32,16 @@ class MethodSettings:
         window: frames of context kept per person; ``None`` = what the model was made for.
         max_people: people lifted in one frame; more take turns.
         min_hypotheses: fewest hypotheses that a missed deadline leaves.
+        reduce: how one pose is made of N: ``mean`` or ``jpma``, see
+            :data:`~diffpose_ros.methods.reduce.REDUCTIONS`.
         keep_hypotheses: hand the N hypotheses out with each result.
         threads: CPU threads of the backend.
         provider: execution provider of ONNX Runtime: ``cpu``, ``cuda`` or ``tensorrt``.
         precision: ``fp32`` or ``fp16`` (accelerators only).
         cache_dir: where compiled engines are kept; ``None`` = the user's cache folder.
         seed: seed of the fixed noise.
+        prompt: what is known of everyone, for methods that prompts tell (FinePOSE), such as
+            ``action: walking``; empty: it is worked out.
         paper: run a method as its paper prints it, where it can do both (ZeDO); slow.
 
     Raises:
@@ -50,12 +57,14 @@ class MethodSettings:
     window: int | None = None
     max_people: int = 20
     min_hypotheses: int = 2
+    reduce: str = "mean"
     keep_hypotheses: bool = False
     threads: int = 1
     provider: str = "cpu"
     precision: str = "fp32"
     cache_dir: Path | None = None
     seed: int = 0
+    prompt: str = ""
     paper: bool = False
 
     def __post_init__(self) -> None:
@@ -76,6 +85,11 @@ class MethodSettings:
         w = self.guidance_weights
         if w is not None and (len(w) != 4 or not all(math.isfinite(x) and 0 <= x <= 1000 for x in w)):
             raise ConfigError(f"guidance_weights: expected 4 numbers from 0 to 1000, got {w}")
+
+    @property
+    def wants_hypotheses(self) -> bool:
+        """Whether a method has to hand hypotheses out."""
+        return self.keep_hypotheses or self.reduce != "mean"
 
     def backend_options(self, sizes: Mapping[str, int]) -> BackendOptions:
         """How to start a backend on a graph that runs with these ``sizes``."""

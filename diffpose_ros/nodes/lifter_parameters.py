@@ -26,6 +26,10 @@ SPECS = (
          fixed=True),
     Spec("refine", bool, "Move each pose towards the rays of its keypoints, as far as both are to be "
          "believed.", fixed=True),
+    Spec("reduce", str, "How one pose is made of the hypotheses; jpma is for comparison with papers.",
+         choices=CHOICES["reduce"], fixed=True),
+    Spec("prompt", str, "What is known of everyone in view, for model finepose, such as 'action: walking'; "
+         "empty: it is worked out."),
     Spec("provider", str, "Execution provider of ONNX Runtime.",
          choices=CHOICES["provider"], fixed=True),
     Spec("precision", str, "Arithmetic of accelerators.", choices=CHOICES["precision"],
@@ -69,6 +73,8 @@ def lifter_config(values: Mapping[str, Any]) -> LifterConfig:
         steps=values["steps"] or None,
         guidance=values["guidance"],
         refine=values["refine"],
+        reduce=values["reduce"],
+        prompt=values["prompt"],
         provider=values["provider"],
         precision=values["precision"],
         window=values["window"] or None,

@@ -17,7 +17,7 @@ from diffpose_ros.data.virtual.detector_noise import NoiseConfig
 from diffpose_ros.data.virtual.synthesis import MotionLibrary, SynthesisConfig, make_batch
 from diffpose_ros.diffusion.schedules import ddim_steps
 from diffpose_ros.methods.diffusion.export import export_onnx
-from diffpose_ros.methods.diffusion.network import FEWER_STEPS, LifterNetwork
+from diffpose_ros.methods.diffusion.network import LifterNetwork
 from diffpose_ros.training.loop import to_tensors
 from diffpose_ros.training.rollout import rollout
 
@@ -71,7 +71,7 @@ def calibrate(
     network: LifterNetwork, batches: list[dict[str, torch.Tensor]], *, target: float = 0.683
 ) -> Calibration:
     """Scale each joint's covariance so that ``target`` of the truth lies within one sigma, for the
-    configured steps and for those of :data:`~diffpose_ros.methods.diffusion.network.FEWER_STEPS`; then
+    configured steps and for the network's ``other_steps``; then
     find the factor on all sigmas for each smaller number of hypotheses.
 
     Variance is scale^2 * spread of the hypotheses + floor^2, both per joint and coordinate; the
@@ -80,7 +80,7 @@ def calibrate(
     """
     network.covariance_few.fill_(1.0)
     whole = _calibrate(network, batches, network.config.steps, target)
-    for steps in FEWER_STEPS:
+    for steps in network.other_steps:
         if network.calibration(steps):
             _calibrate(network, batches, steps, target)
     for hypotheses in range(1, network.config.hypotheses):
@@ -160,11 +160,11 @@ def write_weights(network: LifterNetwork, folder: Path) -> list[Path]:
 
 
 def write_graphs(network: LifterNetwork, folder: Path, *, name: str) -> Iterator[tuple[Path, int]]:
-    """Write the graphs with the configured steps and with those of ``FEWER_STEPS``.
+    """Write the graphs with the configured steps and with those of ``other_steps``.
 
     Yields:
         Each file and its steps, once written.
     """
     yield export_onnx(network, folder / "model.onnx", name=name), network.config.steps
-    for steps in FEWER_STEPS:
+    for steps in network.other_steps:
         yield export_onnx(network, folder / f"model_{steps}.onnx", name=name, steps=steps), steps

@@ -78,9 +78,7 @@ class DiffusionTask:
         net.train()  # what learns drops out; the frozen encoder answers as it will online
         net.context.eval()
         kind = batch["points"].device.type
-        with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
-            known = self.context(batch["points"], batch["view"], batch["times_s"])
-        feature, pose, log_sigma = (t.float() for t in known)
+        feature, pose, log_sigma = self._encoded(batch)
         truth = batch["pose"]
         centre, width = net.origin(pose, log_sigma, batch["points"], batch["view"])
         clean = ((truth - centre) / width).clamp(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)
@@ -117,6 +115,13 @@ class DiffusionTask:
             logs["start_mm"] = round(1000 * float((size * far).sum() / (far.sum() * t * 17 + 1e-6)), 2)
             logs["context_mm"] = round(1000 * float((pose - truth).norm(dim=-1).mean()), 2)
         return total, logs
+
+    def _encoded(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """Features (B, T, 17, C), pose and log sigma (B, T, 17, 3) of the frozen encoder."""
+        kind = batch["points"].device.type
+        with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
+            known = self.context(batch["points"], batch["view"], batch["times_s"])
+        return tuple(t.float() for t in known)
 
     def _answer(
         self,

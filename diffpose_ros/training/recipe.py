@@ -21,6 +21,7 @@ from diffpose_ros.methods.diffusion.context_encoder import ContextConfig
 from diffpose_ros.methods.zedo.contract import LoopConfig
 from diffpose_ros.methods.zedo.prior import PriorConfig
 from diffpose_ros.training.config import LifterModel, OptimiserConfig
+from diffpose_ros.training.finepose_config import FinePoseSection, PromptRun
 from diffpose_ros.training.losses import TERMS
 from diffpose_ros.training.pose_prior import PoseConfig
 
@@ -121,7 +122,7 @@ class PriorRun:
     poses: PoseConfig = field(default_factory=PoseConfig)
 
 
-AnyRun = TypeVar("AnyRun", Run, PriorRun)
+AnyRun = TypeVar("AnyRun", Run, PriorRun, PromptRun)
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,7 @@ class Recipe:
         encoder: the context encoder.
         lifter: the lifter; without one only the encoder is trained.
         zedo: a model that optimises; then neither encoder nor lifter is made.
+        finepose: a model that prompts tell, around the encoder of a lifter that is there; likewise.
         calibration: what follows.
     """
 
@@ -198,6 +200,7 @@ class Recipe:
     encoder: EncoderSection = field(default_factory=EncoderSection)
     lifter: LifterSection | None = None
     zedo: ZedoSection | None = None
+    finepose: FinePoseSection | None = None
     calibration: CalibrationSection = field(default_factory=CalibrationSection)
 
     def __post_init__(self) -> None:
@@ -208,8 +211,9 @@ class Recipe:
                 raise ConfigError(f"{name}: expected a name fit for a folder, got '{text}'")
         if self.name == self.encoder.name and self.lifter is not None:
             raise ConfigError(f"encoder.name: expected another name than the model's, got '{self.name}'")
-        if self.zedo is not None and self.lifter is not None:
-            raise ConfigError("zedo, lifter: expected one of them, got both")
+        made = [n for n in ("zedo", "lifter", "finepose") if getattr(self, n) is not None]
+        if len(made) > 1:
+            raise ConfigError(f"{', '.join(made)}: expected one of them, got {_count(len(made))}")
 
     def tuned(self, **options: Any) -> Recipe:
         """The same with options of the optimiser changed in every run.
@@ -220,7 +224,7 @@ class Recipe:
         def change(run: AnyRun) -> AnyRun:
             return replace(run, optimiser=replace(run.optimiser, **options))
 
-        encoder, lifter, zedo = self.encoder, self.lifter, self.zedo
+        encoder, lifter, zedo, finepose = self.encoder, self.lifter, self.zedo, self.finepose
         cut = encoder.compression
         if cut is not None and cut.run is not None:
             encoder = replace(encoder, compression=replace(cut, run=change(cut.run)))
@@ -229,7 +233,13 @@ class Recipe:
             lifter = replace(lifter, runs=tuple(change(r) for r in lifter.runs))
         if zedo is not None:
             zedo = replace(zedo, runs=tuple(change(r) for r in zedo.runs))
-        return replace(self, encoder=encoder, lifter=lifter, zedo=zedo)
+        if finepose is not None:
+            finepose = replace(finepose, runs=tuple(change(r) for r in finepose.runs))
+        return replace(self, encoder=encoder, lifter=lifter, zedo=zedo, finepose=finepose)
+
+
+def _count(number: int) -> str:
+    return "both" if number == 2 else "all"
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -280,12 +290,12 @@ def _inherited(mapping: dict[str, Any]) -> dict[str, Any]:
     if isinstance(out.get("data"), str):
         out["data"] = [out["data"]]
     first = {k: out[k] for k in ("optimiser", "synthesis") if isinstance(out.get(k), dict)}
-    for section in ("encoder", "lifter", "zedo"):
+    for section in ("encoder", "lifter", "zedo", "finepose"):
         content = out.get(section)
         if not isinstance(content, dict):
             continue
-        # What a pose prior learns from is not seen by any camera.
-        last = {k: v for k, v in first.items() if section != "zedo" or k == "optimiser"}
+        # A pose prior sees no camera, and FinePOSE's views are the same in all runs.
+        last = {k: v for k, v in first.items() if section in ("encoder", "lifter") or k == "optimiser"}
         runs = content.get("runs", [{}])
         if isinstance(runs, list):
             content["runs"] = []

@@ -46,7 +46,8 @@ def rollout(
 
     Args:
         network: the lifter.
-        batch: ``points``, ``view``, ``times_s``, ``rotation``.
+        batch: ``points``, ``view``, ``times_s``, ``rotation``, and of the network's further inputs those
+            that are known, (B, T, ...).
         guidance: weights of the energies; the network's own when omitted.
         steps: the k to visit.
         hypotheses: N; the network's own when omitted.
@@ -110,6 +111,7 @@ def _rollout(
             "bone_mean": torch.stack(bones[-bone_window:]).mean(0) if bones
             else torch.full((b, 16), -1.0),
             "guidance": weights,
+            **{name: batch[name][:, i] for name in network.more_inputs if name in batch},
         }  # fmt: skip
         out, new_context, new_history = network.step(
             inputs, [c.last(window) for c in context], [c.last(length) for c in history], steps

@@ -95,6 +95,10 @@ class RecipeRun:
             from diffpose_ros.training.zedo import zedo_stages
 
             return zedo_stages(self, recipe.zedo)
+        if recipe.finepose is not None:
+            from diffpose_ros.training.finepose import finepose_stages
+
+            return finepose_stages(self, recipe.finepose)
         stages, checkpoint = self._encoder_stages()
         if recipe.lifter is None:
             return stages
@@ -234,6 +238,11 @@ class RecipeRun:
         done = job.trainer.step
         yield done, f"resuming at step {done:,}" if done else job.precision
         yield from self.trained(job.trainer)
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether this run has to stop."""
+        return self._deadline is not None and time.monotonic() > self._deadline
 
     def trained(self, trainer: Trainer) -> Iterator[tuple[int, str]]:
         """Run a trainer to its end, or until this run's time is up; yields (step, note)."""

@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="torch is not installed: training needs it")
 pytest.importorskip("safetensors", reason="safetensors is not installed: training needs it")
 
 from diffpose_ros.core import ConfigError
-from diffpose_ros.training import calibration
+from diffpose_ros.methods.diffusion.network import LifterNetwork
 from diffpose_ros.training.ablation import load_plan
 
 BASE = {
@@ -73,7 +73,7 @@ def test_each_variant_is_trained_once_and_has_its_row(call, plan, files, tmp_pat
 def test_lifters_are_compared_as_they_run(call, plan, files, tmp_path, monkeypatch):
     pytest.importorskip("onnx", reason="onnx is not installed: export needs it")
     # One graph of each: those with fewer steps, seconds each, are not what is compared.
-    monkeypatch.setattr(calibration, "FEWER_STEPS", ())
+    monkeypatch.setattr(LifterNetwork, "other_steps", ())
     context = ("ablate", plan(variants={"all": None}), "--data", files[0], "--benchmark", files[1])
     assert call(*context, "--folder", tmp_path / "runs").code == 0
     model = {"denoiser": {"width": 16, "depth": 1}, "schedule": {"diffusion_steps": 8}, "steps": 3}

@@ -12,7 +12,7 @@ pytest.importorskip("pydantic", reason="pydantic is not installed: training need
 
 from diffpose_ros.core import Camera, People2D, TrackState
 from diffpose_ros.lifting import Lifter, LifterConfig
-from diffpose_ros.training import calibration
+from diffpose_ros.methods.diffusion.network import LifterNetwork
 
 RECIPE = {
     "name": "tiny",
@@ -36,7 +36,7 @@ def recipe(tmp_path, mocap):
 
 def test_training_leaves_models_that_lift(call, recipe, mocap, tmp_path, monkeypatch):
     # test_stages.py has the graphs with fewer steps, seconds each.
-    monkeypatch.setattr(calibration, "FEWER_STEPS", ())
+    monkeypatch.setattr(LifterNetwork, "other_steps", ())
     done = call("train", recipe, "--plan")
     assert (done.code, done.err) == (0, "")
     assert [line.split("  ")[0] for line in done.out.splitlines()] == [

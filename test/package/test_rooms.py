@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
 """The table of docs/architecture.md: room -> what it may import. ``cli`` may import everything."""
 
 TORCH = (
-    *("methods/layers", "methods/diffusion", "methods/baseline", "methods/zedo"),
+    *("methods/layers", "methods/diffusion", "methods/baseline", "methods/zedo", "methods/finepose"),
     *("diffusion/samplers", "onnxgraph/", "training/", "bench/references"),
 )
 """What may import torch or ONNX as it is loaded: networks, their export, training."""
@@ -53,6 +53,7 @@ ON_A_ROBOT = (
     *(f"methods/diffusion/{name}" for name in ("__init__", "contract", "engine", "method", "step_inputs")),
     *("methods/baseline/__init__", "methods/baseline/method"),
     *(f"methods/zedo/{name}" for name in ("__init__", "anchors", "contract", "loop", "method", "rays")),
+    *(f"methods/finepose/{name}" for name in ("__init__", "contract", "method", "observed", "prompts")),
     *("onnxgraph/__init__", "onnxgraph/outline"),
 )
 """Files among them that a robot runs, without torch."""

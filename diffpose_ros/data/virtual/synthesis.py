@@ -103,6 +103,7 @@ class Batch:
         pose: (B, T, 17, 3) float32 metres, relative to the hip, virtual camera.
         rotation: (B, T, 3, 3) float32, real camera to virtual camera.
         scale: (B, T) float32 apparent size, tangents per unit of ``points``.
+        label: (B, T) what the library says of each frame; -1 where it says nothing.
     """
 
     times_s: NDArray[np.float64]
@@ -111,6 +112,7 @@ class Batch:
     pose: NDArray[np.float32]
     rotation: NDArray[np.float32]
     scale: NDArray[np.float32]
+    label: NDArray[np.int64]
 
 
 class MotionLibrary:
@@ -120,13 +122,21 @@ class MotionLibrary:
         body: (F, 21, 3) metres, Y up, all clips one after the other.
         offsets: (C + 1,) first row of each clip.
         fps: frames per second of the clips.
+        labels: (F,) a number for each frame, such as what is done there; -1 where it is unknown.
     """
 
-    def __init__(self, body: NDArray[np.float32], offsets: NDArray[np.int64], fps: float) -> None:
+    def __init__(
+        self,
+        body: NDArray[np.float32],
+        offsets: NDArray[np.int64],
+        fps: float,
+        labels: NDArray[np.int64] | None = None,
+    ) -> None:
         lengths = np.diff(offsets)
         if len(lengths) == 0 or lengths.min() < 2:
             raise InputError("motion library: expected at least one clip of two frames or more")
         self.body, self.offsets, self.fps = body, offsets, fps
+        self.labels = np.full(len(body), -1) if labels is None else labels
         self.lengths = lengths
         self.weights = lengths / lengths.sum()
 
@@ -151,11 +161,11 @@ class MotionLibrary:
         times_s: NDArray[np.float64],
         rng: np.random.Generator,
         speed: tuple[float, float],
-    ) -> NDArray[np.float32]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Cut ``batch`` random segments, resampled to ``times_s``; short clips hold at their end.
 
         Returns:
-            (B, T, 21, 3) metres.
+            (B, T, 21, 3) metres, and (B, T) labels.
         """
         clip = rng.choice(len(self.lengths), size=batch, p=self.weights)
         pace = rng.uniform(*speed, batch) * rng.choice([1, 1, 1, -1], batch)
@@ -173,7 +183,7 @@ class MotionLibrary:
         low = np.minimum(position.astype(np.int64), np.maximum(last - 1, 0))
         part = (position - low).astype(np.float32)[..., None, None]
         rows = self.offsets[clip][:, None] + low
-        return self.body[rows] * (1 - part) + self.body[rows + 1] * part
+        return self.body[rows] * (1 - part) + self.body[rows + 1] * part, self.labels[rows]
 
 
 def one_convention(body: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -241,7 +251,7 @@ def make_batch(
         config = replace(config, frames=config.long_frames)
     times = time_grid(config, rng)
     a = config.augment
-    body = library.sample(batch, times, rng, a.speed)
+    body, label = library.sample(batch, times, rng, a.speed)
     body = augmented(body, rng, a)
     seen = view(body, times, rng, config.camera)
     xy, score = detect(
@@ -254,7 +264,7 @@ def make_batch(
     points, view_vector, rotation, scale = observe_sequence(xy, score, times)
     relative = seen.xyz[:, :, :17] - seen.xyz[:, :, :1]
     pose = np.einsum("btij,btnj->btni", rotation, relative).astype(np.float32)
-    return Batch(times, points, view_vector, pose, rotation, scale)
+    return Batch(times, points, view_vector, pose, rotation, scale, label)
 
 
 def observe_sequence(

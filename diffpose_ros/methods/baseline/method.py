@@ -68,7 +68,7 @@ class BaselineMethod:
         self.backend = backend
         self.spare = max(backend.rows(settings.max_people), settings.max_people)
         self._inputs = StreamingInputs(spec, windows, self.spare)
-        self._timer, self._keep_hypotheses = timer, settings.keep_hypotheses
+        self._timer, self._keep_hypotheses = timer, settings.wants_hypotheses
 
     def state(self) -> Mapping[str, Field]:
         """The encoder's caches."""

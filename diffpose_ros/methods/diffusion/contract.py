@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +57,14 @@ class DiffusionSpec(StreamingSpec):
 
 def parse(file: ModelFile) -> DiffusionSpec:
     """Read and check the file; see :func:`diffpose_ros.methods.registry.read_spec`."""
+    return DiffusionSpec(**parse_diffusion(file))
+
+
+def parse_diffusion(
+    file: ModelFile, more: Mapping[str, GraphInput] | None = None, required: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The fields of :class:`DiffusionSpec`, from a file that may have further inputs and has those
+    ``required``; errors as :func:`parse`."""
     said = file.metadata
     guidance = tuple(float(x) for x in said.get("guidance", (0,) * ENERGIES))
     if not all(abs(weight) <= MAX_WEIGHT for weight in guidance):
@@ -65,16 +75,16 @@ def parse(file: ModelFile) -> DiffusionSpec:
     weights = replace(INPUTS["guidance"], example=lambda rng, shape: np.asarray(guidance))
     common = parse_streaming(
         file,
-        {**INPUTS, "guidance": weights},
-        required=REQUIRED,
+        {**INPUTS, "guidance": weights, **(more or {})},
+        required=(*REQUIRED, *required),
         outputs=OUTPUTS,
         sizes={HYPOTHESES: hypotheses},
         may_shrink=frozenset({HYPOTHESES}),
     )
-    return DiffusionSpec(
+    return {
         **common,
-        steps=whole_number(said, "steps", 1, 1000),
-        hypotheses=hypotheses,
-        guidance=guidance,
-        bone_window=whole_number(said, "bone_window", 1, MAX_SLOTS, default=27),
-    )
+        "steps": whole_number(said, "steps", 1, 1000),
+        "hypotheses": hypotheses,
+        "guidance": guidance,
+        "bone_window": whole_number(said, "bone_window", 1, MAX_SLOTS, default=27),
+    }

@@ -42,13 +42,17 @@ class StepGraph(nn.Module):
         names += ["previous_pose", "previous_age"]
         if self.layers:
             names += ["previous_points", "history_age"]
-        names += ["bone_mean", "guidance"]
+        names += ["bone_mean", "guidance", *self.network.more_inputs]
         return names + [s["input"] for s in self.state()]
 
     @property
     def output_names(self) -> list[str]:
         """Graph outputs, in order."""
-        return ["mean", "covariance", "hypotheses", *(s["output"] for s in self.state())]
+        return [*self._answers, *(s["output"] for s in self.state())]
+
+    @property
+    def _answers(self) -> tuple[str, ...]:
+        return ("mean", "covariance", "hypotheses", *self.network.more_outputs)
 
     def state(self) -> list[dict[str, Any]]:
         """The caches as metadata lists them."""
@@ -75,7 +79,7 @@ class StepGraph(nn.Module):
             named, pairs[: self.blocks], pairs[self.blocks :], self.visit
         )
         entries = [t for pair in (*context, *history) for t in pair]
-        return (out["mean"], out["covariance"], out["hypotheses"], *entries)
+        return (*(out[name] for name in self._answers), *entries)
 
     def metadata(self, name: str) -> dict[str, Any]:
         """What ``metadata_props["diffpose_ros"]`` holds."""
@@ -90,7 +94,7 @@ class StepGraph(nn.Module):
             "format": FORMAT, "kind": config.kind, "name": name, "joint_set": JOINT_SET, "points": POINTS,
             "steps": len(self.visit) - 1, "hypotheses": config.hypotheses,
             "guidance": list(config.guidance), "rings": rings, "state": self.state(),
-            "score_floor": 0.0, "bone_window": 27,
+            "score_floor": 0.0, "bone_window": 27, **self.network.more_metadata(),
         }  # fmt: skip
 
 
@@ -113,6 +117,8 @@ def example_inputs(graph: StepGraph, people: int, hypotheses: int = 5) -> dict[s
         "bone_mean": 0.2 + 0.1 * torch.rand(people, 16, generator=g),
         "guidance": torch.tensor([0.3, 0.3, 0.1, 0.01]),
     }
+    for name, more in graph.network.more_inputs.items():
+        inputs[name] = torch.rand(people, *more, generator=g)
     if config.history:
         inputs["previous_points"] = inputs["points"].roll(1, 0)
         inputs["history_age"] = torch.arange(config.history.length + 1, 1, -1).expand(people, -1) / 30.0
@@ -149,7 +155,7 @@ def export_onnx(network: LifterNetwork, path: Path, *, name: str, steps: int | N
     for s in graph.state():
         axes[s["input"]][s["slot_axis"] + 1] = f"{s['ring']}_slots"
         axes[s["output"]] = {0: "people"}
-    for key in ("mean", "covariance"):
+    for key in ("mean", "covariance", *network.more_outputs):
         axes[key] = {0: "people"}
     axes["hypotheses"] = {0: "people", 1: "hypotheses"}
     return write_graph(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -50,16 +51,20 @@ class DiffusionMethod:
         self.levels, self.score_floor, self.backend = engine.levels, spec.score_floor, engine.best
         self.spare = max(self.backend.rows(settings.max_people), settings.max_people)
         self._engine, self._timer = engine, timer
-        self._keep_hypotheses = settings.keep_hypotheses
+        self._keep_hypotheses = settings.wants_hypotheses
         weights = settings.guidance_weights or spec.guidance
         sizes = {level.hypotheses for level in self.levels}
-        self._inputs = StepInputs(
+        self._inputs = self.make_inputs(
             spec,
             engine.windows,
             self.spare,
             {n: fixed_noise(n, seed=settings.seed) for n in sizes},
             np.asarray(weights if settings.guidance else (0, 0, 0, 0), dtype=np.float32),
         )
+
+    def make_inputs(self, spec: DiffusionSpec, *args: Any) -> StepInputs:
+        """What the graph reads; see :class:`StepInputs`."""
+        return StepInputs(spec, *args)
 
     def state(self) -> Mapping[str, Field]:
         """Caches, and what the next frame's inputs are made from."""

@@ -103,6 +103,9 @@ class LifterNetwork(nn.Module):
         config: what it is made of.
     """
 
+    other_steps: tuple[int, ...] = FEWER_STEPS
+    """Steps of the samplers that have a calibration of their own, beside the configured ones."""
+
     mixture_weight: Tensor
     mixture_mean: Tensor
     mixture_std: Tensor
@@ -114,7 +117,7 @@ class LifterNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.context = ContextEncoder(config.context)
-        self.denoiser = Denoiser(replace(config.denoiser, context=config.condition_width))
+        self.denoiser = self.make_denoiser(replace(config.denoiser, context=config.condition_width))
         self.history = HistoryModule(config.history) if config.history else None
         self.guide = Guidance()
         self.alphas = config.schedule.alphas()
@@ -123,12 +126,45 @@ class LifterNetwork(nn.Module):
         self.register_buffer("mixture_mean", torch.zeros(m, 17, 3))
         self.register_buffer("mixture_std", torch.ones(m, 17, 3))
         # Calibration on held-out training views: covariance = scale^2 * spread + floor^2, for the
-        # configured steps and for each of FEWER_STEPS.
-        rows = 1 + len(FEWER_STEPS)
+        # configured steps and for each of ``other_steps``.
+        rows = 1 + len(self.other_steps)
         self.register_buffer("covariance_scale", torch.ones(rows, 17, 3))
         self.register_buffer("covariance_floor", torch.full((rows, 17, 3), 1e-3))
         # Few hypotheses say less of their own spread: a factor on every sigma for N = 0, 1, ...
         self.register_buffer("covariance_few", torch.ones(config.hypotheses + 1))
+
+    @property
+    def more_inputs(self) -> dict[str, tuple[int, ...]]:
+        """Inputs that a step reads beside those of every lifter, and their shapes without P."""
+        return {}
+
+    @property
+    def more_outputs(self) -> tuple[str, ...]:
+        """Outputs of a step beside those of every lifter, a row per person."""
+        return ()
+
+    def more_answers(self, embedded: Any) -> dict[str, Tensor]:
+        """``more_outputs``, from what :meth:`embed` made."""
+        return {}
+
+    def more_metadata(self) -> dict[str, Any]:
+        """What a model file says beside what every lifter's does."""
+        return {}
+
+    def make_denoiser(self, config: DenoiserConfig) -> Denoiser:
+        """The denoiser, of the width that the condition has."""
+        return Denoiser(config)
+
+    def embed(self, known: Tensor, feature: Tensor, hypotheses: int, inputs: dict[str, Tensor]) -> Any:
+        """What the denoiser is conditioned on in one frame, worked out once for all steps.
+
+        Args:
+            known: (P, 17, condition_width) of :meth:`condition`.
+            feature: (P, 17, C) the context encoder's.
+            hypotheses: N.
+            inputs: of the step.
+        """
+        return self.denoiser.embed_condition(known, hypotheses)
 
     def set_mixture(self, mixture: Mixture) -> None:
         """Use a fitted mixture; its components must be as many as the configuration says."""
@@ -138,8 +174,8 @@ class LifterNetwork(nn.Module):
 
     def calibration(self, steps: int) -> int:
         """Row of the covariance's calibration for a sampler of so many steps."""
-        own = steps in FEWER_STEPS and steps != self.config.steps
-        return 1 + FEWER_STEPS.index(steps) if own else 0
+        own = steps in self.other_steps and steps != self.config.steps
+        return 1 + self.other_steps.index(steps) if own else 0
 
     def component(self, hypotheses: int) -> Tensor:
         """Mixture component of each hypothesis (N,), stratified by weight, so that N draws stand for
@@ -235,7 +271,7 @@ class LifterNetwork(nn.Module):
         )  # fmt: skip
         noise = inputs["noise"]
         hypotheses = noise.shape[1]
-        embedded = self.denoiser.embed_condition(known, hypotheses)
+        embedded = self.embed(known, feature, hypotheses, inputs)
         where = self.origin(pose, log_sigma, inputs["points"], inputs["view"])
         centre, width = (t.unsqueeze(1) for t in where)
         plan = self.guide.prepare(self._guidance_inputs(inputs, has_previous), inputs["guidance"])
@@ -263,7 +299,8 @@ class LifterNetwork(nn.Module):
         samples = samples - samples[..., :1, :]
         row = self.calibration(len(visit) - 1)
         few = self.covariance_few[count.clamp(max=float(self.config.hypotheses)).long()]
-        return self._summarise(samples, row, few), new_context, new_history
+        out = self._summarise(samples, row, few) | self.more_answers(embedded)
+        return out, new_context, new_history
 
     def _guidance_inputs(self, inputs: dict[str, Tensor], has_previous: Tensor) -> GuidanceInputs:
         scale = apparent_size(inputs["view"])[:, None, None]  # undoes the division in ``points``

@@ -75,7 +75,7 @@ class ZedoMethod:
         self.backend = backend
         self.spare = max(backend.rows(settings.max_people), settings.max_people)
         self._spec, self._n, self._timer = spec, hypotheses, timer
-        self._keep_hypotheses, self._paper = settings.keep_hypotheses, settings.paper
+        self._keep_hypotheses, self._paper = settings.wants_hypotheses, settings.paper
         if self._paper:
             steps = loop.PAPER_ITERATIONS
             self._anchors = Anchors(spec.anchors.mean(axis=0, keepdims=True), directions=72)
