@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import ModelError
+from diffpose_ros.geometry.normalise import VIEW_SIZE, VIEW_WITHOUT_GRAVITY
 from diffpose_ros.history import Field
 from diffpose_ros.methods.model_file import ModelFile, number, whole_number
 from diffpose_ros.runtime.graph_spec import PEOPLE, GraphInput, GraphSpec, Shape
@@ -148,9 +149,10 @@ def _filled(value: float, rng: np.random.Generator, shape: Shape) -> NDArray:
 
 INPUTS = {
     "points": GraphInput((PEOPLE, POINTS, 3), example=scored),
-    "view": GraphInput((PEOPLE, 6)),
+    "view": GraphInput((PEOPLE, VIEW_WITHOUT_GRAVITY)),
 }
-"""What every streaming graph reads: the keypoints in the person's virtual camera, and where that looks."""
+"""What every streaming graph reads: the keypoints in the person's virtual camera, and where that looks. A
+graph that knows gravity has a longer ``view``."""
 
 
 def parse_streaming(
@@ -190,6 +192,8 @@ def parse_streaming(
     )
     _check_rings(path, rings, state, {PEOPLE, *sizes})
     known = {**inputs, **_ring_inputs(rings, state)}
+    if file.outline.inputs.get("view", ())[1:] == (VIEW_SIZE,):
+        known["view"] = GraphInput((PEOPLE, VIEW_SIZE), example=known["view"].example)
     _check_names(file, known, (*required, *(s.input for s in state)),
                  (*outputs, *(s.output for s in state)))  # fmt: skip
     graph = GraphSpec(

@@ -37,9 +37,10 @@ class StreamingInputs:
         more: Mapping[str, GraphInput] | None = None,
     ) -> None:
         self.spec, self.windows = spec, dict(windows)
+        own = {name: spec.graph.inputs.get(name, one) for name, one in INPUTS.items()}
         self.arrays: dict[str, NDArray[np.float32]] = {
             name: np.zeros((batch, *one.row()), dtype=np.float32)
-            for name, one in {**INPUTS, **(more or {})}.items()
+            for name, one in {**own, **(more or {})}.items()
         }
         for name, ring in spec.age_inputs.items():
             self.arrays[name] = np.full((batch, windows[ring]), -1.0, dtype=np.float32)
@@ -52,7 +53,7 @@ class StreamingInputs:
         """Write the keypoints and ages of the P people in ``rows``."""
         p = len(rows)
         self.arrays["points"][:p] = view.points
-        self.arrays["view"][:p] = view.view
+        self.arrays["view"][:p] = view.view[:, : self.arrays["view"].shape[1]]
         for name, ring in self.spec.age_inputs.items():
             rows.ages(ring, self.arrays[name][:p])
 

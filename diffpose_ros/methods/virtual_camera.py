@@ -25,7 +25,7 @@ class View:
 
     Attributes:
         points: (P, 21, 3) x, y over the apparent size, and score.
-        view: (P, 6), see :func:`diffpose_ros.geometry.normalise.observe`.
+        view: (P, 9), see :func:`diffpose_ros.geometry.normalise.observe`.
         rotation: (P, 3, 3) R with ``virtual = R @ real``.
         state: directions and sizes.
     """
@@ -41,9 +41,9 @@ class View:
 
 
 def look(seen: Observed, rows: Rows) -> View:
-    """Turn everyone's camera at them."""
+    """Turn everyone's camera at them, upright where gravity is known."""
     before = ViewState(rows["centre"], rows["log_scale"])
-    points, view, after = observe(seen.rays, seen.score, rows.dt_s, before, rows.first, rows.age_s)
+    points, view, after = observe(seen.rays, seen.score, rows.dt_s, before, rows.first, rows.age_s, seen.up)
     return View(points, view, after.rotation, after)
 
 

@@ -78,9 +78,10 @@ def context_config(weights: dict[str, Tensor], window: int = 81, mirror: bool = 
         heads = weights["blocks.0.time.age_bias.weight"].shape[0]
         keys = weights["blocks.0.time.query.weight"].shape[0] // heads
     ratio = weights["blocks.0.mlp.up.weight"].shape[0] / body
+    view = weights["embed.weight"].shape[1] - 3 * ContextConfig.points
     return ContextConfig(
         width=weights["pose"].shape[1], body=body, depth=len(blocks), heads=heads, keys=keys,
-        mlp_ratio=ratio, window=window, temporal=temporal, mirror=mirror,
+        mlp_ratio=ratio, window=window, temporal=temporal, view=view, mirror=mirror,
     )  # fmt: skip
 
 

@@ -23,6 +23,8 @@ from diffpose_ros.core import ModelError
 from diffpose_ros.core.files import whole
 from diffpose_ros.data.virtual.synthesis import Batch, MotionLibrary, SynthesisConfig, make_batch
 from diffpose_ros.training.config import OptimiserConfig
+from diffpose_ros.training.muon import Muon
+from diffpose_ros.training.precision import choose_precision
 
 Loss = Callable[[dict[str, Tensor], int], tuple[Tensor, dict[str, float]]]
 
@@ -53,7 +55,7 @@ def learning_rate(step: int, config: OptimiserConfig) -> float:
 
 _MOMENTS: dict[type, tuple[str, ...]] = {
     torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
-    torch.optim.Muon: ("momentum_buffer",),
+    Muon: ("momentum_buffer",),
 }
 MUON_RATE = 10.0
 """Muon's learning rate over AdamW's: its steps are orthogonal matrices, of size one by construction."""
@@ -78,7 +80,9 @@ def make_optimisers(
     )  # fmt: skip
     made: list[torch.optim.Optimizer] = [adamw]
     if muon:
-        made.append(torch.optim.Muon(muon, lr=rate * MUON_RATE, weight_decay=config.weight_decay))
+        half, _ = choose_precision("auto", muon[0].device)
+        dtype = torch.bfloat16 if half else torch.float32
+        made.append(Muon(muon, lr=rate * MUON_RATE, weight_decay=config.weight_decay, dtype=dtype))
     for optimiser in made:
         for group in optimiser.param_groups:
             group["peak"] = group["lr"]

@@ -12,6 +12,7 @@ from diffpose_ros.geometry.normalise import (
     ViewState,
     observe,
     rotation_to_axis,
+    upright,
 )
 
 TANGENT = st.floats(-3.0, 3.0)
@@ -69,7 +70,7 @@ def test_a_first_frame_sets_centre_and_size():
     np.testing.assert_allclose(state.scale[0], scale)
     assert points.dtype == view.dtype == np.float32
     assert view.shape == (1, VIEW_SIZE)
-    np.testing.assert_allclose(view[0], [*centre, np.log(scale) + 2, 0, 1, 0], rtol=1e-6)
+    np.testing.assert_allclose(view[0], [*centre, np.log(scale) + 2, 0, 1, 0, 0, 0, 0], rtol=1e-6)
     np.testing.assert_allclose(points[0, :, 2], score[0], rtol=1e-6)
 
 
@@ -98,7 +99,7 @@ def test_later_frames_go_through_the_low_pass(dt):
     np.testing.assert_allclose(after.log_scale[0], before.log_scale[0] + gain * (log - before.log_scale[0]))
     np.testing.assert_allclose(
         view[0],
-        [*after.centre[0], after.log_scale[0] + 2, 10 * min(dt, 0.5), 0, np.tanh(0.7)],
+        [*after.centre[0], after.log_scale[0] + 2, 10 * min(dt, 0.5), 0, np.tanh(0.7), 0, 0, 0],
         rtol=1e-6,
     )
 
@@ -231,3 +232,53 @@ def test_a_mirrored_sight_has_the_mirrored_view():
     np.testing.assert_allclose(mirrored, points * [-1, 1, 1], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(mirrored_view, view * MIRRORED_VIEW, rtol=1e-6)
     assert set(np.abs(MIRRORED_VIEW)) == {1.0}
+
+
+def about_z(angle):
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+
+
+def level_up(pitch):
+    """Up in a level camera that looks down by ``pitch``."""
+    return np.array([0.0, -np.cos(pitch), -np.sin(pitch)])
+
+
+@given(TANGENT, TANGENT, st.floats(-3.1, 3.1), st.floats(-0.6, 0.6))
+def test_known_gravity_points_down_in_the_virtual_image(x, y, roll, pitch):
+    turn = rotation_to_axis(np.array([x, y]))
+    up = about_z(roll) @ level_up(pitch)
+    flat = np.hypot(*(turn @ up)[:2])
+    r = upright(turn, up)
+    np.testing.assert_allclose(r @ r.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(r[2], turn[2], atol=1e-12)  # it looks where it did
+    assert (r @ up)[2] == pytest.approx((turn @ up)[2])
+    if flat > 0.3:
+        np.testing.assert_allclose((r @ up)[:2], [0, -flat], atol=1e-9)
+    if flat < 0.1:
+        np.testing.assert_allclose(r, turn, atol=1e-12)
+
+
+def test_of_unknown_gravity_nothing_is_made():
+    turn = rotation_to_axis(np.array([[0.4, -0.2], [0.1, 0.3]]))
+    up = np.array([[0.0, 0, 0], [0.6, -0.8, 0.0]])
+    r = upright(turn, up)
+    np.testing.assert_array_equal(r[0], turn[0])
+    assert abs(r[1] - turn[1]).max() > 0.3
+
+
+@pytest.mark.parametrize("roll", [0.3, -0.8, np.pi])
+def test_a_rolled_camera_sees_what_a_level_one_sees(roll):
+    xy, score = sight(6, people=3)
+    up = level_up(0.2)
+    turn = about_z(roll)
+    rays = np.concatenate([xy, np.ones((3, 21, 1))], -1) @ turn.T
+    p = len(xy)
+    args = score, np.zeros(p), None, np.ones(p, bool), np.zeros(p)
+    points, view, state = observe(xy, *args, up)
+    rolled_points, rolled_view, rolled = observe(rays[..., :2], *args, turn @ up)
+    np.testing.assert_allclose(rolled_points, points, atol=1e-6)
+    np.testing.assert_allclose(rolled_view[:, 2:], view[:, 2:], atol=1e-6)  # rays differ, all else does not
+    np.testing.assert_allclose(rolled.rotation @ turn, state.rotation, atol=1e-9)
+    np.testing.assert_allclose(view[:, 6:], (state.rotation @ up), atol=1e-6)
+    assert abs(view[:, 6]).max() < 1e-6

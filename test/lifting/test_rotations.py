@@ -4,6 +4,8 @@ Nothing here is symmetric: people stand aside, above and below, and the syntheti
 has three different axes, none of them a coordinate's.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,23 @@ def test_the_last_pose_goes_in_turned_into_todays_view(make, camera):
         pose = before.xyz - before.root
         np.testing.assert_allclose(fed["previous_pose"][0], pose @ r.T, atol=1e-6)
         assert np.abs(pose - pose @ r.T).max() > 0.01
+
+
+@pytest.mark.parametrize("roll", [0.5, -1.2, np.pi])
+def test_what_a_rolled_camera_sees_is_lifted_as_from_a_level_one(make, camera, roll):
+    """Where gravity is known. The pose, its covariance and its place are the level camera's, rolled."""
+    c, s = np.cos(roll), np.sin(roll)
+    rolled = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+    up, people = np.array([0.0, -np.cos(0.1), -np.sin(0.1)]), standing(camera, [PLACES[0]])
+    level = make().lift(people, camera, S, around=Surroundings(up)).skeletons[0]
+    pixels = np.concatenate([people.xy, np.ones((1, 17, 1))], -1)
+    pixels = pixels @ (camera.matrix @ rolled @ np.linalg.inv(camera.matrix)).T
+    tilted = replace(people, xy=pixels[..., :2] / pixels[..., 2:])
+    found = make().lift(tilted, camera, S, around=Surroundings(rolled @ up)).skeletons[0]
+    np.testing.assert_allclose(found.xyz, level.xyz @ rolled.T, atol=1e-5)
+    np.testing.assert_allclose(found.covariance, rolled @ level.covariance @ rolled.T, atol=1e-6)
+    blind = make().lift(tilted, camera, S).skeletons  # nobody, where no body explains the keypoints
+    assert all(np.abs(one.xyz - level.xyz @ rolled.T).max() > 0.1 for one in blind)
 
 
 def test_a_known_height_scales_the_covariance_and_the_hypotheses_with_the_pose(make, camera):

@@ -78,10 +78,11 @@ def flipped(pose: torch.Tensor) -> torch.Tensor:
     return (pose * torch.tensor([-1.0, 1.0, 1.0]))[..., list(H36M17.flip), :]
 
 
+@pytest.mark.parametrize("view_size", [6, 9], ids=["no gravity", "gravity"])
 @pytest.mark.parametrize("temporal", [True, False], ids=["video", "frame-based"])
-def test_mirrored_people_get_mirrored_answers(temporal: bool) -> None:
+def test_mirrored_people_get_mirrored_answers(temporal: bool, view_size: int) -> None:
     """From keypoints on: what the encoder takes for a mirror image is what a mirrored camera sees."""
-    config = ContextConfig(width=8, body=32, depth=2, temporal=temporal, mirror=True)
+    config = ContextConfig(width=8, body=32, depth=2, temporal=temporal, mirror=True, view=view_size)
     encoder = lively(ContextEncoder(config))
     rng, frames = np.random.default_rng(0), 9
     xy, score = rng.normal(0.1, 0.2, (1, frames, 17, 2)), rng.uniform(0, 1, (1, frames, 17))
@@ -90,8 +91,9 @@ def test_mirrored_people_get_mirrored_answers(temporal: bool) -> None:
     swap = list(COCO17.flip)
     other = (xy * [-1.0, 1.0])[:, :, swap], score[:, :, swap]
     answers = []
-    for keypoints, weight in ((xy, score), other):
-        points, view, _, _ = observe_sequence(keypoints, weight, times)
+    up = np.broadcast_to(np.array([0.3, -0.9, -0.3]) / np.sqrt(0.99), (1, frames, 3))
+    for keypoints, weight, above in ((xy, score, up), (*other, up * [-1.0, 1.0, 1.0])):
+        points, view, _, _ = observe_sequence(keypoints, weight, times, above)
         with torch.no_grad():
             answers.append(
                 encoder(torch.from_numpy(points), torch.from_numpy(view), torch.from_numpy(times).float())
@@ -111,7 +113,7 @@ def test_with_the_mirror_image_comes_the_mean_of_two_answers() -> None:
     mirror_points = (points * torch.tensor([-1.0, 1.0, 1.0]))[..., list(MIRRORED_POINTS), :]
     with torch.no_grad():
         feature, pose, sigma = single(points, view, times)
-        _, back, back_sigma = single(mirror_points, view * torch.tensor(MIRRORED_VIEW), times)
+        _, back, back_sigma = single(mirror_points, view * torch.tensor(MIRRORED_VIEW[:6]), times)
         got = double(points, view, times)
     assert torch.allclose(got[0], feature, atol=1e-5)
     assert torch.allclose(got[1], (pose + flipped(back)) / 2, atol=1e-5)
@@ -246,3 +248,22 @@ def test_banded_ages_see_the_window_and_nothing_else() -> None:
 def test_wrong_sizes_are_refused(change: dict, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         ContextConfig(**change)
+
+
+def test_an_encoder_that_knows_no_gravity_is_not_told_of_it() -> None:
+    encoder = lively(ContextEncoder(ContextConfig(width=8, body=32, depth=1)))
+    points, view, times = torch.randn(2, 5, 21, 3), torch.randn(2, 5, 9), stamps(5)
+    for a, b in zip(encoder(points, view, times), encoder(points, view[..., :6], times), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_an_encoder_with_gravity_answers_by_it() -> None:
+    encoder = lively(ContextEncoder(ContextConfig(width=8, body=32, depth=1, view=9)))
+    points, view, times = torch.randn(2, 5, 21, 3), torch.randn(2, 5, 9), stamps(5)
+    other = view * torch.tensor([1.0] * 8 + [-1.0])
+    assert (encoder(points, view, times)[1] - encoder(points, other, times)[1]).abs().max() > 1e-3
+
+
+def test_views_of_another_length_are_refused() -> None:
+    with pytest.raises(ConfigError, match="view: expected 6 entries, or 9 with gravity, got 7"):
+        ContextConfig(view=7)

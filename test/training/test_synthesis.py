@@ -35,7 +35,8 @@ def test_a_batch_is_a_function_of_its_seed(library: MotionLibrary) -> None:
 def test_shapes_units_and_masks(library: MotionLibrary) -> None:
     batch = make_batch(library, 8, np.random.default_rng(0), SynthesisConfig(frames=30))
     assert batch.points.shape == (8, 30, 21, 3)
-    assert batch.view.shape == (8, 30, 6)
+    assert batch.view.shape == (8, 30, 9)
+    assert (batch.view[..., 6:] == 0).all(), "nothing was told of gravity"
     assert batch.pose.shape == (8, 30, 17, 3)
     assert np.isfinite(batch.points).all()
     assert np.isfinite(batch.pose).all()

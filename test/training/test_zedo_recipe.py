@@ -121,7 +121,7 @@ def test_batches_hang_on_seed_and_step_alone(recipe: Recipe) -> None:
 
 def test_the_shipped_recipe_is_read() -> None:
     recipe = load_recipe(Path(__file__).parents[2] / "config" / "training" / "zedo.yaml")
-    assert [r.optimiser.optimiser for r in recipe.zedo.runs] == ["adamw"]
+    assert [r.optimiser.optimiser for r in recipe.zedo.runs] == ["adamw"] * 2
     assert recipe.zedo.prior.width == 256
 
 

@@ -18,6 +18,7 @@ from diffpose_ros.data.clips import Clip, bodies
 from diffpose_ros.data.virtual import augment
 from diffpose_ros.data.virtual.camera import CameraConfig, view
 from diffpose_ros.data.virtual.detector_noise import NoiseConfig, detect
+from diffpose_ros.data.virtual.gravity import GravityConfig, told_gravity
 from diffpose_ros.geometry import mapping, normalise
 
 # The 21-point order seen from COCO-17: what a detector would report of the body.
@@ -60,7 +61,7 @@ class SynthesisConfig:
         long_share: share of the batches that are long.
         rates_hz: frame rates and how often each is drawn.
         drop: chance that a batch has missing frames.
-        augment, camera, noise: the three generators' settings.
+        augment, camera, noise, gravity: the generators' settings.
     """
 
     frames: int = 96
@@ -80,6 +81,7 @@ class SynthesisConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
+    gravity: GravityConfig = field(default_factory=GravityConfig)
 
     def __post_init__(self) -> None:
         at_least("frames", self.frames, 2)
@@ -99,7 +101,7 @@ class Batch:
     Attributes:
         times_s: (T,) seconds, shared by the batch.
         points: (B, T, 21, 3) float32, see ``normalise.observe``.
-        view: (B, T, 6) float32.
+        view: (B, T, 9) float32.
         pose: (B, T, 17, 3) float32 metres, relative to the hip, virtual camera.
         rotation: (B, T, 3, 3) float32, real camera to virtual camera.
         scale: (B, T) float32 apparent size, tangents per unit of ``points``.
@@ -261,14 +263,18 @@ def make_batch(
         rng,
         config.noise,
     )
-    points, view_vector, rotation, scale = observe_sequence(xy, score, times)
+    up = told_gravity(seen.up, times, rng, config.gravity)
+    points, view_vector, rotation, scale = observe_sequence(xy, score, times, up)
     relative = seen.xyz[:, :, :17] - seen.xyz[:, :, :1]
     pose = np.einsum("btij,btnj->btni", rotation, relative).astype(np.float32)
     return Batch(times, points, view_vector, pose, rotation, scale, label)
 
 
 def observe_sequence(
-    xy: NDArray[np.floating], score: NDArray[np.floating], times_s: NDArray[np.float64]
+    xy: NDArray[np.floating],
+    score: NDArray[np.floating],
+    times_s: NDArray[np.float64],
+    up: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Run the online normalisation over whole sequences of COCO-17 tangents.
 
@@ -276,9 +282,10 @@ def observe_sequence(
         xy: (B, T, 17, 2) tangents.
         score: (B, T, 17).
         times_s: (T,) seconds.
+        up: (B, T, 3) unit vectors against gravity, camera optical frame, zeros where unknown; or ``None``.
 
     Returns:
-        ``points`` (B, T, 21, 3), ``view`` (B, T, 6), ``rotation`` (B, T, 3, 3), ``scale`` (B, T).
+        ``points`` (B, T, 21, 3), ``view`` (B, T, 9), ``rotation`` (B, T, 3, 3), ``scale`` (B, T).
     """
     b, t = score.shape[:2]
     mapped, conf = mapping.coco_to_points(xy, score)
@@ -291,7 +298,8 @@ def observe_sequence(
         dt = np.full(b, times_s[i] - times_s[i - 1] if i else 0.0)
         age = np.full(b, times_s[i] - times_s[0])
         points[:, i], views[:, i], state = normalise.observe(
-            mapped[:, i], conf[:, i], dt, state, np.full(b, i == 0), age
-        )
+            mapped[:, i], conf[:, i], dt, state, np.full(b, i == 0), age,
+            None if up is None else up[:, i],
+        )  # fmt: skip
         rotation[:, i], scale[:, i] = state.rotation, state.scale
     return points, views, rotation, scale

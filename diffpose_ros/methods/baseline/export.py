@@ -14,10 +14,11 @@ from diffpose_ros.onnxgraph.write import write_graph
 def example_inputs(graph: EncoderStep, people: int, seed: int = 0) -> dict[str, torch.Tensor]:
     """Random inputs of the right shapes, rings full."""
     g = torch.Generator().manual_seed(seed)
-    window = graph.network.context.config.window
+    config = graph.network.context.config
+    window = config.window
     made = {
         "points": torch.randn(people, 21, 3, generator=g),
-        "view": 0.3 * torch.randn(people, 6, generator=g),
+        "view": 0.3 * torch.randn(people, config.view, generator=g),
         "age": torch.arange(window, 0, -1).expand(people, -1) / 30.0,
     }
     for s in graph.state():

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from diffpose_ros.core import H36M17, ConfigError
 from diffpose_ros.core.typed_config import at_least
 from diffpose_ros.geometry.mapping import MIRRORED_POINTS
-from diffpose_ros.geometry.normalise import MIRRORED_VIEW
+from diffpose_ros.geometry.normalise import MIRRORED_VIEW, VIEW_SIZE, VIEW_WITHOUT_GRAVITY
 from diffpose_ros.methods.layers import BodyAttention, Cache, Mlp, banded_ages
 
 JOINTS = 17
@@ -44,7 +44,8 @@ class ContextConfig:
         window: frames of the past that attention sees in each block.
         temporal: false makes the frame-based encoder of the papers: no past at all.
         points: points seen.
-        view: entries that say where and how the body was seen.
+        view: entries that say where and how the body was seen: 6, or 9 with gravity, see
+            :func:`diffpose_ros.geometry.normalise.observe`.
         mirror: answer for the mirror image too, when not in training, and give the mean.
     """
 
@@ -65,6 +66,10 @@ class ContextConfig:
             at_least(name, getattr(self, name), 1)
         if self.body % self.heads:
             raise ConfigError(f"body: {self.body} is not a multiple of {self.heads} heads")
+        if self.view not in (VIEW_WITHOUT_GRAVITY, VIEW_SIZE):
+            raise ConfigError(
+                f"view: expected {VIEW_WITHOUT_GRAVITY} entries, or {VIEW_SIZE} with gravity, got {self.view}"
+            )
         if not self.mlp_ratio > 0:
             raise ConfigError(f"mlp_ratio: expected above 0, got {self.mlp_ratio:g}")
         if not 1 <= self.window <= 243:
@@ -123,8 +128,8 @@ class ContextEncoder(nn.Module):
         self.log_sigma_bias = nn.Parameter(torch.full((JOINTS, 3), -3.0))
         # The mirror image of points and view, flattened: entries change places and signs.
         order = [3 * p + i for p in MIRRORED_POINTS for i in range(3)]
-        order += [len(order) + i for i in range(len(MIRRORED_VIEW))]
-        sign = [*_MIRRORED_AXES * len(MIRRORED_POINTS), *MIRRORED_VIEW]
+        order += [len(order) + i for i in range(config.view)]
+        sign = [*_MIRRORED_AXES * len(MIRRORED_POINTS), *MIRRORED_VIEW[: config.view]]
         self.register_buffer("mirror_order", torch.tensor(order), persistent=False)
         self.register_buffer("mirror_sign", torch.tensor(sign), persistent=False)
 
@@ -139,7 +144,9 @@ class ContextEncoder(nn.Module):
         return 2 if self.config.mirror and not self.training else 1
 
     def _embed(self, points: Tensor, view: Tensor) -> Tensor:
-        """(R, 21, 3) and (R, 6) to tokens (R, copies, body)."""
+        """(R, 21, 3) and (R, 6 or 9) to tokens (R, copies, body)."""
+        if view.shape[-1] > self.config.view:
+            view = view[..., : self.config.view]
         seen = torch.cat([points.flatten(-2), view], dim=-1)
         if self.copies == 1:
             return self.embed(seen).unsqueeze(1)
@@ -176,7 +183,7 @@ class ContextEncoder(nn.Module):
 
         Args:
             points: (B, T, 21, 3).
-            view: (B, T, 6).
+            view: (B, T, 6 or 9); entries that it does not know are left out.
             times_s: (T,) seconds.
 
         Returns:
@@ -209,7 +216,7 @@ class ContextEncoder(nn.Module):
 
         Args:
             points: (P, 21, 3).
-            view: (P, 6).
+            view: (P, 6 or 9).
             age: (P, W) seconds, -1 where empty; unused when frame-based.
             caches: per block that looks back (none when frame-based), keys and values as
                 :meth:`~diffpose_ros.methods.layers.BodyAttention.step` takes them.

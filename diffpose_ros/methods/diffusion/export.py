@@ -109,7 +109,7 @@ def example_inputs(graph: StepGraph, people: int, hypotheses: int = 5) -> dict[s
     window = config.context.window
     inputs = {
         "points": torch.cat([normal(people, 21, 2), torch.rand(people, 21, 1, generator=g)], -1),
-        "view": 0.3 * normal(people, 6),
+        "view": 0.3 * normal(people, config.context.view),
         "noise": normal(people, hypotheses, 17, 3),
         "age": torch.arange(window, 0, -1).expand(people, -1) / 30.0,
         "previous_pose": 0.3 * normal(people, 17, 3),
