@@ -165,6 +165,17 @@ ARGUMENTS = [
         description="Publish people as REP-155 (ROS4HRI) wants them, too: /humans/bodies/...",
     ),
     DeclareLaunchArgument(
+        "pose_search",
+        default_value="false",
+        choices=BOOLS,
+        description="Say what people do, of the poses and motions that were taught, too.",
+    ),
+    DeclareLaunchArgument(
+        "gallery",
+        default_value="",
+        description="File of the taught poses, with pose_search:=true; empty: as configured.",
+    ),
+    DeclareLaunchArgument(
         "standard",
         default_value="false",
         choices=BOOLS,
@@ -234,6 +245,8 @@ def pipeline(context: LaunchContext) -> list:
         "markers": clock,
         **{name: clock for name in ("hri", "standard") if get(name) == "true"},
     }
+    if get("pose_search") == "true":
+        given["pose_search"] = {"gallery": (get("gallery"), str), **clock}
     if alone:
         if get("video"):
             more = context.launch_configurations.get  # arguments of video_source.launch.py

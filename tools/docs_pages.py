@@ -1,4 +1,4 @@
-"""Writes docs/parameters.md from the nodes and docs/messages.md from msg/.
+"""Writes docs/parameters.md from the nodes and docs/messages.md from msg/ and srv/.
 
     . .venv/env.sh && python tools/docs_pages.py             write them
     . .venv/env.sh && python tools/docs_pages.py --check     fail where they are not up to date
@@ -69,8 +69,11 @@ def shown(value: object) -> str:
 
 def messages() -> str:
     """Every message as it is defined."""
-    lines = ["# Messages", "", "As `ros2 interface show` has them: every field with its unit and frame.", ""]
-    for path in sorted((ROOT / "msg").glob("*.msg")):
+    lines = [
+        "# Messages and services", "",
+        "As `ros2 interface show` has them: every field with its unit and frame.", "",
+    ]  # fmt: skip
+    for path in (*sorted((ROOT / "msg").glob("*.msg")), *sorted((ROOT / "srv").glob("*.srv"))):
         text = path.read_text(encoding="utf-8").rstrip()
         lines += [f"## {path.stem}", "", "```", text, "```", ""]
     return "\n".join(lines)

@@ -51,7 +51,7 @@ UNHASHED = "torch"
 """What the locks leave out: its builds (CPU, CUDA) differ from machine to machine. Its version is pinned."""
 UNLOCKED = "LOCKS=no"
 """In the environment of setup: versions that requirements/ allows, no hashes."""
-BUILT_FROM = ("CMakeLists.txt", "package.xml", "msg", "scripts")
+BUILT_FROM = ("CMakeLists.txt", "package.xml", "msg", "srv", "scripts")
 LISTED = ("diffpose_ros", "config", "launch")
 
 

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image, Imu
 from std_msgs.msg import Header
 
@@ -199,7 +201,7 @@ class LifterNode(PipelineNode):
             **({} if depth is None else {"depth": depth}),
         )
         if result.report.refused is None and not result.report.thinned:
-            self._publish(message, result, camera)
+            self._publish(message, result, camera, around.up)
         self._tell(result.report)
 
     def _camera_for(self, message: Person2DArray) -> Camera | None:
@@ -229,11 +231,13 @@ class LifterNode(PipelineNode):
             return None
         return camera
 
-    def _publish(self, message: Person2DArray, result: Any, camera: Camera) -> None:
-        placed = self._placed(message.header, result.skeletons, camera)
+    def _publish(
+        self, message: Person2DArray, result: Any, camera: Camera, up: NDArray[np.float64] | None
+    ) -> None:
+        placed = self._placed(message.header, result.skeletons, camera, up)
         if placed is None:
             return
-        header, skeletons = placed
+        header, skeletons, up = placed
         size = {"width": message.image_width, "height": message.image_height}
         age_s = (self.now_ns() - conversions.stamp_to_ns(header.stamp)) / 1e9
         array = conversions.skeletons_to_message(
@@ -245,6 +249,7 @@ class LifterNode(PipelineNode):
             steps=result.report.steps,
             latency_s=age_s if plausible_age(age_s) else UNKNOWN_S,
             frame_prefix=self._prefix,
+            up=up,
         )
         self._skeletons.publish(array)
         self.monitor.published(age_s)
@@ -270,16 +275,16 @@ class LifterNode(PipelineNode):
         return str(self.parameters["frame_id"] or header.frame_id or camera.frame_id)
 
     def _placed(
-        self, header: Header, skeletons: Sequence[Skeleton], camera: Camera
-    ) -> tuple[Header, Sequence[Skeleton]] | None:
-        """Skeletons in the frame to publish in, or ``None`` after saying why they cannot be."""
+        self, header: Header, skeletons: Sequence[Skeleton], camera: Camera, up: NDArray[np.float64] | None
+    ) -> tuple[Header, Sequence[Skeleton], NDArray[np.float64] | None] | None:
+        """Skeletons and up in the frame to publish in, or ``None`` after saying why they cannot be."""
         frame = self._frame_of(header, camera)
         if not (self.parameters["frame_id"] or header.frame_id or self._info.header.frame_id):
             text = f"neither images nor camera_info name a frame: '{frame}' is taken; set frame_id"
             self.trouble("frame", text)
         target = self.parameters["target_frame"] or frame
         if target == frame:
-            return Header(stamp=header.stamp, frame_id=frame), skeletons
+            return Header(stamp=header.stamp, frame_id=frame), skeletons, up
         stamp_ns = conversions.stamp_to_ns(header.stamp)
         motion: Rigid | str = "the image has no stamp"
         if stamp_ns:
@@ -289,7 +294,8 @@ class LifterNode(PipelineNode):
             text = f"nothing is published in {target}, its transform from {frame} is missing: {motion}"
             self.trouble("transform", text)
             return None
-        return Header(stamp=header.stamp, frame_id=target), [moved(s, motion) for s in skeletons]
+        turned = None if up is None else motion.rotation @ up
+        return Header(stamp=header.stamp, frame_id=target), [moved(s, motion) for s in skeletons], turned
 
     def _tell(self, report: LiftReport) -> None:
         """Put what the lifter reports into the log and the diagnostics."""

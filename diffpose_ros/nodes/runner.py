@@ -28,7 +28,7 @@ from diffpose_ros.ros.malloc import reuse_large_blocks
 NAMESPACE = "diffpose"
 NODES = ("video_source", "keypoints", "lifter", "markers")
 """The nodes of the pipeline, in the order of the data's flow."""
-OPTIONAL = ("hri", "standard")
+OPTIONAL = ("hri", "pose_search", "standard")
 """Nodes that run only when they are asked for."""
 
 
@@ -73,6 +73,10 @@ def node_class(name: str) -> type[PipelineNode]:
         from diffpose_ros.nodes.hri import HriNode
 
         return HriNode
+    if name == "pose_search":
+        from diffpose_ros.nodes.pose_search import PoseSearchNode
+
+        return PoseSearchNode
     if name == "standard":
         from diffpose_ros.nodes.standard import StandardNode
 

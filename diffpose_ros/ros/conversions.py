@@ -233,9 +233,14 @@ def skeletons_to_message(
     steps: int,
     latency_s: float,
     frame_prefix: str = "",
+    up: NDArray[np.float64] | None = None,
 ) -> Any:
-    """A ``Skeleton3DArray`` of one image's people."""
+    """A ``Skeleton3DArray`` of one image's people; ``up`` (3,) against gravity, ``None``: not known."""
+    from geometry_msgs.msg import Vector3
+
     from diffpose_ros.msg import Skeleton3DArray
+
+    x, y, z = (0.0, 0.0, 0.0) if up is None else up.tolist()
 
     return Skeleton3DArray(
         header=header,
@@ -250,6 +255,7 @@ def skeletons_to_message(
             skeleton_to_message(s, header, width=width, height=height, frame_prefix=frame_prefix)
             for s in skeletons
         ],
+        up=Vector3(x=x, y=y, z=z),
     )
 
 

@@ -27,7 +27,8 @@ PLACE = (
     "depth", "depth_info", "gravity_frame", "imu", "camera_pitch_deg", "camera_roll_deg", "camera_height",
 )  # fmt: skip
 SWITCHES = {
-    **dict.fromkeys(("rviz", "hri", "standard", "single_process", "respawn"), "false"), "log_level": "info",
+    **dict.fromkeys(("rviz", "hri", "pose_search", "standard", "single_process", "respawn"), "false"),
+    "log_level": "info",
 }  # fmt: skip
 
 

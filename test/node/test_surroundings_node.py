@@ -61,6 +61,19 @@ def send(bench, kit, stamp_ns=S):
     return bench.spin(lambda: len(bench.skeletons) > before, timeout_s=3.0)
 
 
+def up_of(message):
+    return [message.up.x, message.up.y, message.up.z]
+
+
+def test_up_turns_with_the_skeletons(bench, kit, start):
+    node = start(gravity="angles", target_frame="base_link")
+    turn = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
+    node._lookup.answer = Rigid(turn, np.zeros(3))
+    assert send(bench, kit)
+    assert bench.skeletons[-1].header.frame_id == "base_link"
+    assert up_of(bench.skeletons[-1]) == pytest.approx([0, 0, 1])
+
+
 def test_gravity_comes_from_the_frame_that_is_asked_for(bench, kit, start):
     node = start(gravity_frame="base_footprint")
     assert node._lookup.parameter == "gravity_frame"
@@ -68,9 +81,10 @@ def test_gravity_comes_from_the_frame_that_is_asked_for(bench, kit, start):
     assert node._lifter.around.up == pytest.approx([0, -1, 0])
     assert node._lifter.around.camera_height == pytest.approx(1.5)
     assert bench.skeletons[-1].header.frame_id == "cam"  # they stay in the camera's frame
+    assert up_of(bench.skeletons[-1]) == pytest.approx([0, -1, 0])
     node._lookup.answer = node._lookup.newest = "two trees"
     assert send(bench, kit, 3 * S)
-    assert node._lifter.around.up is None
+    assert node._lifter.around.up is None and up_of(bench.skeletons[-1]) == [0, 0, 0]
     problem = node.monitor.status().problems["gravity"].text
     want = "gravity from tf: the transform from cam to base_footprint is missing: two trees"
     assert problem.startswith(want)

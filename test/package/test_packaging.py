@@ -15,7 +15,7 @@ from diffpose_ros.core import ConfigError, ModelError
 from diffpose_ros.core.resources import _config_folders, config_path, weights_path
 
 ROOT = Path(__file__).resolve().parents[2]
-NODES = ("hri", "keypoints", "lifter", "markers", "standard", "video_source")
+NODES = ("hri", "keypoints", "lifter", "markers", "pose_search", "standard", "video_source")
 OPTIONAL = {"hri_msgs", "people_msgs", "vision_msgs"}
 """Nodes say what is missing: no robot has to install them."""
 ROS_PACKAGE = re.compile(
@@ -70,9 +70,10 @@ def test_colcon_tests_every_room_where_ament_is_installed() -> None:
     assert {"ament_cmake_pytest", "ament_lint_auto", "python3-pytest", "python3-hypothesis"} <= tested
 
 
-def test_cmake_generates_every_message() -> None:
-    listed = set(re.findall(r"msg/(\w+)\.msg", CMAKE))
-    assert listed == {path.stem for path in (ROOT / "msg").glob("*.msg")}
+def test_cmake_generates_every_message_and_service() -> None:
+    for kind in ("msg", "srv"):
+        listed = set(re.findall(rf"{kind}/(\w+)\.{kind}", CMAKE))
+        assert listed == {path.stem for path in (ROOT / kind).glob(f"*.{kind}")}
 
 
 @pytest.mark.parametrize("node", NODES)

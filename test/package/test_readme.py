@@ -18,7 +18,7 @@ from diffpose_ros.runtime.load import BACKEND_CHOICES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-NODES = ("video_source", "keypoints", "lifter", "markers", "hri", "standard")
+NODES = ("video_source", "keypoints", "lifter", "markers", "hri", "pose_search", "standard")
 
 
 def rows(header: str, after: str = "") -> list[list[str]]:

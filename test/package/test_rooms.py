@@ -22,6 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "kinematics": {"core"},
     "motion_files": {"kinematics", "core"},
     "media": {"core"},
+    "search": {"core"},
     "diffusion": {"core"},
     "onnxgraph": {"core"},
     "runtime": {"onnxgraph", "core"},
@@ -38,7 +39,8 @@ ROOMS: dict[str, set[str]] = {
     "bench": {"lifting", "methods", "runtime", "onnxgraph", "core"},
     "ros": {"media", "core", "msg"},
     "nodes": {
-        *("ros", "frontend", "tracking", "lifting", "media", "kinematics", "geometry", "core", "msg"),
+        *("ros", "frontend", "tracking", "lifting", "media", "kinematics", "search", "geometry", "core"),
+        *("msg", "srv"),
     },
     "demo": {"nodes", "ros", "media", "core"},
 }
@@ -87,7 +89,7 @@ def rooms_of(modules: set[str]) -> set[str]:
     """Rooms that dotted module names belong to."""
     parts = (module.split(".") for module in modules)
     names = {p[1] for p in parts if p[0] == "diffpose_ros" and len(p) > 1}
-    return {name for name in names if (PACKAGE / name).is_dir() or name == "msg"}
+    return {name for name in names if (PACKAGE / name).is_dir() or name in ("msg", "srv")}
 
 
 def named(path: Path) -> str:
@@ -159,7 +161,10 @@ for name in {modules!r}:
     return done.stderr.strip()
 
 
-ROBOT = ("core", "geometry", "tracking", "history", "kinematics", "frontend", "runtime", "lifting", "media")
+ROBOT = (
+    *("core", "geometry", "tracking", "history", "kinematics", "search", "frontend", "runtime", "lifting"),
+    "media",
+)
 
 
 def test_what_a_robot_runs_imports_without_torch_and_without_ros() -> None:
