@@ -70,7 +70,7 @@ def test_a_bag_without_skeletons_says_what_it_has(tmp_path) -> None:
         tf = bag.store.types["tf2_msgs/msg/TFMessage"](transforms=[])
         bag.write_message("/tf", NS, tf)
         bag.finish()
-    with pytest.raises(InputError, match="expected a topic of .*Skeleton3DArray, its topics are /tf"):
+    with pytest.raises(InputError, match=r"expected a topic of .*Skeleton3DArray, its topics are /tf"):
         read_skeletons(tmp_path / "b")
 
 
