@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from bodies import seen, sit, stand
+from taught_bodies import seen, sit, stand
 
 from diffpose_ros.core import ConfigError, InputError
 from diffpose_ros.search import gallery_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bodies import raise_left, seen, sit, stand, wave
+from taught_bodies import raise_left, seen, sit, stand, wave
 
 from diffpose_ros.core import ConfigError, InputError
 from diffpose_ros.search.gallery import Example, Gallery, Taught

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bodies import OPTICAL, bend, heading, raise_left, seen, sit, stand
+from taught_bodies import OPTICAL, bend, heading, raise_left, seen, sit, stand
 
 from diffpose_ros.core import H36M17, InputError
 from diffpose_ros.search import vectors
