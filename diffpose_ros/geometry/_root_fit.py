@@ -12,8 +12,8 @@ from math import hypot, inf, isfinite, sqrt
 MIN_DEPTH_M = 0.1
 HUBER = 1.0
 """Huber limit in robust standard deviations of the residuals."""
-CONVERGED_M = 1e-5
-"""A step this short ends the rounds; the noise of a place is a thousand times as long."""
+CONVERGED_M = 1e-4
+"""A step this short ends the rounds; the noise of a place is a hundred times as long."""
 
 Joint = tuple[float, float, float, float, float, float]
 """Position (x, y, z) relative to the root in metres, ray (u, v) as tangents, weight above 0."""

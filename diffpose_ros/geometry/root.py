@@ -23,6 +23,17 @@ new, and the middle of two shoulders is not quite H36M's thorax. Multiply weight
 FOOT_AND_CROWN = 1.03
 """Stature over the summed bones: the foot is added, and standing bones are not quite collinear."""
 
+_CHAINS = (
+    (0.5, ("left_hip", "left_knee", "left_ankle")),
+    (0.5, ("right_hip", "right_knee", "right_ankle")),
+    (1.0, ("hip", "spine", "thorax", "head_top")),
+)
+_BONES = [(w, a, b) for w, names in _CHAINS for a, b in zip(names, names[1:], strict=False)]
+_ABOVE = [H36M17.index(a) for _, a, _ in _BONES]
+_BELOW = [H36M17.index(b) for _, _, b in _BONES]
+_SHARE = np.array([w for w, _, _ in _BONES])
+"""The bones that standing height consists of, and how much each counts: of two legs half."""
+
 
 def root_translation(
     xyz_rel: ArrayLike,
@@ -114,11 +125,5 @@ def stature(skeleton: ArrayLike) -> NDArray[np.float64]:
     if pose.ndim < 2 or pose.shape[-2:] != (len(H36M17), 3):
         raise InputError(f"stature: expected H36M-17 poses (..., 17, 3), got {pose.shape}")
 
-    def chain(*joints: str) -> NDArray[np.float64]:
-        at = pose[..., [H36M17.index(j) for j in joints], :]
-        return np.linalg.norm(np.diff(at, axis=-2), axis=-1).sum(-1)
-
-    legs = 0.5 * (
-        chain("left_hip", "left_knee", "left_ankle") + chain("right_hip", "right_knee", "right_ankle")
-    )
-    return FOOT_AND_CROWN * (legs + chain("hip", "spine", "thorax", "head_top"))
+    bones = pose[..., _BELOW, :] - pose[..., _ABOVE, :]
+    return FOOT_AND_CROWN * (np.sqrt(np.einsum("...i,...i->...", bones, bones)) @ _SHARE)

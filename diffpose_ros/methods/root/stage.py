@@ -271,8 +271,8 @@ class _Memory:
 def _uprights(mean: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(P, 3) from between the ankles to the thorax, and (P,) the bones between, m."""
     axis = mean[:, THORAX] - 0.5 * (mean[:, FEET[0]] + mean[:, FEET[1]])
-    length = np.linalg.norm(mean[:, _BELOW] - mean[:, _ABOVE], axis=-1)
-    return axis, length @ _SHARE
+    bones = mean[:, _BELOW] - mean[:, _ABOVE]
+    return axis, np.sqrt(np.einsum("pbi,pbi->pb", bones, bones)) @ _SHARE
 
 
 def _lowness(person: Person, up: NDArray | None) -> list[float]:
