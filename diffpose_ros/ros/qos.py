@@ -15,7 +15,6 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from diffpose_ros.core import ConfigError
@@ -94,18 +93,21 @@ def reader(offer: Offer, depth: int = 1) -> QoSProfile:
     )
 
 
-POLICIES: Mapping[str, tuple[Parameter.Type, Any]] = {
-    "reliability": (Parameter.Type.STRING, ReliabilityPolicy),
-    "durability": (Parameter.Type.STRING, DurabilityPolicy),
-    "history": (Parameter.Type.STRING, HistoryPolicy),
-    "depth": (Parameter.Type.INTEGER, None),
+POLICIES: Mapping[str, Any] = {
+    "reliability": ReliabilityPolicy,
+    "durability": DurabilityPolicy,
+    "history": HistoryPolicy,
+    "depth": None,
 }
+OPEN = {True: "auto", False: 0}
+"""Values of overrides that leave it to the node: of policies with names, and of the depth."""
 
 
 def overrides(node: Any, topic: str, entity: str = "subscription") -> dict[str, Any]:
     """What the user set by ``qos_overrides.<topic>.<entity>.<policy>``, as ROS 2 names it.
 
-    The parameters are declared without a value, so that what is not overridden stays negotiable.
+    What is not overridden stays negotiable: the parameter is ``auto`` then, the depth 0. A parameter
+    without a value would make ``ros2 param dump`` return nothing at all.
 
     Args:
         node: the rclpy node.
@@ -118,19 +120,23 @@ def overrides(node: Any, topic: str, entity: str = "subscription") -> dict[str, 
     from rcl_interfaces.msg import ParameterDescriptor
 
     found = {}
-    for policy, (kind, choices) in POLICIES.items():
-        name = f"qos_overrides.{topic}.{entity}.{policy}"
+    for policy, choices in POLICIES.items():
+        name, left_open = f"qos_overrides.{topic}.{entity}.{policy}", OPEN[choices is not None]
         if not node.has_parameter(name):
-            text = f"{policy} of the {entity} of {topic}; not set: the node decides"
-            node.declare_parameter(name, kind, ParameterDescriptor(description=text, read_only=True))
-        value = node.get_parameter_or(name, Parameter(name)).value
-        if value is None:
+            text = f"{policy} of the {entity} of {topic}; {left_open}: the node decides"
+            node.declare_parameter(name, left_open, ParameterDescriptor(description=text, read_only=True))
+        value = node.get_parameter(name).value
+        if value == left_open:
             continue
         if choices is not None:
             names = [c.name.lower() for c in choices if c.name != "UNKNOWN"]
             if value.lower() not in names:
-                raise ConfigError(f"parameter '{name}': expected one of {', '.join(names)}, got '{value}'")
+                raise ConfigError(
+                    f"parameter '{name}': expected one of {', '.join(['auto', *names])}, got '{value}'"
+                )
             value = choices[value.upper()]
+        elif value < 0:
+            raise ConfigError(f"parameter '{name}': expected 0 (the node decides) or more, got {value}")
         found[policy] = value
     return found
 

@@ -109,6 +109,24 @@ def test_a_wrong_qos_override_names_itself(bench, kit):
     assert bench.logged(f"parameter '{name}': expected one of ")
 
 
+def test_a_negative_depth_names_itself(bench, kit):
+    name = f"qos_overrides.{RAW}.subscription.depth"
+    node = bench.add(keypoints(kit), start=False, **{name: -2})
+    assert node.autostart() is False
+    assert bench.logged(f"parameter '{name}': expected 0 (the node decides) or more, got -2")
+
+
+def test_every_parameter_of_an_active_node_has_a_value(bench, kit):
+    """`ros2 param dump` asks for all of them at once, and one without a value would leave it with none."""
+    lifter = partial(LifterNode, make_lifter=kit.FakeLifter)
+    for node in [bench.add(make) for make in (keypoints(kit), lifter, MarkersNode)]:
+        names = node.list_parameters([], 0).names
+        assert any(name.startswith("qos_overrides.") for name in names)
+        values = {p.name: p.value for p in node.get_parameters(names)}
+        assert None not in values.values()
+        assert values[next(n for n in names if n.endswith(".reliability"))] == "auto"
+
+
 @pytest.mark.parametrize(
     ("offers", "asked", "expected"),
     [
