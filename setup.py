@@ -28,6 +28,8 @@ setup(
         "demo": requirements("demo"),
         "openvino": requirements("openvino"),
         "view": requirements("view"),
+        "search": requirements("search"),
+        "ray": requirements("ray"),
         "training": requirements("training"),
         "render": [*requirements("training"), *requirements("render")],
         "dev": requirements("dev"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from diffpose_ros.cli import _options
+from diffpose_ros.cli import _lift_many, _options
 from diffpose_ros.cli._exit_codes import NOBODY
 from diffpose_ros.cli._lifting import Job, Overlaid, Pace
 from diffpose_ros.cli._options import (
@@ -50,6 +50,7 @@ diffpose_ros lift photo.jpg --output photo.npz
 diffpose_ros lift family_photos/ --pictures --output photos.npz
 diffpose_ros lift --keypoints openpose_json/ --fps 25 --camera camera.yaml --output walk.npz
 diffpose_ros lift walk.mp4 --keypoints walk_coco.json --output walk.npz --overlay walk_3d.mp4
+diffpose_ros lift videos/ more/*.mp4 --into lifted/ --fov 65 --workers 4
 diffpose_ros lift rtsp://192.168.0.10/stream --frames 900 --output walk.npz
 """
 
@@ -60,8 +61,9 @@ def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
     parser = command(subparsers, "lift", "a video to 3D skeletons, without ROS", EXAMPLES)
     parser.add_argument(
-        "video", metavar="VIDEO", nargs="?",
-        help="a video file, a picture, a folder of images, a webcam (0, /dev/video0) or rtsp://...",
+        "video", metavar="VIDEO", nargs="*",
+        help="a video file, a picture, a folder of images, a webcam (0, /dev/video0) or rtsp://...; with "
+        "--into any number of videos and folders of videos",
     )  # fmt: skip
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--camera", metavar="CAMERA.yaml", help="calibration file of ROS, Kalibr or OpenCV")
@@ -70,9 +72,15 @@ def add_parser(subparsers: Any) -> None:
         help="diagonal field of view to guess a camera from, without --camera "
         "(default: %(default)g)",
     )  # fmt: skip
-    parser.add_argument(
-        "--output", required=True, metavar="OUT",
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument(
+        "--output", metavar="OUT",
         help=f"where the skeletons go, in the format of its ending: {', '.join(FORMATS)}",
+    )  # fmt: skip
+    place.add_argument(
+        "--into", metavar="DIR",
+        help="a folder for the skeletons of many videos, an .npz each; what is done is left out, so the same "
+        "call goes on with a run that was cut off",
     )  # fmt: skip
     parser.add_argument(
         "--format", choices=tuple(FORMATS), metavar="NAME",
@@ -98,6 +106,8 @@ def add_parser(subparsers: Any) -> None:
     add_detector_options(parser)
     add_lifter_options(parser)
     add_camera_place_options(parser)
+    _lift_many.add_batch_options(parser)
+    parser.set_defaults(lift_parser=parser)
 
 
 def add_detector_options(parser: argparse.ArgumentParser) -> None:
@@ -153,6 +163,13 @@ def front_end_of(args: argparse.Namespace, min_hits: int | None) -> Any:
 
 def run(args: argparse.Namespace) -> int:
     """Lift every frame, write the arrays and the overlay."""
+    if args.into is not None:
+        return _lift_many.run(args, args.lift_parser)
+    if len(args.video) > 1:
+        raise InputError(f"{args.video[1]}: expected one VIDEO with --output; --into DIR takes many")
+    if args.ray or args.workers != 1:
+        raise InputError("--workers and --ray are for many videos: give --into DIR in place of --output")
+    args.video = args.video[0] if args.video else None
     screen = Screen()
     check_camera_place(args)
     args.format = format_of(args.output, args.format)

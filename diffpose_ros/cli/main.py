@@ -29,6 +29,8 @@ from diffpose_ros.core import DiffposeError
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "the whole ROS graph on a video, in one process"),
     "lift": ("lift", "a video to 3D skeletons, without ROS"),
+    "index": ("index", "make the poses of recordings searchable"),
+    "search": ("search", "find a pose in indexed recordings"),
     "convert": ("convert", "lifted skeletons to another format: CSV, TRC, C3D, BVH, ..."),
     "evaluate": ("evaluate", "errors of a model on a benchmark file"),
     "results": ("results", "tables and plots of the shipped models"),
@@ -58,6 +60,8 @@ EXTRAS = {
     "anny": "pip install 'diffpose_ros[render]'",
     "warp": "pip install 'diffpose_ros[render]'",
     "rclpy": "`make setup`, then `. .venv/env.sh`, or source /opt/ros/<distro>/setup.bash",
+    "lancedb": "pip install 'diffpose_ros[search]'",
+    "ray": "pip install 'diffpose_ros[ray]'",
     "rosbags": "pip install rosbags",
     "rich": "pip install rich",
     "cv2": "pip install opencv-python-headless",

@@ -1,0 +1,134 @@
+"""``diffpose_ros search``: moments of indexed recordings that show a pose."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diffpose_ros.cli import _options
+from diffpose_ros.cli._exit_codes import NOBODY
+from diffpose_ros.cli._options import Screen, bounded, command
+from diffpose_ros.cli._recordings import add_lifting_options, recording_of
+from diffpose_ros.core import InputError
+from diffpose_ros.core.files import write_text
+from diffpose_ros.media.sheet import ENDINGS, Thumbnail, write_sheet
+from diffpose_ros.search import gallery_file
+from diffpose_ros.search.finding import like_pose, like_taught
+from diffpose_ros.search.index import Hit, PoseIndex
+from diffpose_ros.search.vectors import JOINTS, variants
+
+EXAMPLES = """
+diffpose_ros search --in poses/ --like "arm raised"
+diffpose_ros search --in poses/ --like picture.jpg --sheet found.png
+diffpose_ros search --in poses/ --like walk.npz --at 2.5 --track 3 --count 50 --json found.json
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the parser of ``diffpose_ros``."""
+    parser = command(subparsers, "search", "find a pose in indexed recordings", EXAMPLES)
+    parser.add_argument("--in", dest="index", required=True, metavar="DIR", help="folder that `index` made")
+    parser.add_argument(
+        "--like", required=True, metavar="POSE",
+        help="what `lift` wrote, a picture, a video or a bag that shows the pose, or words of the name of a "
+        "taught pose",
+    )  # fmt: skip
+    parser.add_argument(
+        "--at", type=bounded(float, 0), metavar="S", default=0.0, help="the moment in the file, seconds"
+    )
+    parser.add_argument("--track", type=bounded(int, 0), metavar="ID", help="who in the file shows it")
+    parser.add_argument(
+        "--gallery", metavar="FILE", default="",
+        help="where names are looked up (default: the user's gallery, else that of the package)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--count", type=bounded(int, 1, 1000), metavar="N", default=10, help="moments (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--within",
+        type=bounded(float, 1),
+        metavar="MM",
+        help="leave out what is farther, mm (default: nothing)",
+    )
+    parser.add_argument("--sheet", metavar="OUT.png", help="a picture of what was found, as thumbnails")
+    parser.add_argument("--json", metavar="OUT.json", help="the table as JSON, too")
+    _options.add_overwrite_option(parser)
+    add_lifting_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look it up, show the table, write the sheet."""
+    if args.sheet is not None and Path(args.sheet).suffix.lower() not in ENDINGS:
+        raise InputError(f"{args.sheet}: expected a name ending in {', '.join(ENDINGS)}")
+    written = _options.outputs(
+        args, "--sheet", "--json", sources=[args.like if Path(args.like).is_file() else None]
+    )
+    index = PoseIndex(args.index)
+    hits = found(index, args)
+    if args.within is not None:
+        hits = [hit for hit in hits if 1e3 * hit.distance <= args.within]
+    screen = Screen()
+    for hit in hits:
+        screen.print(line(hit), highlight=False, markup=False, soft_wrap=True)
+    if not hits:
+        screen.print(f"nothing like it among {len(index)} poses", highlight=False, markup=False)
+    if "--json" in written:
+        write_text(written["--json"], json.dumps([as_json(hit) for hit in hits], indent=1) + "\n")
+    if "--sheet" in written and hits:
+        shown = write_sheet(written["--sheet"], [thumbnail(hit) for hit in hits])
+        text = f"{written['--sheet']}: {shown} of {len(hits)} with their images"
+        screen.print(text, highlight=False, markup=False, soft_wrap=True)
+    return 0 if hits else NOBODY
+
+
+def found(index: PoseIndex, args: argparse.Namespace) -> list[Hit]:
+    """What is like what was asked for.
+
+    Raises:
+        InputError: it is neither a file nor a name that was taught.
+    """
+    path = Path(args.like)
+    if not path.exists():
+        gallery = gallery_file.begin(gallery_file.place(args.gallery), shipped=not args.gallery)
+        named = gallery.like(args.like)
+        if not named:
+            known = ", ".join(one.name for one in gallery.taught if one.told)
+            raise InputError(f"--like {args.like}: neither a file nor a taught pose; taught are {known}")
+        return like_taught(index, named, args.count)
+    recording, _ = recording_of(path, args)
+    end = args.at + 0.5 if args.at else 0.0
+    person = recording.between(args.at, end).only(-1 if args.track is None else args.track)
+    nearest = int(np.abs(person.stamp_s - recording.stamp_s.min() - args.at).argmin())
+    up = person.up[nearest]
+    return like_pose(index, variants(person.xyz[nearest], up if np.isfinite(up).all() else None), args.count)
+
+
+def line(hit: Hit) -> str:
+    """A hit as a line of the table."""
+    place = f" at ({', '.join(f'{v:.1f}' for v in hit.root)}) m" if np.isfinite(hit.root).all() else ""
+    return (
+        f"{1e3 * hit.distance:4.0f} mm  {hit.source.path}  {hit.stamp_s:.2f} s  frame {hit.frame}  "
+        f"person {hit.track_id}{place}"
+    )
+
+
+def as_json(hit: Hit) -> dict[str, Any]:
+    """A hit for other programs."""
+    return {
+        "file": hit.source.path, "video": hit.source.video, "stamp_s": hit.stamp_s, "frame": hit.frame,
+        "track_id": hit.track_id, "distance_mm": round(1e3 * hit.distance, 1),
+        "root_m": [round(float(v), 3) for v in hit.root] if np.isfinite(hit.root).all() else None,
+    }  # fmt: skip
+
+
+def thumbnail(hit: Hit) -> Thumbnail:
+    """A hit as a place of the sheet."""
+    text = f"{1e3 * hit.distance:.0f} mm, {hit.stamp_s:.1f} s, person {hit.track_id}"
+    return Thumbnail(
+        (text, Path(hit.source.path).name),
+        hit.vector.reshape(JOINTS, 3), hit.source.video, hit.frame, hit.box,
+    )  # fmt: skip

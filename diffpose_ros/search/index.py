@@ -1,0 +1,372 @@
+"""An index of poses on the disk: LanceDB holds the rows, a small file beside it what they are.
+
+A folder with ``index.json`` (version, kind of vector, what was indexed) and the table ``poses``. Rows of a
+recording are committed at once, and ``index.json`` names the recording after that: rows that it does not
+name are of a run that was cut off, and the next one removes them. Nothing is loaded whole: small indexes
+are scanned, larger ones searched by an inverted file (IVF) of LanceDB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffpose_ros.core import InputError
+from diffpose_ros.core.files import read_limited, reason, write_text
+from diffpose_ros.search.kinds import LIFTED_POSE, Kind, check_same, kind_from_json
+from diffpose_ros.search.recorded import Recorded
+from diffpose_ros.search.scan import Scan, checked_query
+
+FORMAT = "diffpose_ros pose index"
+VERSION = 1
+META, LOCK, TABLE = "index.json", "lock", "poses"
+MOST_META_BYTES = 256 << 20
+SCANNED_ROWS = 50_000
+"""Up to so many, a scan of all is faster than an index."""
+PROBES = 24
+INSTALL = "needs the Python package 'lancedb', which is not installed: pip install 'diffpose_ros[search]'"
+ROOT, BOX = ["x", "y", "z"], ["left", "top", "right", "bottom"]
+COLUMNS = ["source", "frame", "stamp_s", "track_id", *ROOT, *BOX]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recording that was indexed.
+
+    Attributes:
+        number: of the recording, in its rows.
+        path: of the file.
+        size: its bytes.
+        mtime_ns: when it was changed.
+        rows: how many poses it gave.
+        video: where its images are; empty: not known.
+    """
+
+    number: int
+    path: str
+    size: int
+    mtime_ns: int
+    rows: int
+    video: str = ""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A pose that was found.
+
+    Attributes:
+        source: the recording.
+        frame: number of its frame.
+        stamp_s: its time, seconds.
+        track_id: who.
+        distance: metres (root mean square over the joints); of an embedding 1 - cosine.
+        root: (3,) where the hip was, metres; NaN where unknown.
+        box: (4,) left, top, right, bottom in the image, pixels; NaN where unknown.
+        vector: (D,).
+    """
+
+    source: Source
+    frame: int
+    stamp_s: float
+    track_id: int
+    distance: float
+    root: NDArray
+    box: NDArray
+    vector: NDArray
+
+
+class PoseIndex:
+    """An index in a folder.
+
+    Args:
+        folder: of the index.
+        kind: what its vectors must be.
+        create: make it where there is none.
+
+    Raises:
+        InputError: there is none, it is of another version, kind or model, damaged, or something else; or
+            LanceDB is not installed.
+    """
+
+    def __init__(self, folder: str | Path, kind: Kind = LIFTED_POSE, *, create: bool = False) -> None:
+        self.folder, self.kind = Path(folder), kind
+        self.sources: list[Source] = []
+        self._scan: tuple[Scan, Any] | None = None
+        meta = self.folder / META
+        if create and not meta.exists():
+            self._begin(meta)
+        self._read(meta)
+        self._table = self._open()
+
+    def __len__(self) -> int:
+        return sum(source.rows for source in self.sources)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Nobody else writes meanwhile; rows of a run that was cut off are removed.
+
+        Raises:
+            InputError: somebody else does.
+        """
+        with _told(self.folder), (self.folder / LOCK).open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.seek(0)
+                who = lock.read(40).strip() or "?"
+                raise InputError(
+                    f"{self.folder}: is locked, process {who} writes to it; wait until it has ended"
+                ) from None
+            lock.seek(0)
+            lock.truncate()
+            lock.write(f"{os.getpid()}")
+            lock.flush()
+            self._read(self.folder / META)
+            self._table = self._open()
+            named = self._next
+            if self._table.count_rows(f"source >= {named}"):
+                self._table.delete(f"source >= {named}")
+            yield
+        self._scan = None
+
+    def has(self, path: Path) -> bool:
+        """Whether a file is in the index as it is now."""
+        info = path.stat()
+        return any(
+            s.path == str(path.resolve()) and (s.size, s.mtime_ns) == (info.st_size, info.st_mtime_ns)
+            for s in self.sources
+        )
+
+    def add(self, path: Path, recording: Recorded, video: str = "") -> int:
+        """Add a recording, within :meth:`writing`; an older state of the file is replaced.
+
+        Returns:
+            How many poses it gave.
+
+        Raises:
+            InputError: it cannot be written; the index is as it was.
+        """
+        vectors, rows = recording.vectors()
+        number, name = self._next, str(path.resolve())
+        size, mtime_ns = (path.stat().st_size, path.stat().st_mtime_ns)
+        with _told(self.folder):
+            if len(rows):
+                self._table.add(_arrow(vectors, recording.take(rows), number, self.kind.size))
+            old = [s for s in self.sources if s.path == name]
+            new = Source(number, name, size, mtime_ns, len(rows), video)
+            self._write([*(s for s in self.sources if s.path != name), new])
+            for source in old:
+                self._table.delete(f"source = {source.number}")
+        self._scan = None
+        return len(rows)
+
+    def settle(self) -> None:
+        """Make or renew the inverted file, within :meth:`writing`; takes seconds to minutes."""
+        count = len(self)
+        with _told(self.folder):
+            if count > SCANNED_ROWS:
+                if self._table.list_indices():
+                    self._table.optimize()
+                else:
+                    from lancedb.index import IvfFlat
+
+                    parts = max(64, round(count**0.5))
+                    self._table.create_index(
+                        "vector", config=IvfFlat(distance_type="l2", num_partitions=parts)
+                    )
+
+    def nearest(self, query: NDArray, count: int, *, probes: int = PROBES) -> list[Hit]:
+        """The nearest poses.
+
+        Args:
+            query: (D,) a vector of the index's kind.
+            count: how many.
+            probes: parts of the inverted file that are looked through.
+
+        Raises:
+            InputError: the query is none, or the index is damaged.
+        """
+        wanted = checked_query(query, self.kind.size)
+        if not len(self) or count < 1:
+            return []
+        with _told(self.folder):
+            if len(self) <= SCANNED_ROWS:
+                scan, table = self._scanned()
+                rows, squared = scan.nearest(wanted, count)
+                return self._hits(table.take(rows), squared)
+            found = (
+                self._table.search(wanted, vector_column_name="vector")
+                .distance_type("l2")
+                .nprobes(probes)
+                .limit(count)
+                .select([*COLUMNS, "vector", "_distance"])
+                .to_arrow()
+            )
+            return self._hits(found, np.asarray(found["_distance"]))
+
+    def batches(self, size: int = 65_536) -> Iterator[tuple[NDArray, Any]]:
+        """All vectors (B, D) and their rows, piece by piece.
+
+        Raises:
+            InputError: the index is damaged.
+        """
+        with _told(self.folder):
+            for batch in self._table.search().select([*COLUMNS, "vector"]).to_batches(batch_size=size):
+                import pyarrow as pa
+
+                table = pa.Table.from_batches([batch])
+                yield _matrix(table["vector"], self.kind.size), table
+
+    def hits(self, table: Any, rows: NDArray, distances: NDArray) -> list[Hit]:
+        """Rows of a piece of :meth:`batches` as hits."""
+        return self._hits(table.take(rows), None, distances)
+
+    def _hits(self, table: Any, squared: NDArray | None, given: NDArray | None = None) -> list[Hit]:
+        by_number = {s.number: s for s in self.sources}
+        columns = {name: table[name].to_pylist() for name in COLUMNS}
+        vectors = _matrix(table["vector"], self.kind.size)
+        distances = given if squared is None else self._distance(squared)
+        assert distances is not None
+        return [
+            Hit(
+                by_number[columns["source"][k]], columns["frame"][k], columns["stamp_s"][k],
+                columns["track_id"][k], float(distances[k]), np.array([columns[n][k] for n in ROOT]),
+                np.array([columns[n][k] for n in BOX]), vectors[k],
+            )
+            for k in range(table.num_rows)
+            if columns["source"][k] in by_number
+        ]  # fmt: skip
+
+    def _distance(self, squared: NDArray) -> NDArray:
+        if self.kind.metric == "cosine":
+            return np.asarray(squared) / 2
+        return np.sqrt(np.maximum(squared, 0) / (self.kind.size // 3))
+
+    def _scanned(self) -> tuple[Scan, Any]:
+        if self._scan is None:
+            table = self._table.to_arrow()
+            self._scan = Scan(_matrix(table["vector"], self.kind.size)), table
+        return self._scan
+
+    @property
+    def _next(self) -> int:
+        return 1 + max((s.number for s in self.sources), default=-1)
+
+    def _begin(self, meta: Path) -> None:
+        lancedb = _lancedb()
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise InputError(f"{self.folder}: is not empty and no pose index; name another folder")
+        with _told(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lancedb.connect(str(self.folder)).create_table(
+                TABLE, schema=_schema(self.kind.size), mode="overwrite"
+            )
+            self._write([])
+        assert meta.exists()
+
+    def _read(self, meta: Path) -> None:
+        if not meta.exists():
+            what = "is no pose index" if self.folder.exists() else "no such pose index"
+            raise InputError(
+                f"{self.folder}: {what}; `diffpose_ros index FILE --into {self.folder}` makes one"
+            )
+        try:
+            content = json.loads(read_limited(meta, MOST_META_BYTES, "a pose index"))
+        except (ValueError, RecursionError):
+            raise InputError(f"{meta}: expected a pose index, got something else, or part of one") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise InputError(f"{meta}: expected a pose index of {FORMAT.split()[0]}, got another file")
+        if content.get("version") != VERSION:
+            raise InputError(
+                f"{meta}: is an index of version {content.get('version')}, this program reads {VERSION}"
+            )
+        check_same(kind_from_json(content, str(meta)), self.kind, str(self.folder))
+        try:
+            self.sources = [Source(**one) for one in content["sources"]]
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{meta}: is damaged ({error})") from None
+
+    def _write(self, sources: Sequence[Source]) -> None:
+        content = {
+            "format": FORMAT, "version": VERSION, **self.kind.to_json(),
+            "sources": [asdict(source) for source in sources],
+        }  # fmt: skip
+        write_text(self.folder / META, json.dumps(content, indent=1) + "\n")
+        self.sources = list(sources)
+
+    def _open(self) -> Any:
+        lancedb = _lancedb()
+        with _told(self.folder):
+            table = lancedb.connect(str(self.folder)).open_table(TABLE)
+            if not table.schema.equals(_schema(self.kind.size)):
+                raise InputError(f"{self.folder}: its table has other columns than a pose index")
+            if table.count_rows() < len(self):
+                raise InputError(f"{self.folder}: is damaged: rows are missing")
+            return table
+
+
+def _lancedb() -> Any:
+    try:
+        import lancedb
+    except ImportError:
+        raise InputError(INSTALL) from None
+    return lancedb
+
+
+def _schema(size: int) -> Any:
+    import pyarrow as pa
+
+    fields = [
+        ("vector", pa.list_(pa.float32(), size)), ("source", pa.int32()), ("frame", pa.int64()),
+        ("stamp_s", pa.float64()), ("track_id", pa.int64()),
+    ]  # fmt: skip
+    return pa.schema([*fields, *((name, pa.float32()) for name in (*ROOT, *BOX))])
+
+
+def _arrow(vectors: NDArray, recording: Recorded, number: int, size: int) -> Any:
+    import pyarrow as pa
+
+    rows = len(vectors)
+    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
+    columns = [
+        pa.FixedSizeListArray.from_arrays(flat, size), pa.array(np.full(rows, number, np.int32)),
+        pa.array(recording.frame), pa.array(recording.stamp_s), pa.array(recording.track_id),
+    ]  # fmt: skip
+    for values in (recording.xyz[:, 0], recording.box):
+        columns += [pa.array(np.ascontiguousarray(column, dtype=np.float32)) for column in values.T]
+    return pa.table(columns, schema=_schema(size))
+
+
+def _matrix(column: Any, size: int) -> NDArray[np.float32]:
+    """(N, D) of a column of vectors."""
+    chunks = [np.asarray(c.flatten(), dtype=np.float32).reshape(-1, size) for c in column.chunks]
+    return np.concatenate(chunks) if chunks else np.empty((0, size), np.float32)
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """What LanceDB or the disk raises, as one line that names the index."""
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"{folder}: {_line(error)}") from None
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise InputError(f"{folder}: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    text = " ".join((reason(error) if isinstance(error, OSError) else str(error)).split())
+    if "No space left" in text or "os error 28" in text:
+        return "the disk is full; the index is as it was before this file"
+    return f"is damaged, or cannot be used ({text[:200]})"
