@@ -30,6 +30,13 @@ VIDEOS = {
 TRIES = 3
 """How often a video is begun whose process was killed."""
 LOCK = ".lift.lock"
+ENDS_WITH_ITS_PARENT = """
+import ctypes, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+from diffpose_ros.cli.main import main
+sys.exit(main())
+"""
+"""A job's program: nobody would collect its result when who started it was killed."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ def words_of(parser: argparse.ArgumentParser, args: argparse.Namespace, leave_ou
 def command_of(task: Task, words: Sequence[str]) -> list[str]:
     """What lifts one video."""
     return [
-        *(sys.executable, "-m", "diffpose_ros.cli.main", "lift", str(task.video), "--output"),
+        *(sys.executable, "-c", ENDS_WITH_ITS_PARENT, "lift", str(task.video), "--output"),
         *(str(task.output), "--overwrite", *words),
     ]
 

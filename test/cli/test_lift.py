@@ -119,7 +119,7 @@ def test_a_camera_of_another_size_is_refused(call, video, actors, tmp_path):
         (["none.mp4", "--output", "o.npz"], 1, "none.mp4: no such file or folder"),
         (["VIDEO", "--output", "o.npz", "--detector-size", 1280], 1, "movenet takes 128 to 1024 pixels"),
         (["VIDEO", "--output", "o.fbx"], 1, "o.fbx: expected a name ending in one of .npz, .csv"),
-        (["VIDEO"], 2, "required: --output"),
+        (["VIDEO"], 2, "one of the arguments --output --into is required"),
         (["VIDEO", "--output", "o.npz", "--fov", "500"], 2, "expected a number, 5 to 175"),
         (["VIDEO", "--output", "o.npz", "--camera", "no.yaml"], 1, "no.yaml: cannot be read"),
         (["VIDEO", "--output", "o.npz", "--camera", "a", "--fov", "60"], 2, "not allowed with"),
