@@ -30,6 +30,7 @@ diffpose_ros evaluate --data lifting_val.npz
 diffpose_ros evaluate --data lifting_val.npz --model diffpose --per-action --json out.json
 diffpose_ros evaluate --data lifting_val.npz --model out/model.onnx --hypotheses 20 --steps 2
 diffpose_ros evaluate --data lifting_val.npz --frame-rate 10
+diffpose_ros evaluate --data lifting_val.npz --model unihpr --retrieval      # how well poses are found again
 diffpose_ros evaluate --data lifting_val.npz --model zedo --paper --sequences 2
 """
 
@@ -74,6 +75,10 @@ def add_parser(subparsers: Any) -> None:
         "--paper", action="store_true",
         help="zedo as its paper prints it: 1,000 iterations from the mean pose in every frame (slow)",
     )  # fmt: skip
+    parser.add_argument(
+        "--retrieval", nargs="?", const="unihpr", metavar="MODEL",
+        help="how well poses are found again, too: by the lifted pose and by embeddings of MODEL (unihpr)",
+    )  # fmt: skip
     add_lifter_options(parser)
 
 
@@ -98,14 +103,35 @@ def run(args: argparse.Namespace) -> int:
         + f"; {_told(sequences)}"
         + (f", {scores.unanswered_frames} without a skeleton" if scores.unanswered_frames else "")
     )
+    found = _retrieval(predictions, args.retrieval, console) if args.retrieval else {}
     if out is not None:
         content: dict[str, Any] = {**scores.as_dict(), "model": args.model, "data": str(args.data)}
         if args.frame_rate is not None:
             content["frame_rate_hz"] = args.frame_rate
+        if found:
+            content["retrieval"] = found
         if per_action:
             content["per_action"] = {k: v.as_dict() for k, v in per_action.items()}
         write_text(out, json.dumps(content, indent=2) + "\n")
     return 0
+
+
+def _retrieval(predictions: list[protocol.Prediction], model: str, console: Console) -> dict[str, Any]:
+    from diffpose_ros.evaluation.retrieval import EVERY, NEAR_FRAMES, retrieval, rows
+    from diffpose_ros.methods.unihpr.embedder import Embedder
+
+    with Embedder(model) as embedder:
+        found = retrieval(predictions, embedder)
+    table = Table(title=f"found again, embeddings of {embedder.name}")
+    for column in ("what", "compared by"):
+        table.add_column(column)
+    for column in ("distance\nor R@1", f"within {NEAR_FRAMES} frames\nor R@10"):
+        table.add_column(column, justify="right")
+    for row in rows(found):
+        table.add_row(*row)
+    console.print(table)
+    console.print(f"Skeletons are looked for among every {EVERY}th frame.")
+    return found
 
 
 def _predict(

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "results": ("results", "tables and plots of the shipped models"),
     "models": ("models", "list the models and backends that are here"),
     "bench": ("bench", "latency of each stage and of the whole"),
+    "features": ("features", "the detector's features of rendered people, for `train`"),
     "train": ("train", "train a lifter from a config"),
     "ablate": ("ablate", "train with one thing changed at a time"),
     "render": ("render", "pictures of people with known joints, from motion capture"),

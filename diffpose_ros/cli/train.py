@@ -139,7 +139,7 @@ class _Bar:
             self._task = self._progress.add_task(stage.name, total=stage.steps or None, note="")
             self.stage = stage
         self.step = step
-        if not text.startswith("loss "):
+        if text and not text.startswith("loss "):
             self.console.print(f"{stage.name}: {text}", highlight=False)
         assert self._task is not None
         self._progress.update(self._task, completed=step, note=text if step else "")

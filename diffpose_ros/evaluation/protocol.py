@@ -40,6 +40,8 @@ class Prediction:
         unanswered: frames without a skeleton; the last one was held, and before the first one
             every joint counts as lying at the camera.
         root_covariance: (F, 3, 3) m^2 of the root's position, or ``None`` when not told.
+        embedding: (F, D) of each frame, or ``None`` from a method that has none; held where a frame has no
+            skeleton, 0 before the first.
     """
 
     sequence: Sequence
@@ -48,6 +50,7 @@ class Prediction:
     hypotheses: NDArray[np.float64] | None
     unanswered: int
     root_covariance: NDArray[np.float64] | None = None
+    embedding: NDArray[np.float64] | None = None
 
 
 def run(
@@ -92,6 +95,7 @@ def lift_sequence(
     covariance = np.zeros((frames, 17, 3, 3))
     root_covariance = np.zeros((frames, 3, 3))
     samples: list[NDArray[np.float64] | None] = []
+    embeddings: list[NDArray[np.float64] | None] = []
     unanswered = 0
     for i in range(frames):
         age = i / sequence.fps
@@ -109,12 +113,15 @@ def lift_sequence(
             root_covariance[i] = result.skeletons[0].root_covariance
             kept = getattr(result, "hypotheses", None)
             samples.append(np.asarray(kept[0].xyz) if kept else None)
+            found = getattr(result, "embeddings", None)
+            embeddings.append(None if found is None else found[0])
         else:
             unanswered += 1
             xyz[i] = xyz[i - 1] if i else 0.0
             covariance[i] = covariance[i - 1] if i else 0.0
             root_covariance[i] = root_covariance[i - 1] if i else 0.0
             samples.append(samples[-1] if samples else None)
+            embeddings.append(embeddings[-1] if embeddings else None)
         progress(1)
     return Prediction(
         sequence=sequence,
@@ -123,7 +130,14 @@ def lift_sequence(
         root_covariance=root_covariance,
         hypotheses=stack_samples(samples, xyz),
         unanswered=unanswered,
+        embedding=stack_embeddings(embeddings),
     )
+
+
+def stack_embeddings(found: list[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+    """(F, D), 0 where there is none yet; ``None`` where there never is one."""
+    known = next((e for e in found if e is not None), None)
+    return None if known is None else np.stack([np.zeros_like(known) if e is None else e for e in found])
 
 
 def stack_samples(

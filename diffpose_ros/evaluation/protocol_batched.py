@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import Camera, InputError, People2D, TrackState
 from diffpose_ros.data import benchmark
-from diffpose_ros.evaluation.protocol import GAP_NS, NS, LifterLike, Prediction, stack_samples
+from diffpose_ros.evaluation.protocol import (
+    GAP_NS,
+    NS,
+    LifterLike,
+    Prediction,
+    stack_embeddings,
+    stack_samples,
+)
 
 GROUP = 12
 """Sequences lifted at once: more would push the caches out of the processor's."""
@@ -101,14 +108,21 @@ def _lift(
         )
         result = lifter.lift(people, camera, start_ns + round(age * NS), around=around)
         kept = getattr(result, "hypotheses", None) or [None] * len(result.skeletons)
-        found = {s.track_id - 1: (s, h) for s, h in zip(result.skeletons, kept, strict=True)}
+        embeddings = getattr(result, "embeddings", None)
+        embeddings = [None] * len(result.skeletons) if embeddings is None else embeddings
+        found = {
+            s.track_id - 1: (s, h, e) for s, h, e in zip(result.skeletons, kept, embeddings, strict=True)
+        }
         for s in there:
-            answers[s].add(i, *found.get(int(s), (None, None)))
+            answers[s].add(i, *found.get(int(s), (None, None, None)))
         progress(len(there))
     return [
-        Prediction(sequence, a.xyz, a.covariance, a.hypotheses(), a.unanswered, a.root_covariance)
+        Prediction(
+            sequence, a.xyz, a.covariance, a.hypotheses(), a.unanswered, a.root_covariance,
+            stack_embeddings(a.embeddings),
+        )
         for sequence, a in zip(sequences, answers, strict=True)
-    ]
+    ]  # fmt: skip
 
 
 class _Answers:
@@ -119,19 +133,24 @@ class _Answers:
         self.covariance = np.zeros((frames, 17, 3, 3))
         self.root_covariance = np.zeros((frames, 3, 3))
         self.samples: list[NDArray[np.float64] | None] = []
+        self.embeddings: list[NDArray[np.float64] | None] = []
         self.unanswered = 0
 
-    def add(self, i: int, skeleton: object, hypotheses: object) -> None:
+    def add(
+        self, i: int, skeleton: object, hypotheses: object, embedding: NDArray[np.float64] | None
+    ) -> None:
         if skeleton is None:
             self.unanswered += 1
             if i:
                 self.xyz[i], self.covariance[i] = self.xyz[i - 1], self.covariance[i - 1]
                 self.root_covariance[i] = self.root_covariance[i - 1]
             self.samples.append(self.samples[-1] if self.samples else None)
+            self.embeddings.append(self.embeddings[-1] if self.embeddings else None)
             return
         self.xyz[i] = skeleton.xyz  # type: ignore[attr-defined]
         self.covariance[i] = skeleton.covariance  # type: ignore[attr-defined]
         self.root_covariance[i] = skeleton.root_covariance  # type: ignore[attr-defined]
+        self.embeddings.append(embedding)
         self.samples.append(None if hypotheses is None else np.asarray(hypotheses.xyz))  # type: ignore[attr-defined]
 
     def hypotheses(self) -> NDArray[np.float64] | None:

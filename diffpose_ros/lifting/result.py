@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from diffpose_ros.core import Hypotheses, Skeleton
 
 
@@ -58,8 +61,10 @@ class LiftResult:
         report: how it went.
         hypotheses: one for each skeleton, root-relative, in the camera's optical frame; ``None``
             unless ``keep_hypotheses`` is set.
+        embeddings: (L, D) of the skeletons' poses, for search; ``None`` from a method that has none.
     """
 
     skeletons: tuple[Skeleton, ...]
     report: LiftReport
     hypotheses: tuple[Hypotheses, ...] | None = None
+    embeddings: NDArray[np.float64] | None = None

@@ -307,7 +307,12 @@ class Lifter:
                 f"person {t}: the network's answer is not finite; dropped, starts anew" for t in failed
             ),
         )
-        return LiftResult(tuple(built), report, None if poses.hypotheses is None else tuple(kept))
+        embeddings = poses.embedding
+        if embeddings is not None:
+            order = np.argsort(source)
+            embeddings = embeddings[order[wanted[order]]]
+        hypotheses = None if poses.hypotheses is None else tuple(kept)
+        return LiftResult(tuple(built), report, hypotheses, embeddings)
 
     def _degradations(self, index: int, fit: int, present: int) -> tuple[str, ...]:
         best, level = self._planner.levels[0].level, self._planner.levels[index].level

@@ -60,6 +60,10 @@ METHODS = {
         "optimises each pose under a prior of poses; no camera was seen in training (ZeDO)",
         has_paper_setting=True,
     ),
+    "unihpr": Entry(
+        "diffpose_ros.methods.unihpr.method", "diffpose_ros.methods.unihpr.graphs",
+        "one embedding of keypoints, skeletons and pictures, and poses from it alone (UniHPR)",
+    ),
 }  # fmt: skip
 """Kind, as a model file's metadata names it -> the method."""
 

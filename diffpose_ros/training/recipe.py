@@ -24,6 +24,7 @@ from diffpose_ros.training.config import LifterModel, OptimiserConfig
 from diffpose_ros.training.finepose_config import FinePoseSection, PromptRun
 from diffpose_ros.training.losses import TERMS
 from diffpose_ros.training.pose_prior import PoseConfig
+from diffpose_ros.training.unihpr_section import UniHprSection
 
 WHOLE = ("rates_hz", "loss", "runs", "data")
 """Keys whose values replace those of a base instead of being merged with them."""
@@ -188,6 +189,7 @@ class Recipe:
         lifter: the lifter; without one only the encoder is trained.
         zedo: a model that optimises; then neither encoder nor lifter is made.
         finepose: a model that prompts tell, around the encoder of a lifter that is there; likewise.
+        unihpr: an embedding around the encoder; then no lifter is made.
         calibration: what follows.
     """
 
@@ -201,6 +203,7 @@ class Recipe:
     lifter: LifterSection | None = None
     zedo: ZedoSection | None = None
     finepose: FinePoseSection | None = None
+    unihpr: UniHprSection | None = None
     calibration: CalibrationSection = field(default_factory=CalibrationSection)
 
     def __post_init__(self) -> None:
@@ -209,9 +212,9 @@ class Recipe:
         for name, text in (("name", self.name), ("encoder.name", self.encoder.name)):
             if not text or text != Path(text).name or text.startswith("."):
                 raise ConfigError(f"{name}: expected a name fit for a folder, got '{text}'")
-        if self.name == self.encoder.name and self.lifter is not None:
+        if self.name == self.encoder.name and (self.lifter or self.unihpr):
             raise ConfigError(f"encoder.name: expected another name than the model's, got '{self.name}'")
-        made = [n for n in ("zedo", "lifter", "finepose") if getattr(self, n) is not None]
+        made = [n for n in ("zedo", "lifter", "finepose", "unihpr") if getattr(self, n) is not None]
         if len(made) > 1:
             raise ConfigError(f"{', '.join(made)}: expected one of them, got {_count(len(made))}")
 
@@ -235,7 +238,10 @@ class Recipe:
             zedo = replace(zedo, runs=tuple(change(r) for r in zedo.runs))
         if finepose is not None:
             finepose = replace(finepose, runs=tuple(change(r) for r in finepose.runs))
-        return replace(self, encoder=encoder, lifter=lifter, zedo=zedo, finepose=finepose)
+        unihpr = None if self.unihpr is None else self.unihpr.tuned(lambda o: replace(o, **options))
+        return replace(
+            self, encoder=encoder, lifter=lifter, zedo=zedo, finepose=finepose, unihpr=unihpr
+        )
 
 
 def _count(number: int) -> str:

@@ -100,6 +100,10 @@ class RecipeRun:
 
             return finepose_stages(self, recipe.finepose)
         stages, checkpoint = self._encoder_stages()
+        if recipe.unihpr is not None:
+            from diffpose_ros.training.unihpr import unihpr_stages
+
+            return unihpr_stages(self, recipe.unihpr, stages, checkpoint)
         if recipe.lifter is None:
             return stages
         root = Path(recipe.output) / recipe.name

@@ -369,6 +369,15 @@ def test_several_results_leave_one_product() -> None:
     assert rewritten(model, affine_region) == ["Gemm", "Split"]
 
 
+def test_a_result_that_the_region_reads_again_stays_inside() -> None:
+    model = graph(
+        "(float[n,6] x) => (float[n,6] a, float[n,2] y) {"
+        " a = Mul(x, s) b = Add(a, t) c = Sub(b, s) d = Mul(c, t) y = MatMul(d, w) }",
+        s=weights(6), t=weights(6, seed=1), w=weights(6, 2),
+    )  # fmt: skip
+    assert rewritten(model, affine_region) == ["Gemm", "Split"]
+
+
 @pytest.mark.parametrize(
     "nodes",
     [

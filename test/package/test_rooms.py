@@ -48,6 +48,7 @@ ROOMS: dict[str, set[str]] = {
 
 TORCH = (
     *("methods/layers", "methods/diffusion", "methods/baseline", "methods/zedo", "methods/finepose"),
+    "methods/unihpr",
     *("diffusion/samplers", "onnxgraph/", "training/", "bench/references"),
 )
 """What may import torch or ONNX as it is loaded: networks, their export, training."""
@@ -56,6 +57,7 @@ ON_A_ROBOT = (
     *("methods/baseline/__init__", "methods/baseline/method"),
     *(f"methods/zedo/{name}" for name in ("__init__", "anchors", "contract", "loop", "method", "rays")),
     *(f"methods/finepose/{name}" for name in ("__init__", "contract", "method", "observed", "prompts")),
+    *(f"methods/unihpr/{name}" for name in ("__init__", "contract", "embedder", "method")),
     *("onnxgraph/__init__", "onnxgraph/outline"),
 )
 """Files among them that a robot runs, without torch."""

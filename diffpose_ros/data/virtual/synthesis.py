@@ -238,7 +238,7 @@ def augmented(
 
 
 def make_batch(
-    library: MotionLibrary, batch: int, rng: np.random.Generator, config: SynthesisConfig
+    library: MotionLibrary, batch: int, rng: np.random.Generator, config: SynthesisConfig, *, views: int = 1
 ) -> Batch:
     """One training batch.
 
@@ -247,6 +247,8 @@ def make_batch(
         batch: segments, B; fewer in a long batch.
         rng: source of randomness.
         config: how.
+        views: cameras with a detector each that see every segment. The batch then holds all segments as
+            the first camera sees them, then all as the second one does, and so on.
     """
     if config.long_share > 0 and rng.random() < config.long_share:
         batch = max(1, batch * config.frames // config.long_frames)
@@ -255,6 +257,8 @@ def make_batch(
     a = config.augment
     body, label = library.sample(batch, times, rng, a.speed)
     body = augmented(body, rng, a)
+    if views > 1:
+        body = np.tile(body, (views, 1, 1, 1))
     seen = view(body, times, rng, config.camera)
     xy, score = detect(
         seen.tangents[:, :, _COCO_FROM_BODY],

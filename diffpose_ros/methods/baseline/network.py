@@ -41,6 +41,26 @@ class Baseline(nn.Module):
         return (torch.exp(log_sigma) * self.sigma_scale).square()
 
 
+def caches_of(encoder: ContextEncoder) -> list[dict[str, Any]]:
+    """The caches of an encoder's step, as a model file's metadata lists them."""
+    out = []
+    for i, block in enumerate(encoder.looking_back):
+        for kind, (heads, size) in (
+            ("key", block.time.key_shape),
+            ("value", block.time.value_shape),
+        ):
+            out.append(
+                {
+                    "input": f"{kind}_{i}",
+                    "output": f"new_{kind}_{i}",
+                    "shape": [heads, -1, size],
+                    "slot_axis": 1,
+                    "ring": "context",
+                }
+            )
+    return out
+
+
 class EncoderStep(nn.Module):
     """One online step with flat inputs and outputs, as an ONNX graph has them."""
 
@@ -61,22 +81,7 @@ class EncoderStep(nn.Module):
 
     def state(self) -> list[dict[str, Any]]:
         """The caches as metadata lists them."""
-        out = []
-        for i, block in enumerate(self.network.context.looking_back):
-            for kind, (heads, size) in (
-                ("key", block.time.key_shape),
-                ("value", block.time.value_shape),
-            ):
-                out.append(
-                    {
-                        "input": f"{kind}_{i}",
-                        "output": f"new_{kind}_{i}",
-                        "shape": [heads, -1, size],
-                        "slot_axis": 1,
-                        "ring": "context",
-                    }
-                )
-        return out
+        return caches_of(self.network.context)
 
     def forward(self, *flat: Tensor) -> tuple[Tensor, ...]:
         named = dict(zip(self.input_names, flat, strict=True))

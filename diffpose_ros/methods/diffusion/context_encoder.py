@@ -153,7 +153,7 @@ class ContextEncoder(nn.Module):
         mirrored = seen[:, self.mirror_order] * self.mirror_sign
         return torch.stack([self.embed(seen), self.embed(mirrored)], dim=1)
 
-    def _answer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def answer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (R, copies, body) to features (R, 17, C), pose and log sigma (R, 17, 3)."""
         feature = self.tell_apart(self.norm(x)).unflatten(-1, (JOINTS, self.config.width))
         feature = self.norm_joints(feature)
@@ -191,15 +191,15 @@ class ContextEncoder(nn.Module):
             logarithm of its standard deviation (B, T, 17, 3).
         """
         b, t = points.shape[:2]
-        x = self._tokens(points, view, times_s).transpose(1, 2).flatten(0, 1)
-        feature, pose, log_sigma = (y.unflatten(0, (b, t)) for y in self._answer(x))
+        x = self.body_tokens(points, view, times_s).transpose(1, 2).flatten(0, 1)
+        feature, pose, log_sigma = (y.unflatten(0, (b, t)) for y in self.answer(x))
         return feature, pose, log_sigma
 
     def newest(self, points: Tensor, view: Tensor, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The last frame of :meth:`forward`, without T: what recomputing a window has to do."""
-        return self._answer(self._tokens(points, view, times_s)[:, :, -1])
+        return self.answer(self.body_tokens(points, view, times_s)[:, :, -1])
 
-    def _tokens(self, points: Tensor, view: Tensor, times_s: Tensor) -> Tensor:
+    def body_tokens(self, points: Tensor, view: Tensor, times_s: Tensor) -> Tensor:
         """Clips to tokens behind the last block (B, copies, T, body); each copy is a clip of its own."""
         age = banded_ages(times_s, self.config.window)
         b, t = points.shape[:2]
@@ -224,6 +224,14 @@ class ContextEncoder(nn.Module):
         Returns:
             As :meth:`forward` without T, and per block the new key and value.
         """
+        x, new = self.body_token(points, view, age, caches)
+        return (*self.answer(x), new)
+
+    def body_token(
+        self, points: Tensor, view: Tensor, age: Tensor, caches: list[Cache]
+    ) -> tuple[Tensor, list[Cache]]:
+        """The tokens (P, copies, body) behind the last block, for :meth:`answer`, and the new entries; see
+        :meth:`step`."""
         x = self._embed(points, view)
         new = []
         if self.config.temporal:
@@ -233,4 +241,4 @@ class ContextEncoder(nn.Module):
         else:
             for frame_based in self.blocks:
                 x = frame_based(x, age)
-        return (*self._answer(x), new)
+        return x, new

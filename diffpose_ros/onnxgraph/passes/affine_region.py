@@ -42,8 +42,8 @@ class _Region:
     def trim(self) -> None:
         """Leave off nodes at the end that give what is needed from what is needed anyway."""
         while True:
-            results = set(self.results()) | {self.source}
-            spare = [n for n in self.nodes if set(n.outputs) <= results and _reads_only(n, results)]
+            results, read = set(self.results()) | {self.source}, {v for n in self.nodes for v in n.inputs}
+            spare = [n for n in self.nodes if set(n.outputs) <= results - read and _reads_only(n, results)]
             if not spare:
                 return
             self.nodes.remove(spare[-1])
