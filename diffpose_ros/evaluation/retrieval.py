@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
 from diffpose_ros.evaluation.protocol import Prediction
-from diffpose_ros.geometry.body_frame import MEAN_SIZE_M, body_pose, unit_pose
+from diffpose_ros.geometry.body_frame import MEAN_SIZE_M, as_seen, body_pose, unit_pose
 from diffpose_ros.methods.unihpr.embedder import Embedder, body_part
 
 Array = NDArray[np.float64]
@@ -93,24 +93,27 @@ def retrieval(predictions: Sequence[Prediction], embedder: Embedder | None = Non
     frames = _Frames.of(predictions)
     lifted = np.concatenate([p.xyz for p in predictions])
     true = np.concatenate([np.asarray(p.sequence.skeleton, np.float64) for p in predictions])
+    seen = [as_seen(p.xyz, p.sequence.around.up) for p in predictions]
+    shown = [as_seen(p.sequence.skeleton, p.sequence.around.up) for p in predictions]
+    said_of, told = np.concatenate(seen), np.concatenate(shown)
     inside, truth = body_pose(lifted), body_pose(true)
     unknown = ~np.isfinite(inside).all(axis=(1, 2))
     if unknown.any():
         raise InputError(f"retrieval: {unknown.sum()} frames have no pose")
     alone: dict[str, Array] = {"lifted pose": _flat(inside)}
     pairs: dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]] = {
-        "lifted pose, viewer's axes": (_flat(unit_pose(lifted)), _flat(unit_pose(true))),
+        "lifted pose, viewer's axes": (_flat(unit_pose(said_of)), _flat(unit_pose(told))),
         "lifted pose, body's axes": (_flat(inside), _flat(truth)),
     }
     if embedder is not None:
-        said, known = embedder.skeletons(lifted), embedder.skeletons(true)
+        said, known = embedder.skeletons(said_of), embedder.skeletons(told)
         body = embedder.body
         alone["embedding of the lifted pose"] = body_part(said, body).astype(np.float64)
         pairs["embedding of the lifted pose, whole"] = (said, known)
         pairs["embedding of the lifted pose, body part"] = (body_part(said, body), body_part(known, body))
-        seen = [p.embedding for p in predictions]
-        if all(e is not None for e in seen):
-            of_keypoints = np.concatenate([e for e in seen if e is not None])
+        heard = [p.embedding for p in predictions]
+        if all(e is not None for e in heard):
+            of_keypoints = np.concatenate([e for e in heard if e is not None])
             alone["embedding of keypoints"] = body_part(of_keypoints, body).astype(np.float64)
             pairs["embedding of keypoints, whole"] = (of_keypoints, known)
             parts = body_part(of_keypoints, body), body_part(known, body)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import H36M17
 from diffpose_ros.geometry.bones import bone_lengths
+from diffpose_ros.geometry.normalise import rotation_to_axis, upright
 
 HIP, THORAX = H36M17.index("hip"), H36M17.index("thorax")
 LEFT = tuple(H36M17.index(n) for n in ("left_hip", "left_shoulder"))
@@ -37,6 +38,25 @@ def body_axes(pose: NDArray[np.floating]) -> Array:
     z = _unit(up)
     y = _unit(left - (left * z).sum(-1, keepdims=True) * z)
     return np.stack([np.cross(y, z), y, z], axis=-1)
+
+
+def as_seen(
+    skeleton: NDArray[np.floating], up: NDArray[np.floating] | None = None
+) -> Array:
+    """Skeletons as a camera sees them that is turned at the hip, relative to the hip: a lifter's virtual camera.
+
+    Args:
+        skeleton: (..., 17, 3) absolute, camera optical frame, the hip in front of the camera.
+        up: (..., 3) or (3,) unit vectors against gravity there, with which the virtual camera is level;
+            ``None`` where unknown.
+    """
+    skeleton = np.asarray(skeleton, dtype=np.float64)
+    hip = skeleton[..., 0, :]
+    turn = rotation_to_axis(hip[..., :2] / np.maximum(hip[..., 2:], 1e-6))
+    if up is not None:
+        turn = upright(turn, np.broadcast_to(up, hip.shape))
+    seen: Array = (skeleton - hip[..., None, :]) @ turn.swapaxes(-1, -2)
+    return seen
 
 
 def unit_pose(pose: NDArray[np.floating]) -> Array:

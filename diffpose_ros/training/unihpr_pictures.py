@@ -37,7 +37,7 @@ class Pictures:
         features: (N, F) of the detector's network at each.
         skeleton: (N, 17, 3) m, true, relative to the hip, in the person's virtual camera.
         points: (N, 21, 3) keypoints as a context encoder reads them, found or simulated.
-        view: (N, 6) likewise.
+        view: (N, 6 or 9) likewise.
         person: (N,) who it is: a build, of which no other picture is left in training once it is judged.
     """
 

@@ -62,7 +62,7 @@ def write_views(
 
     Each file holds, of R runs of :data:`RUN` frames, seen by two cameras each: ``token`` (2, R, RUN, body)
     float16, ``pose`` and ``log_sigma`` (2, R, RUN, 17, 3) as the context encoder says, ``view`` (2, R, RUN,
-    6), and the true pose ``truth`` (2, R, RUN, 17, 3) m in each virtual camera.
+    6 or 9), and the true pose ``truth`` (2, R, RUN, 17, 3) m in each virtual camera.
     """
     network.eval()
     for i in range(config.batches):
@@ -84,7 +84,7 @@ def hear(
     token, pose, log_sigma = network.heard(batch["points"], batch["view"], batch["times_s"])
     kept = slice(int(rng.integers(config.apart)), None, config.apart)
     said = {
-        "token": token.half(), "pose": pose, "log_sigma": log_sigma.half(), "view": batch["view"],
+        "token": token.half(), "pose": pose, "log_sigma": log_sigma.half(), "view": batch["view"][..., : network.config.context.view],
         "truth": batch["pose"],
     }  # fmt: skip
     return {name: _runs(value[:, kept]) for name, value in said.items()}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from diffpose_ros.geometry.body_frame import body_axes, body_pose, unit_pose
+from diffpose_ros.geometry.body_frame import as_seen, body_axes, body_pose, unit_pose
 from diffpose_ros.geometry.bones import bone_lengths
 
 
@@ -45,3 +45,19 @@ def test_what_spans_no_frame_is_nan():
     line = np.zeros((17, 3))
     line[:, 1] = np.arange(17)
     assert np.isnan(body_pose(line)).any()
+
+
+def test_a_skeleton_is_seen_as_by_a_camera_turned_at_it(poses):
+    place = np.array([1.5, -0.4, 3.0])
+    here = as_seen(poses - poses[:, :1] + place)
+    np.testing.assert_allclose(here[:, 0], 0, atol=1e-12)
+    np.testing.assert_allclose(body_pose(here), body_pose(poses), atol=1e-12)
+    towards = as_seen(np.stack([place, 1.1 * place] * 9)[:17][None])[0, 1]
+    np.testing.assert_allclose(towards[:2], 0, atol=1e-12)  # along the ray is along the axis
+
+
+def test_with_gravity_the_camera_is_level(poses):
+    roll = np.array([[np.cos(0.4), -np.sin(0.4), 0], [np.sin(0.4), np.cos(0.4), 0], [0, 0, 1]])
+    up = np.array([0, -1.0, 0])
+    level = as_seen(poses + [0, 0, 4], up)
+    np.testing.assert_allclose(as_seen((poses + [0, 0, 4]) @ roll.T, roll @ up), level, atol=1e-9)

@@ -61,7 +61,11 @@ class Embedder:
         return picture_graph(self._spec) is not None
 
     def skeletons(self, xyz: NDArray[np.floating]) -> Array:
-        """Embeddings (..., D) of H36M-17 skeletons (..., 17, 3) in an optical frame, of any size and place.
+        """Embeddings (..., D) of H36M-17 skeletons (..., 17, 3), of any size and place.
+
+        Axes are those of whoever looks: for whole embeddings that are to be compared with those of keypoints,
+        skeletons go through :func:`diffpose_ros.geometry.body_frame.as_seen` first. Body parts are the same
+        in any axes.
 
         Raises:
             InputError: another shape, or joints that are not finite or span no body.

@@ -124,6 +124,7 @@ class KeypointEncoder(nn.Module):
 
     def __init__(self, config: EmbeddingConfig, token: int, view: int) -> None:
         super().__init__()
+        self.view = view
         inputs = token + view + 2 * (POSE + BONES) + AXES + POSE
         self.trunk = Trunk(inputs, config.size, config.width, config.blocks)
         self.split = [config.body, config.turn]
@@ -139,12 +140,13 @@ class KeypointEncoder(nn.Module):
             token: (..., body) the body's token behind the last block.
             pose: (..., 17, 3) m, lifted.
             log_sigma: (..., 17, 3) of it.
-            view: (..., 6) where and how the body is seen.
+            view: (..., 6 or 9) where and how the body is seen; what the context encoder does not know is
+                left out.
         """
         size = unit_pose(pose)
         axes = body_axes(size)
         seen = [
-            self.heard(token), view, _described(size @ axes), _described(size), axes.flatten(-2),
+            self.heard(token), view[..., : self.view], _described(size @ axes), _described(size), axes.flatten(-2),
             log_sigma.flatten(-2) + 3.0,
         ]  # fmt: skip
         body, turn = lifted

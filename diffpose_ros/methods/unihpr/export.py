@@ -27,7 +27,7 @@ def example_inputs(graph: UniHprStep, people: int, seed: int = 0) -> dict[str, T
     config = graph.network.config
     made = {
         "points": torch.randn(people, 21, 3, generator=g),
-        "view": 0.3 * torch.randn(people, 6, generator=g),
+        "view": 0.3 * torch.randn(people, config.context.view, generator=g),
         "age": torch.arange(config.context.window, 0, -1).expand(people, -1) / 30.0,
         "noise": torch.randn(people, config.decoder.hypotheses, 17, 3, generator=g),
     }

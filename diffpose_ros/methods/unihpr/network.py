@@ -66,7 +66,7 @@ class UniHpr(nn.Module):
         return token[:, 0], pose, log_sigma, new
 
     def embed(self, token: Tensor, pose: Tensor, log_sigma: Tensor, view: Tensor) -> Tensor:
-        """What was heard of keypoints, and how they are seen (..., 6), to embeddings (..., D)."""
+        """What was heard of keypoints, and how they are seen (..., 6 or 9), to embeddings (..., D)."""
         out: Tensor = self.keypoints(self.skeletons.parts(pose), token, pose, log_sigma, view)
         return out
 
