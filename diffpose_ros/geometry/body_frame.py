@@ -43,7 +43,7 @@ def body_axes(pose: NDArray[np.floating]) -> Array:
 def as_seen(
     skeleton: NDArray[np.floating], up: NDArray[np.floating] | None = None
 ) -> Array:
-    """Skeletons as a camera sees them that is turned at the hip, relative to the hip: a lifter's virtual camera.
+    """Skeletons relative to the hip, as a camera turned at the hip sees them: a lifter's virtual camera.
 
     Args:
         skeleton: (..., 17, 3) absolute, camera optical frame, the hip in front of the camera.

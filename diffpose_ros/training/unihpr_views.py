@@ -83,8 +83,9 @@ def hear(
     batch = to_tensors(make_batch(library, config.segments, rng, synthesis, views=VIEWS))
     token, pose, log_sigma = network.heard(batch["points"], batch["view"], batch["times_s"])
     kept = slice(int(rng.integers(config.apart)), None, config.apart)
+    view = batch["view"][..., : network.config.context.view]
     said = {
-        "token": token.half(), "pose": pose, "log_sigma": log_sigma.half(), "view": batch["view"][..., : network.config.context.view],
+        "token": token.half(), "pose": pose, "log_sigma": log_sigma.half(), "view": view,
         "truth": batch["pose"],
     }  # fmt: skip
     return {name: _runs(value[:, kept]) for name, value in said.items()}

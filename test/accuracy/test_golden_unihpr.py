@@ -11,7 +11,19 @@ from diffpose_ros.methods.unihpr.contract import part_of
 from diffpose_ros.runtime.load import load_backend
 from diffpose_ros.runtime.protocol import BackendOptions
 
-GOLDEN = {}
+GOLDEN = {
+    "model": {
+        "mean": ([0.0, 0.0, 0.0, -0.04572, 0.04525], -0.17712),
+        "covariance": ([0.00605, 0.0, 0.0, 0.0, 0.00605], -0.43417),
+        "embedding": ([-0.08275, 0.12241, 0.03313, -0.11497, 0.05407], 0.99132),
+    },
+    "skeleton": {
+        "embedding": ([-0.19095, 0.06, 0.10328, 0.03054, -0.15647], -1.68011),
+    },
+    "decoder": {
+        "poses": ([0.0, 0.0, 0.0, 0.1274, -0.03096], -0.28453),
+    },
+}
 """Graph -> output -> its first five numbers, and all of them weighted by a cosine."""
 
 

@@ -59,5 +59,5 @@ def test_a_skeleton_is_seen_as_by_a_camera_turned_at_it(poses):
 def test_with_gravity_the_camera_is_level(poses):
     roll = np.array([[np.cos(0.4), -np.sin(0.4), 0], [np.sin(0.4), np.cos(0.4), 0], [0, 0, 1]])
     up = np.array([0, -1.0, 0])
-    level = as_seen(poses + [0, 0, 4], up)
-    np.testing.assert_allclose(as_seen((poses + [0, 0, 4]) @ roll.T, roll @ up), level, atol=1e-9)
+    there = poses + np.array([0, 0, 4])
+    np.testing.assert_allclose(as_seen(there @ roll.T, roll @ up), as_seen(there, up), atol=1e-9)

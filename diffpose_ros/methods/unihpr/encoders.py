@@ -146,8 +146,8 @@ class KeypointEncoder(nn.Module):
         size = unit_pose(pose)
         axes = body_axes(size)
         seen = [
-            self.heard(token), view[..., : self.view], _described(size @ axes), _described(size), axes.flatten(-2),
-            log_sigma.flatten(-2) + 3.0,
+            self.heard(token), view[..., : self.view], _described(size @ axes), _described(size),
+            axes.flatten(-2), log_sigma.flatten(-2) + 3.0,
         ]  # fmt: skip
         body, turn = lifted
         more_body, more_turn = self.trunk(torch.cat(seen, dim=-1)).split(self.split, dim=-1)
