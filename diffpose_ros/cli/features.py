@@ -19,7 +19,7 @@ from diffpose_ros.rendering.dataset import load_truth
 EXAMPLES = """
 diffpose_ros render --data mocap_30hz.npz --crop --output pictures/
 diffpose_ros features pictures/ --output features.npz
-diffpose_ros train config/training/unihpr.yaml --data mocap_30hz.npz   # with pictures.file: features.npz
+diffpose_ros train config/training/unihpr.yaml --data mocap_30hz.npz --pictures features.npz
 """
 
 ASIDE = 0.15

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from diffpose_ros.cli._options import Screen, bounded, command
+from diffpose_ros.core import ConfigError
 
 if TYPE_CHECKING:
     from diffpose_ros.training.recipe import Recipe
@@ -38,6 +39,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--encoder", metavar="FILE.safetensors", help="a trained context encoder to take; none is trained"
     )
+    parser.add_argument(
+        "--pictures", metavar="FILE.npz",
+        help="UniHPR: what `diffpose_ros features` made, for a picture encoder (default: the recipe's)",
+    )  # fmt: skip
     parser.add_argument("--plan", action="store_true", help="list the stages and how far they are, and stop")
     parser.add_argument("--until", metavar="STAGE", help="do no stage after this one")
     parser.add_argument(
@@ -94,6 +99,11 @@ def _override(recipe: Recipe, args: argparse.Namespace) -> Recipe:
     recipe = recipe.tuned(**options)
     if args.encoder:
         recipe = replace(recipe, encoder=replace(recipe.encoder, checkpoint=args.encoder))
+    if args.pictures:
+        if recipe.unihpr is None:
+            raise ConfigError("--pictures: only a recipe with `unihpr` learns from pictures")
+        pictures = replace(recipe.unihpr.pictures, file=args.pictures)
+        recipe = replace(recipe, unihpr=replace(recipe.unihpr, pictures=pictures))
     changes = {n: getattr(args, n) for n in ("output", "name") if getattr(args, n)}
     if args.data:
         changes["data"] = tuple(args.data)

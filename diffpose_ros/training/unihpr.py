@@ -185,7 +185,8 @@ def _pictures(record: StageRecord, *, at: _Work, folder: Path) -> Iterator[tuple
     section = at.section.pictures
     device = _begin(section.optimiser)
     pictures = load_pictures(Path(section.file)).split(section.judged)
-    task = PictureTask(at.network("encoders").to(device), pictures, section.triplet, section.tau)
+    network = at.network("encoders").to(device)
+    task = PictureTask(network, pictures, section.triplet, section.tau, section.noise)
     dataset = task.dataset(section.optimiser)
     yield from at.go(Trainer(task.module.to(device), task, dataset, section.optimiser, folder))
     record.result = task.judge(folder / WEIGHTS)

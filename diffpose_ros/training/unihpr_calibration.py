@@ -96,7 +96,10 @@ def _decoded(network: UniHpr, embedding: Tensor, source: int) -> Tensor:
 
 
 def found(queries: Tensor, gallery: Tensor) -> tuple[float, float]:
-    """How often a query's own row is the nearest of the gallery, and how often one of the ten nearest."""
+    """How often a query's own row is the nearest of the gallery, and how often one of the ten nearest.
+
+    The gallery begins with the rows that the queries ask for, in their order; there may be others behind.
+    """
     similarity = queries @ gallery.T
     nearer = (similarity > similarity.diagonal()[:, None]).sum(1)
     return float((nearer < 1).float().mean()), float((nearer < 10).float().mean())

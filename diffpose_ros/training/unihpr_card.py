@@ -91,7 +91,8 @@ def unihpr_card(
     if pictures:
         lines += [
             "## Pictures",
-            f"{int(pictures['pictures'])} pictures of people left out: R@1 {pictures['r1']:.2f}, R@10 "
+            f"{int(pictures['pictures'])} rendered pictures of builds left out, among "
+            f"{int(pictures['poses']):,} skeletons: R@1 {pictures['r1']:.2f}, R@10 "
             f"{pictures['r10']:.2f} (whole embedding to true skeletons); {pictures['r1_body']:.2f}, "
             f"{pictures['r10_body']:.2f} (body part).", "",
         ]  # fmt: skip

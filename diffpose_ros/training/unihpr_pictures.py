@@ -95,12 +95,15 @@ class PictureTask:
         pictures: to learn from, and to judge by.
         triplet: weight of the triplet loss.
         tau: temperature to begin with.
+        noise: on features, of their standard deviation: there are few pictures.
     """
 
     def __init__(
-        self, network: UniHpr, pictures: tuple[Pictures, Pictures], triplet: float, tau: float
-    ) -> None:
+        self, network: UniHpr, pictures: tuple[Pictures, Pictures], triplet: float, tau: float,
+        noise: float = 0.0,
+    ) -> None:  # fmt: skip
         self.network, self.triplet = network.requires_grad_(False).eval(), triplet
+        self.noise = noise
         self.learnt, self.judged = pictures
         if not len(self.learnt):
             raise InputError("pictures: expected people to learn from, got none")
@@ -128,7 +131,8 @@ class PictureTask:
         return _Drawn(self.fixed, options.batch, options.seed)
 
     def __call__(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, float]]:
-        picture = self.module(batch["features"])
+        noise = self.noise * self.module.deviation * torch.randn_like(batch["features"])
+        picture = self.module(batch["features"] + noise)
         pair, triplet = self.module.log_sharpness.clamp(max=math.log(SHARPEST)).exp()
         pairs = info_nce(picture, batch["true"], pair) + info_nce(picture, batch["seen"], pair)
         body = self.network.config.embedding.body
@@ -139,30 +143,29 @@ class PictureTask:
         return total, {"r1": round(r1, 4), "r10": round(r10, 4)}
 
     @torch.no_grad()
-    def judge(self, weights: Path, most: int = 1000) -> dict[str, float]:
+    def judge(self, weights: Path, poses: int = 1000) -> dict[str, float]:
         """How well the true skeletons of people left out are found by their pictures.
 
         Args:
             weights: what was learnt, averaged.
-            most: pictures at most.
+            poses: skeletons among which each is looked for, where there are so many: those of the people
+                left out, filled up with those of the others.
 
         Returns:
-            ``r1``, ``r10`` of whole embeddings, ``r1_body``, ``r10_body`` of body parts, ``pictures``;
-            nothing where nobody was left out.
+            ``r1``, ``r10`` of whole embeddings, ``r1_body``, ``r10_body`` of body parts, ``pictures`` and
+            ``poses``; nothing where nobody was left out.
         """
         if not len(self.judged):
             return {}
         self.module.load_state_dict(load_file(weights))
-        chosen = np.random.default_rng(0).permutation(len(self.judged))[:most]
-        rows = np.zeros(len(self.judged), bool)
-        rows[chosen] = True
-        fixed = self._fixed(self.judged._take(rows))
+        fixed = self._fixed(self.judged)
         picture, body = self.module(fixed["features"]), self.network.config.embedding.body
-        whole = found(picture, fixed["true"])
-        parts = found(unit(picture[:, :body]), unit(fixed["true"][:, :body]))
+        gallery = torch.cat([fixed["true"], self.fixed["true"]])[: max(poses, len(picture))]
+        whole = found(picture, gallery)
+        parts = found(unit(picture[:, :body]), unit(gallery[:, :body]))
         return {
             "r1": whole[0], "r10": whole[1], "r1_body": parts[0], "r10_body": parts[1],
-            "pictures": len(chosen),
+            "pictures": len(picture), "poses": len(gallery),
         }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ class PictureSection:
         judged: share of the people who are left out, to say how well pictures are found again.
         triplet: alpha of the triplet loss.
         tau: temperature; the paper's is 1/5.
+        noise: on features, of their standard deviation.
         optimiser: how weights are moved; ``batch`` counts pictures.
     """
 
@@ -31,12 +32,14 @@ class PictureSection:
     judged: float = 0.1
     triplet: float = 1.0
     tau: float = 0.2
+    noise: float = 0.2
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     def __post_init__(self) -> None:
         share("judged", self.judged)
         at_least("triplet", self.triplet, 0.0)
         at_least("tau", self.tau, 0.01)
+        at_least("noise", self.noise, 0.0)
 
 
 @dataclass(frozen=True)

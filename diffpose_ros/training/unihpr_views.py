@@ -58,7 +58,8 @@ def file_of(folder: Path, batch: int) -> Path:
 def write_views(
     network: UniHpr, library: MotionLibrary, config: ViewsConfig, synthesis: SynthesisConfig, folder: Path
 ) -> Iterator[int]:
-    """Write what is not there yet, batch by batch; yields how many there are.
+    """Write what is not there yet, batch by batch; yields how many there are after each that it made, and
+    at the end.
 
     Each file holds, of R runs of :data:`RUN` frames, seen by two cameras each: ``token`` (2, R, RUN, body)
     float16, ``pose`` and ``log_sigma`` (2, R, RUN, 17, 3) as the context encoder says, ``view`` (2, R, RUN,
@@ -67,6 +68,8 @@ def write_views(
     network.eval()
     for i in range(config.batches):
         path = file_of(folder, i)
+        if path.exists() and i + 1 < config.batches:
+            continue
         if not path.exists():
             made = hear(network, library, np.random.default_rng((config.seed, i)), config, synthesis)
             with whole(path) as part:

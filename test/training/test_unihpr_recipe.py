@@ -76,7 +76,7 @@ def test_the_whole_recipe_ends_in_a_model_that_embeds_lifts_and_decodes(recipe: 
     )  # fmt: skip
     card = (folder / "MODEL_CARD.md").read_text()
     assert "- encoders: 3 steps" in card and "held out, people: s2." in card
-    assert "pictures of people left out" in card
+    assert "10 rendered pictures of builds left out, among 20 skeletons" in card
     _lifts(folder)
     _stands_alone(folder)
     again: dict[str, str] = {}
