@@ -231,7 +231,7 @@ def test_a_cluster_loses_nothing_when_a_worker_is_killed(batch, monkeypatch) -> 
     monkeypatch.setattr(_ray, "lift_there", lift_there)
     init = ray.init
     monkeypatch.setattr(
-        ray, "init", lambda address, **more: init(num_cpus=2, include_dashboard=False, **more)
+        ray, "init", lambda address, **more: init("local", num_cpus=2, include_dashboard=False, **more)
     )
     assert batch.run("--ray", "auto") == 0
     assert batch.made() == ["a.npz", "b.npz", "c.npz", "d.npz"]
