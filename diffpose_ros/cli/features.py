@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look at every picture, and write what is found."""
-    console = Screen()
+    console = Screen(soft_wrap=True)
     out = outputs(args, "--output", sources=[args.pictures])["--output"]
     truth = load_truth(args.pictures)
     total = len(truth["picture"])
