@@ -33,9 +33,11 @@ def rendered(tmp_path):
     coco = np.full((count, 17, 3), 1e4)
     coco[0, :, :2] = _seen()
     camera = np.array([[500.0, 0, width / 2], [0, 500.0, height / 2], [0, 0, 1]])
+    skeleton = np.random.default_rng(0).normal(0, 0.3, (count, 17, 3))
+    skeleton[..., 2] += 4
     arrays |= {
         "picture": np.array(names), "build": np.array([4, 5, 6]), "coco": coco,
-        "h36m17": np.random.default_rng(0).normal(0, 0.3, (count, 17, 3)) + [0, 0, 4],
+        "h36m17": skeleton,
         "camera_matrix": np.repeat(camera[None], count, 0), "others_row": np.zeros(0, int),
     }  # fmt: skip
     np.savez(folder / "truth" / "00000.npz", **arrays)
