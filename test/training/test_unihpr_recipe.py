@@ -150,6 +150,35 @@ def test_parts_that_were_stopped_end_where_unbroken_ones_do(recipe: Recipe, tmp_
         assert all(torch.equal(expected[n], found[n]) for n in expected)
 
 
+def test_encoders_and_decoder_learn(recipe: Recipe) -> None:
+    from diffpose_ros.methods.unihpr.config import UniHprConfig
+    from diffpose_ros.methods.unihpr.network import UniHpr
+    from diffpose_ros.training.unihpr_tasks import DecoderTask, Encoders
+    from diffpose_ros.training.unihpr_views import hear
+
+    work, section = RecipeRun(recipe), recipe.unihpr
+    torch.manual_seed(0)
+    network = UniHpr(UniHprConfig(recipe.encoder.model, section.embedding, section.decoder))
+    rng = np.random.default_rng(0)
+    made = hear(network.eval(), work.library, rng, section.views, section.synthesis)
+    assert made["token"].shape == (2, 8, 8, 16)  # cameras, runs, frames of a run, numbers
+    batch = {n: v.flatten(1, 2).float() for n, v in made.items()}
+    true = network.skeletons(batch["truth"])[..., :6]
+    torch.testing.assert_close(true[0], true[1], atol=1e-4, rtol=0)  # both cameras see one body
+    encoders = Encoders(network, section.loss)
+    network.context.requires_grad_(False)
+    for task, module in ((encoders, encoders), (DecoderTask(network), network.decoder)):
+        optimiser = torch.optim.Adam(module.parameters(), 5e-3)
+        losses = []
+        for step in range(40):
+            loss, _ = task(batch, step)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(float(loss.detach()))
+        assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
