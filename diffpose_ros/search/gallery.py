@@ -184,6 +184,36 @@ class Gallery:
         """What was taught."""
         return tuple(one.name for one in self.taught)
 
+    @cached_property
+    def _by_part(self) -> list[tuple[list[str], Array, NDArray[np.int64]]]:
+        """Of each part its poses' names, all their examples, and where those of each name begin."""
+        made = []
+        for part in dict.fromkeys(one.part for one in self.taught if not one.motion):
+            alike = [one for one in self.taught if one.part == part and not one.motion]
+            starts = np.cumsum([0, *(len(one.examples) for one in alike[:-1])])
+            made.append((alike, np.concatenate([one.compared[:, 0] for one in alike]), starts))
+        return [([one.name for one in alike], examples, starts) for alike, examples, starts in made]
+
+    def pose_distances(self, query: Array) -> dict[str, float]:
+        """Of each taught pose the distance of its nearest example, metres, in one go for each part.
+
+        Args:
+            query: (V, 17, 3) the variants of a pose.
+        """
+        by_name = {one.name: one for one in self.taught}
+        out: dict[str, float] = {}
+        straight: Array | None = None
+        for names, examples, starts in self._by_part:
+            one = by_name[names[0]]
+            seen = query
+            if one.part in parts.UPRIGHT:
+                straight = upright(query[:1]) if straight is None else straight  # variants differ by the lean
+                seen = straight
+            apart = distance(seen[:, None, one.joints], examples[None]).min(axis=0)
+            nearest = np.minimum.reduceat(apart, starts)
+            out.update(zip(names, nearest.tolist(), strict=True))
+        return out
+
     def find(self, name: str) -> Taught:
         """One name.
 

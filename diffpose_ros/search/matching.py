@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from diffpose_ros.core import ConfigError
 from diffpose_ros.search import windows
 from diffpose_ros.search.gallery import Gallery, Taught
-from diffpose_ros.search.vectors import pose_vectors, variants
+from diffpose_ros.search.vectors import variants
 
 Array = NDArray[np.float64]
 
@@ -94,10 +94,8 @@ def nearest(gallery: Gallery, xyz: ArrayLike, up: ArrayLike | None = None) -> li
         up: as in :func:`vectors.pose_vectors`.
     """
     query = variants(xyz, up)
-    found = []
-    for one in gallery.taught:
-        if not one.motion:
-            found.append(_match(one, one.distance(query)))
+    distances = gallery.pose_distances(query)
+    found = [_match(one, distances[one.name]) for one in gallery.taught if not one.motion]
     winners = set(_winners(gallery.taught, {m.name: m.nearness for m in found}))
     made = [
         Match(m.name, m.distance, m.nearness, active=m.name in winners and m.nearness <= 1) for m in found
@@ -206,11 +204,8 @@ class Person:
             InputError: the pose has no vector.
         """
         query = variants(xyz, up)
-        self._remember(stamp_s, np.asarray(query[0] if len(query) == 1 else pose_vectors(xyz, up)))
-        distances: dict[str, float] = self._of_motions(stamp_s)
-        for one in self._gallery.taught:
-            if not one.motion:
-                distances[one.name] = one.distance(query)
+        self._remember(stamp_s, np.asarray(query[0]))  # the first variant is that of the lean itself
+        distances = {**self._of_motions(stamp_s), **self._gallery.pose_distances(query)}
         nearness = {one.name: distances[one.name] / one.radius for one in self._gallery.taught}
         winners = set(_winners(self._gallery.taught, nearness))
         for one in self._gallery.taught:

@@ -266,18 +266,18 @@ def shipped() -> Gallery:
     stride_windows = tuple(Example(w, SOURCE) for w in walking(WALK_S))
     return Gallery(
         (
-            pose("standing", "legs", POSTURE, 0.15, standing()),
-            pose("sitting", "legs", POSTURE, 0.20, sitting()),
+            pose("standing", "legs", POSTURE, 0.16, standing()),
+            pose("sitting", "legs", POSTURE, 0.16, sitting()),
             pose("crouching", "legs", POSTURE, 0.20, crouching()),
-            pose("lying", "legs", POSTURE, 0.25, lying()),
+            pose("lying", "legs", POSTURE, 0.28, lying()),
             Taught("walking", stride_windows, part="legs", group=POSTURE, seconds=WALK_S, radius=0.13),
-            pose("left arm raised", "arms", ARMS, 0.20, raised("left")),
-            pose("right arm raised", "arms", ARMS, 0.20, raised("right")),
+            pose("left arm raised", "arms", ARMS, 0.24, raised("left")),
+            pose("right arm raised", "arms", ARMS, 0.24, raised("right")),
             pose("both arms raised", "arms", ARMS, 0.20, raised("left", "right")),
             pose("pointing", "arms", ARMS, 0.16, pointing()),
-            pose("hands on head", "arms", ARMS, 0.16, hands_on_head()),
+            pose("hands on head", "arms", ARMS, 0.12, hands_on_head()),
             pose("legs half bent", "legs", POSTURE, 0.20, half_bent(), told=False),
-            pose("arms low", "arms", ARMS, 0.20, arms_low(), told=False),
+            pose("arms low", "arms", ARMS, 0.24, arms_low(), told=False),
         ),
         about="written down as angles by diffpose_ros.search.written",
     )

@@ -12,7 +12,7 @@ from diffpose_ros.search.gallery_file import load, shipped_path
 from diffpose_ros.search.matching import Hysteresis, People, Person, confidence, nearest
 from diffpose_ros.search.recorded import Recorded
 from diffpose_ros.search.teaching import Lesson, from_recording
-from diffpose_ros.search.vectors import pose_vectors
+from diffpose_ros.search.vectors import pose_vectors, variants
 
 AT_ONCE = Hysteresis(0.0, 0.0, 1.0)
 
@@ -168,6 +168,16 @@ def test_the_shipped_file_is_what_the_code_writes(tmp_path) -> None:
 def test_a_hysteresis_has_ranges(numbers) -> None:
     with pytest.raises(ConfigError, match="expected"):
         Hysteresis(*numbers)
+
+
+def test_all_poses_in_one_go_are_each_of_them() -> None:
+    gallery = load(shipped_path())
+    for pose in (seen(sit()), seen(raise_left(), turn=50)):
+        query = variants(pose)
+        once = gallery.pose_distances(query)
+        assert set(once) == {one.name for one in gallery.taught if not one.motion}
+        for name, found in once.items():
+            assert found == pytest.approx(gallery.find(name).distance(query), abs=1e-9)
 
 
 def test_a_pose_without_axes_is_refused() -> None:
