@@ -23,12 +23,15 @@ GOLDEN = {
     "decoder": {
         "poses": ([0.0, 0.0, 0.0, 0.1274, -0.03096], -0.28453),
     },
+    "picture": {
+        "embedding": ([0.04713, 0.02723, -0.05515, -0.05913, -0.00657], 0.2174),
+    },
 }
 """Graph -> output -> its first five numbers, and all of them weighted by a cosine."""
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-@pytest.mark.parametrize("part", ["model", "skeleton", "decoder"])
+@pytest.mark.parametrize("part", ["model", "skeleton", "decoder", "picture"])
 def test_the_graph_answers_as_when_it_was_shipped(part: str, name: str) -> None:
     pytest.importorskip(name, reason=f"needs {name}")
     spec = read_spec(weights_path("unihpr/model.onnx"))
@@ -45,7 +48,7 @@ def test_the_graph_answers_as_when_it_was_shipped(part: str, name: str) -> None:
 def golden() -> dict:
     """What :data:`GOLDEN` has to be for the files that are there."""
     spec, out = read_spec(weights_path("unihpr/model.onnx")), {}
-    for part in ("model", "skeleton", "decoder"):
+    for part in ("model", "skeleton", "decoder", "picture"):
         graph = spec.graph if part == "model" else part_of(spec, part)
         backend = load_backend(graph, "onnxruntime", BackendOptions(max_people=2))
         said = backend.run(graph.example_feeds(2, seed=5))
