@@ -8,13 +8,14 @@ from typing import Any
 
 from diffpose_ros.cli._options import Screen, bounded, command, progress
 from diffpose_ros.core import InputError
+from diffpose_ros.core.files import claim
 
 EXAMPLES = """
 diffpose_ros render --data mocap_30hz.npz --output pictures/ --count 1000
 diffpose_ros render --data mocap_30hz.npz --output crops/ --count 2000 --crop --size 256x256 --workers 2
 diffpose_ros render --data mocap_30hz.npz --output videos/ --count 3200 --frames 32
 diffpose_ros render --data bvh/ --output kids/ --count 500 --backgrounds photos/ --ages 4 12
-diffpose_ros render --data mocap_30hz.npz --output videos/ --count 3200 --frames 32 --detect
+diffpose_ros render --data mocap_30hz.npz --output videos/ --count 9600 --frames 24 --detect --learn my.json
 diffpose_ros render --data mocap_30hz.npz --output pictures/ --count 2000             # 1000 more
 """
 
@@ -46,6 +47,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--detect", action="store_true",
         help="then let the detector look at them, into detected/; what is there is kept",
+    )  # fmt: skip
+    parser.add_argument(
+        "--learn", type=Path, metavar="NOISE.json",
+        help="with --detect and --frames of 10 or more: write the detector's errors as a recipe's "
+        "`noise: {kind: learnt, model: NOISE.json}` reads them",
     )  # fmt: skip
     group = parser.add_argument_group("what is drawn")
     group.add_argument(
@@ -93,6 +99,9 @@ def run(args: argparse.Namespace) -> int:
     from diffpose_ros.rendering.draw import CAMERAS, SceneConfig
 
     check_installed()
+    if args.learn is not None and not args.detect:
+        raise InputError("--learn needs --detect: what the detector saw")
+    claim({"--learn": args.learn})
     for name in ("ages", "distance"):
         value = getattr(args, name)
         if value is not None and value[0] > value[1]:
@@ -120,6 +129,8 @@ def run(args: argparse.Namespace) -> int:
         )  # fmt: skip
     if args.detect:
         _detect(args, console, made)
+    if args.learn is not None:
+        _learn(args, console)
     console.print(f"{made} pictures of {scenes} scenes -> {args.output}", highlight=False, markup=False)
     return 0
 
@@ -133,3 +144,17 @@ def _detect(args: argparse.Namespace, console: Screen, pictures: int) -> None:
         detect_folder(
             args.output, workers=args.workers or cores(), done=lambda count: bar.advance(task, count)
         )
+
+
+def _learn(args: argparse.Namespace, console: Screen) -> None:
+    from diffpose_ros import __version__
+    from diffpose_ros.rendering.detect import load_detected
+    from diffpose_ros.rendering.noise_fit import fit_noise, save_noise
+
+    seen = load_detected(args.output)
+    frames = int(seen["found"].sum())
+    save_noise(
+        args.learn, fit_noise(seen), frames=frames,
+        about=f"MoveNet SinglePose Lightning by crops, on rendered people; diffpose_ros {__version__} render",
+    )  # fmt: skip
+    console.print(f"errors in {frames} frames -> {args.learn}", highlight=False, markup=False)

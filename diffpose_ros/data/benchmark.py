@@ -24,8 +24,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from diffpose_ros.core import Camera, InputError, Surroundings
+from diffpose_ros.core import H36M17, Camera, InputError, Surroundings
 from diffpose_ros.data.formats import archive
+from diffpose_ros.data.plausible import head_down
 from diffpose_ros.data.sequence import Sequence, from_clip
 
 __all__ = ["REQUIRED", "Sequence", "from_clip", "load", "to_benchmark"]
@@ -122,6 +123,7 @@ def load(path: str | Path) -> tuple[Sequence, ...]:
             )
         except InputError as error:
             raise InputError(f"{path}: sequence {i}: {error}") from None
+        _check_up(path, i, around.up, skeleton[rows])
         out.append(
             Sequence(
                 name=text["names"][i] or f"sequence {i}",
@@ -152,8 +154,25 @@ def _around(
             raise InputError(
                 f"{path}: {name}: expected numbers of shape {shape}, got {value.dtype} {value.shape}"
             )
+        known = value.astype(np.float64).reshape(count, -1)
+        some = np.isnan(known).any(1) & ~np.isnan(known).all(1) | np.isinf(known).any(1)
+        if some.any():
+            raise InputError(
+                f"{path}: {name}: expected finite numbers, or NaN in all of a sequence's, got "
+                f"{known[some][0].tolist()} for sequence {int(np.flatnonzero(some)[0])}"
+            )
         out.append(value.astype(np.float64))
     return out[0], out[1]
+
+
+def _check_up(path: Path, i: int, up: NDArray[np.float64] | None, skeleton: NDArray[np.float64]) -> None:
+    """Refuse an ``up`` along which people stand on their heads: it is down, or not in the optical frame."""
+    feet = skeleton[:, [H36M17.index("left_ankle"), H36M17.index("right_ankle")]].mean(1)
+    if up is not None and head_down(skeleton[:, H36M17.index("head_top")], feet, up):
+        raise InputError(
+            f"{path}: sequence {i}: up: expected the direction against gravity in the optical frame (y "
+            f"down), got {np.round(up, 3).tolist()}, along which this person is head down"
+        )
 
 
 def _offsets(path: Path, value: NDArray) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from diffpose_ros.core import H36M17, InputError, _check
 from diffpose_ros.data.face import coco_from_h36m
 from diffpose_ros.data.formats import archive
+from diffpose_ros.data.plausible import exchanged_sides, head_down, wrong_joints
 from diffpose_ros.data.resampling import resample
 from diffpose_ros.geometry.mapping import FACE
 
@@ -138,9 +139,7 @@ def load_clips(path: str | Path) -> list[Clip]:
     if coco is not None and coco.shape != body.shape:
         raise InputError(f"{path}: coco17: expected shape {body.shape}, got {coco.shape}")
     if arrays["fps"].size != 1 or arrays["fps"].dtype.kind not in "fiu":
-        raise InputError(
-            f"{path}: fps: expected one number, got {arrays['fps'].dtype} {arrays['fps'].shape}"
-        )
+        raise InputError(f"{path}: fps: expected one number, got {arrays['fps'].dtype} {arrays['fps'].shape}")
     text = {n: archive.labels(path, n, arrays, count) for n in TEXT}
     up = str(arrays["up_axis"]) if "up_axis" in arrays else None
     if up is not None and up not in UP_AXES:
@@ -163,6 +162,7 @@ def load_clips(path: str | Path) -> list[Clip]:
             raise InputError(f"{path}: {error}") from None
         clips.append(clip)
     _check_size(path, clips)
+    _check_skeletons(path, clips, body)
     seen = standing_axis(body)
     if up is None and seen == "z":
         return [replace(c, up_axis="z") for c in clips]
@@ -196,6 +196,28 @@ def _check_size(path: Path, clips: Sequence[Clip]) -> None:
             raise InputError(
                 f"{path}: clip '{clip.name}': expected metres, got a body {extent:.3g} m large{guess}"
             )
+
+
+def _check_skeletons(path: Path, clips: Sequence[Clip], body: NDArray[np.floating]) -> None:
+    """Refuse joints in another order, exchanged sides, and people who stand on their heads or sideways."""
+    for clip in clips:
+        why = wrong_joints(clip.h36m17)
+        if why is not None:
+            raise InputError(
+                f"{path}: clip '{clip.name}': h36m17: expected Human3.6M's 17 joints in their order (hip, "
+                "right hip, knee, ankle, left hip, knee, ankle, spine, thorax, nose, head top, left shoulder, "
+                f"...): {why}"
+            )
+    if exchanged_sides(body):
+        raise InputError(
+            f"{path}: h36m17: knees bend forwards and noses point backwards: left and right joints are "
+            "exchanged, or the axes are left-handed"
+        )
+    ankles = body[:, [H36M17.index("left_ankle"), H36M17.index("right_ankle")]].mean(1)
+    head = body[:, H36M17.index("head_top")]
+    for name, axis in (("-y", (0, -1, 0)), ("-z", (0, 0, -1)), ("x", (1, 0, 0)), ("-x", (-1, 0, 0))):
+        if head_down(head, ankles, -np.array(axis)):
+            raise InputError(f"{path}: h36m17: people stand along {name}; turn the data so that y or z is up")
 
 
 def save_clips(path: str | Path, clips: Sequence[Clip]) -> None:

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from diffpose_ros.core import COCO17, H36M17, Camera, InputError
+from diffpose_ros.core import Camera, InputError
 from diffpose_ros.data.clips import Clip, bodies
 from diffpose_ros.data.sequence import Sequence
-from diffpose_ros.data.virtual.camera import CameraConfig, view
-from diffpose_ros.data.virtual.detector_noise import NoiseConfig, detect
-from diffpose_ros.geometry.mapping import FACE
+from diffpose_ros.data.virtual.camera import CameraConfig, place, project
+from diffpose_ros.data.virtual.detector import observed
+from diffpose_ros.data.virtual.detector_noise import NoiseConfig
+from diffpose_ros.data.virtual.missing import MissingConfig
+from diffpose_ros.data.virtual.people import coco_keypoints
 
 _TRIES = 50
 _NEAREST_M = 0.3
-_POINTS = (*H36M17.joints, *(COCO17.joints[i] for i in FACE))
-_COCO = [_POINTS.index(name) for name in COCO17.joints]
 
 
 def record(
@@ -69,7 +69,8 @@ def _see(
     body = bodies([clip])[0][None]
     times = np.arange(len(clip)) / clip.fps
     for _ in range(_TRIES):
-        seen = view(body, times, rng, camera or CameraConfig())
+        cameras = place(body, times, rng, camera or CameraConfig())
+        seen = project(cameras, body)
         if seen.xyz[..., 2].min() > _NEAREST_M:
             break
     else:
@@ -79,9 +80,8 @@ def _see(
         )
     focal, height = float(seen.focal[0]) * width, round(float(seen.aspect[0]) * width)
     centre = np.array([width / 2, height / 2])
-    xy, score = detect(
-        seen.tangents[:, :, _COCO], seen.visible[:, :, _COCO], times, rng, noise or NoiseConfig()
-    )
+    coco = project(cameras, coco_keypoints(body, None))
+    xy, score = observed(coco, seen.xyz, times, rng, noise or NoiseConfig(), MissingConfig())
     pixels = np.where(score[0, ..., None] > 0, xy[0] * focal + centre, 0.0)
     matrix = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1.0]])
     return Sequence(

@@ -88,11 +88,11 @@ class Views:
     """Bodies seen by cameras.
 
     Attributes:
-        xyz: (B, T, 21, 3) metres, camera optical frame.
-        tangents: (B, T, 21, 2) x/z, y/z.
+        xyz: (B, T, N, 3) metres, camera optical frame; N is 21 for bodies.
+        tangents: (B, T, N, 2) x/z, y/z.
         focal: (B,) focal length over image width.
         aspect: (B,) image height over width.
-        visible: (B, T, 21) inside the image and in front of the camera.
+        visible: (B, T, N) inside the image and in front of the camera.
         up: (B, T, 3) against gravity, in the optical frame.
     """
 
@@ -127,8 +127,12 @@ def view(
         rng: source of randomness.
         config: ranges.
     """
-    cameras = place(body, times_s, rng, config)
-    xyz = np.einsum("btij,btnj->btni", cameras.rotation, body - cameras.position[:, :, None])
+    return project(place(body, times_s, rng, config), body)
+
+
+def project(cameras: Cameras, points: NDArray[np.float32]) -> Views:
+    """What cameras see of points (B, T, N, 3) of the world."""
+    xyz = np.einsum("btij,btnj->btni", cameras.rotation, points - cameras.position[:, :, None])
     depth = xyz[..., 2]
     tangents = xyz[..., :2] / np.maximum(depth, 0.1)[..., None]
     f = cameras.focal[:, None, None]

@@ -24,12 +24,23 @@ _LIMBS = ((7, 9), (8, 10), (9,), (10,), (13, 15), (14, 16), (15,), (16,), (11, 1
 _SWAPS = (((7, 8), (9, 10)), ((11, 12), (13, 14), (15, 16)), ((13, 14), (15, 16)),
           tuple((i, i + 1) for i in range(1, 16, 2)))  # fmt: skip
 
+KINDS = ("made", "learnt")
+
 
 @dataclass(frozen=True)
 class NoiseConfig:
     """How bad the detector is.
 
     Attributes:
+        kind: ``made``, the errors that the amounts below say; or ``learnt``, those of the package's own
+            detector, see :mod:`diffpose_ros.data.virtual.learnt_noise`.
+        model: file of a detector's learnt errors, as `diffpose_ros render --learn` writes it; the package's
+            own when empty.
+        strength: range of the factor of learnt errors, log-uniform per segment: others err more or less.
+        surer: range of what is added to the logit of learnt scores, uniform per segment: on real people this
+            detector is surer than on rendered ones.
+        made_share: share of the batches that have made errors nevertheless.
+        image_px: range of the image's width, log-uniform per segment: how small people are to a learnt one.
         jitter: range of the jitter's standard deviation over the torso's length, log-uniform.
         correlation_s: range of the jitter's correlation time, seconds.
         bias: standard deviation of a joint's constant offset over the torso's length.
@@ -48,8 +59,20 @@ class NoiseConfig:
     swaps_per_s: tuple[float, float] = (0.0, 0.25)
     masked: float = 0.4
     blackout: float = 0.08
+    kind: str = "made"
+    model: str = ""
+    strength: tuple[float, float] = (0.8, 1.5)
+    surer: tuple[float, float] = (0.0, 0.8)
+    made_share: float = 0.2
+    image_px: tuple[float, float] = (480.0, 1920.0)
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError(f"kind: expected one of {', '.join(KINDS)}, got '{self.kind}'")
+        span("strength", self.strength)
+        span("surer", self.surer, above=-10.0)
+        span("image_px", self.image_px, above=31.0)
+        share("made_share", self.made_share)
         span("jitter", self.jitter)
         span("correlation_s", self.correlation_s)
         span("bursts_per_s", self.bursts_per_s, equal=True)
@@ -114,6 +137,15 @@ def detect(
     score = np.where(border, np.where(guessed, np.minimum(score, low * 0.5), 0.0), score)
     masked = lost & (strength > 1.0 - config.masked)
     score = np.where(masked, 0.0, np.clip(score, 0.01, 1.0) * (score > 0))
+    return thinned(xy, score, times_s, rng, config)
+
+
+def thinned(
+    xy: NDArray[np.float64], score: NDArray[np.float64], times_s: NDArray[np.float64],
+    rng: np.random.Generator, config: NoiseConfig,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
+    """Take out what a pipeline loses after its detector: whole people for a while, low scores."""
+    b = len(xy)
     hidden = _blackout(rng, b, times_s, config)
     score = np.where(hidden[..., None], 0.0, score)
     # Many pipelines cut low scores off before lifting.

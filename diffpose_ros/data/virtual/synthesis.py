@@ -16,13 +16,13 @@ from diffpose_ros.core import ConfigError, InputError
 from diffpose_ros.core.typed_config import at_least, share, span
 from diffpose_ros.data.clips import Clip, bodies
 from diffpose_ros.data.virtual import augment
-from diffpose_ros.data.virtual.camera import CameraConfig, view
-from diffpose_ros.data.virtual.detector_noise import NoiseConfig, detect
+from diffpose_ros.data.virtual.camera import CameraConfig, place, project
+from diffpose_ros.data.virtual.detector import observed
+from diffpose_ros.data.virtual.detector_noise import NoiseConfig
 from diffpose_ros.data.virtual.gravity import GravityConfig, told_gravity
+from diffpose_ros.data.virtual.missing import MissingConfig
+from diffpose_ros.data.virtual.people import PeopleConfig, become, coco_keypoints, draw_people
 from diffpose_ros.geometry import mapping, normalise
-
-# The 21-point order seen from COCO-17: what a detector would report of the body.
-_COCO_FROM_BODY = [9, 17, 18, 19, 20, 11, 14, 12, 15, 13, 16, 4, 1, 5, 2, 6, 3]
 
 SPINE_PART = 0.735
 """Where the archive's ``spine`` joint lies between hip and thorax."""
@@ -62,6 +62,8 @@ class SynthesisConfig:
         rates_hz: frame rates and how often each is drawn.
         drop: chance that a batch has missing frames.
         augment, camera, noise, gravity: the generators' settings.
+        people: whose bodies move; those of the motion capture when omitted.
+        missing: parts of people that are not seen for a while.
     """
 
     frames: int = 96
@@ -81,6 +83,8 @@ class SynthesisConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
+    people: PeopleConfig | None = None
+    missing: MissingConfig = field(default_factory=MissingConfig)
     gravity: GravityConfig = field(default_factory=GravityConfig)
 
     def __post_init__(self) -> None:
@@ -257,16 +261,17 @@ def make_batch(
     a = config.augment
     body, label = library.sample(batch, times, rng, a.speed)
     body = augmented(body, rng, a)
+    people = None
+    if config.people is not None:
+        people = draw_people(len(body), rng, config.people)
+        body = become(body, people)
     if views > 1:
         body = np.tile(body, (views, 1, 1, 1))
-    seen = view(body, times, rng, config.camera)
-    xy, score = detect(
-        seen.tangents[:, :, _COCO_FROM_BODY],
-        seen.visible[:, :, _COCO_FROM_BODY],
-        times,
-        rng,
-        config.noise,
-    )
+        people = None if people is None else people.repeated(views)
+    cameras = place(body, times, rng, config.camera)
+    seen = project(cameras, body)
+    coco = project(cameras, coco_keypoints(body, people))
+    xy, score = observed(coco, seen.xyz, times, rng, config.noise, config.missing)
     up = told_gravity(seen.up, times, rng, config.gravity)
     points, view_vector, rotation, scale = observe_sequence(xy, score, times, up)
     relative = seen.xyz[:, :, :17] - seen.xyz[:, :, :1]
