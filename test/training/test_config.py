@@ -175,10 +175,10 @@ def test_the_shipped_recipes_are_understood(path: Path) -> None:
     recipe = load_recipe(path)
     content = yaml.safe_load(path.read_text())
     assert recipe.name == content["name"] == path.stem
-    assert (recipe.lifter is None) == (path.stem in ("encoder", "zedo"))
+    assert (recipe.lifter is None) == (path.stem in ("encoder", "zedo", "finepose", "unihpr"))
     assert (recipe.zedo is not None) == (path.stem == "zedo")
     if recipe.lifter is not None:
-        assert recipe.lifter.task == path.stem.removeprefix("frame_")
+        assert recipe.lifter.task == path.stem.removeprefix("frame_").removesuffix("_people")
 
 
 def test_diffpose_and_starpose_share_their_encoder() -> None:
