@@ -217,7 +217,9 @@ def _check_skeletons(path: Path, clips: Sequence[Clip], body: NDArray[np.floatin
     head = body[:, H36M17.index("head_top")]
     for name, axis in (("-y", (0, -1, 0)), ("-z", (0, 0, -1)), ("x", (1, 0, 0)), ("-x", (-1, 0, 0))):
         if head_down(head, ankles, -np.array(axis)):
-            raise InputError(f"{path}: h36m17: people stand along {name}; turn the data until y or z is up")
+            raise InputError(
+                f"{path}: h36m17: people stand along {name}; turn the data so that y or z is up"
+            )
 
 
 def save_clips(path: str | Path, clips: Sequence[Clip]) -> None:
