@@ -36,8 +36,8 @@ def small_network(seed: int = 0) -> FinePoseNetwork:
     network = FinePoseNetwork(config).eval()
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            told = "table" in name or "talks" in name
-            parameter += (0.3 if told else 0.05) * torch.randn_like(parameter)
+            told = "table" in name or "prompt_blocks" in name
+            parameter += (0.1 if told else 0.03) * torch.randn_like(parameter)
     return network
 
 
@@ -51,14 +51,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lift(lifter: Lifter, frames: int = 3, ids: tuple[int, ...] = (1,)) -> np.ndarray:
-    """Poses (P, 17, 3) of the last frame, relative to the hip."""
+    """What the method answers (P, 17, 3) in the last frame; random weights place nobody."""
+    answers = []
+    step = type(lifter.method).step
+    lifter.method.step = lambda *args: answers.append(step(lifter.method, *args)) or answers[-1]
     seen = BODY @ CAMERA.matrix.T
     xy = np.stack([seen[:, :2] / seen[:, 2:]] * len(ids))
     lifter.reset()
     for frame in range(frames):
         people = People2D(xy=xy, score=np.full((len(ids), 17), 0.9), track_id=np.array(ids))
-        result = lifter.lift(people, CAMERA, (1 + frame) * 10**8)
-    return np.stack([s.xyz - s.xyz[:1] for s in result.skeletons])
+        lifter.lift(people, CAMERA, (1 + frame) * 10**8)
+    return answers[-1].mean
 
 
 def test_the_graph_answers_as_the_network(folder: Path) -> None:
@@ -108,7 +111,7 @@ def test_what_is_not_told_is_what_the_network_believes() -> None:
     np.testing.assert_allclose(left, said, atol=1e-6)
     nothing = run(network, graph, network.unknown.repeat(2, 1))["mean"]
     np.testing.assert_allclose(run(network, graph, None)["mean"], nothing, atol=1e-7)
-    assert np.abs(nothing - left).max() > 1e-4
+    assert np.abs(nothing - left).max() > 1e-5
 
 
 def step_inputs(network: FinePoseNetwork) -> dict:
@@ -135,7 +138,7 @@ def test_prompts_of_everyone_and_of_one(folder: Path) -> None:
     assert method.set_prompt("lying", 2) == {"action": "lying"}
     one = lift(lifter, ids=(1, 2))
     np.testing.assert_allclose(one[0], inferred[0], atol=1e-6)
-    assert np.abs(one[1] - inferred[1]).max() > 1e-4
+    assert np.abs(one[1] - inferred[1]).max() > 1e-5
     method.set_prompt("lying")
     everyone = lift(lifter, ids=(1, 2))
     np.testing.assert_allclose(everyone, np.stack([one[1]] * 2), atol=1e-6)
@@ -151,7 +154,7 @@ def test_a_prompt_can_be_set_from_the_start(folder: Path) -> None:
         lifter = Lifter(LifterConfig(model=folder / "model.onnx", backend="onnxruntime", prompt=prompt))
         poses.append(lift(lifter))
         lifter.close()
-    assert min(np.abs(a - b).max() for a, b in zip(poses, poses[1:] + poses[:1], strict=True)) > 1e-4
+    assert min(np.abs(a - b).max() for a, b in zip(poses, poses[1:] + poses[:1], strict=True)) > 1e-5
     with pytest.raises(ConfigError, match="there are: action: standing"):
         Lifter(LifterConfig(model=folder / "model.onnx", prompt="flying"))
 

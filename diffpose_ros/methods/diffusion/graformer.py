@@ -139,17 +139,22 @@ class Denoiser(nn.Module):
         angle = k[:, None] * self.frequencies
         return self.step(torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2))
 
-    def embed_condition(self, feature: Tensor, hypotheses: int = 1) -> Tensor:
+    def embed_condition(
+        self, feature: Tensor, hypotheses: int = 1, more: Tensor | None = None
+    ) -> Tensor:
         """Embeddings of what is known of a person, for the input and for each block, side by side.
 
         Args:
             feature: (P, 17, context).
             hypotheses: N, how often each person's embeddings are repeated.
+            more: (P, 1, C) added to the condition of every joint.
 
         Returns:
             (P N, 17, (1 + depth) C). Work it out once per frame: hypotheses and steps share it.
         """
         condition = self.condition(feature)
+        if more is not None:
+            condition = condition + more
         each = torch.cat([condition, *(embed(condition) for embed in self.embeddings)], dim=-1)
         return each.unsqueeze(1).expand(-1, hypotheses, -1, -1).flatten(0, 1)
 

@@ -20,8 +20,9 @@ from diffpose_ros.core.typed_config import at_least
 from diffpose_ros.methods.diffusion.graformer import JOINTS, Denoiser, DenoiserConfig
 from diffpose_ros.methods.finepose.prompts import WORDS, Vocabulary
 
-_SIGMA = 0.02
-"""Standard deviation that learnable tokens begin with, as in the paper."""
+_WORD_SIGMA, _MODIFIER_SIGMA = 0.5, 0.02
+"""Standard deviations that tokens begin with: about those of a text encoder's, and those of the paper's
+learnable ones. Words as small as these would hardly be told apart, and would learn next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,8 @@ class PromptTable(nn.Module):
         super().__init__()
         vocabulary = config.vocabulary
         v, k = len(vocabulary), len(config.words)
-        self.words = nn.Parameter(torch.randn(v, config.tokens, width) * _SIGMA)
-        self.modifiers = nn.Parameter(torch.randn(k, config.modifiers, width) * _SIGMA)
+        self.words = nn.Parameter(torch.randn(v, config.tokens, width) * _WORD_SIGMA)
+        self.modifiers = nn.Parameter(torch.randn(k, config.modifiers, width) * _MODIFIER_SIGMA)
         self.width, self.per_prompt = width, config.tokens + config.modifiers
         self.summarise = nn.Linear(k * width, width)
         segment = torch.zeros(k, v)
@@ -159,7 +160,10 @@ class PromptDenoiser(Denoiser):
         if config.width % prompts.heads:
             raise ConfigError(f"denoiser width {config.width} is not a multiple of {prompts.heads} heads")
         self.table = PromptTable(prompts, config.width)
-        self.talks = nn.ModuleList(PromptBlock(config.width, prompts.heads) for _ in self.blocks)
+        self.add_summary = nn.Linear(config.width, config.width)
+        nn.init.zeros_(self.add_summary.weight)
+        nn.init.zeros_(self.add_summary.bias)
+        self.prompt_blocks = nn.ModuleList(PromptBlock(config.width, prompts.heads) for _ in self.blocks)
 
     def condition_on(self, known: Tensor, hypotheses: int, weights: Tensor) -> Conditioned:
         """Everything that hypotheses and steps share.
@@ -170,8 +174,9 @@ class PromptDenoiser(Denoiser):
             weights: (P, V) of the prompts' words.
         """
         tokens, summary = self.table(weights)
-        memory = [cast(PromptBlock, talk).remember(tokens) for talk in self.talks]
-        return Conditioned(self.embed_condition(known, hypotheses), memory, summary, hypotheses)
+        memory = [cast(PromptBlock, block).remember(tokens) for block in self.prompt_blocks]
+        embedding = self.embed_condition(known, hypotheses, self.add_summary(summary).unsqueeze(1))
+        return Conditioned(embedding, memory, summary, hypotheses)
 
     def forward(self, noisy: Tensor, condition: Conditioned, step: Tensor) -> Tensor:  # type: ignore[override]
         """One denoising.
@@ -187,7 +192,7 @@ class PromptDenoiser(Denoiser):
         at_input, *at_blocks = condition.embedding.split(self.config.width, dim=-1)
         x = self.pose(noisy) + at_input
         told = condition.summary + (step if step.shape[0] == 1 else step[:: condition.hypotheses])
-        each = zip(self.blocks, self.talks, self.embeddings, at_blocks, condition.memory, strict=True)
+        each = zip(self.blocks, self.prompt_blocks, self.embeddings, at_blocks, condition.memory, strict=True)
         for block, talk, embed, known, memory in each:
             step_embedding = functional.linear(step, cast(nn.Linear, embed).weight)
             x = block(x, known, step_embedding.unsqueeze(1))
