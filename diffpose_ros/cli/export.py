@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diffpose_ros.cli._options import Screen, add_overwrite_option, bounded, command
 from diffpose_ros.core import InputError
 from diffpose_ros.core.files import claim
+
+if TYPE_CHECKING:
+    from diffpose_ros.methods.diffusion.network import LifterNetwork
 
 EXAMPLES = """
 diffpose_ros export out/training/starpose/model
@@ -30,7 +33,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--steps", type=bounded(int, 1, 1000), nargs="+", metavar="S",
         help="DDIM steps; the first becomes model.onnx, the others model_S.onnx "
-        "(default: the trained number, then 2 and 1)",
+        "(default: the trained number, then those that covariances are calibrated for: 2 and 1, with "
+        "finepose 10, 2 and 1)",
     )  # fmt: skip
     parser.add_argument(
         "--baseline", type=Path, metavar="MOCAP.npz",
@@ -43,13 +47,12 @@ def run(args: argparse.Namespace) -> int:
     """Export, and check each graph against the network."""
     if args.baseline is not None:
         return _baseline(args)
-    from diffpose_ros.methods.diffusion.checkpoint import load_network
     from diffpose_ros.methods.diffusion.export import check_parity, export_onnx
 
     console = Screen()
-    network = load_network(args.folder)
+    network = _load(args.folder)
     folder = args.output or args.folder
-    steps = args.steps or [network.config.steps, 2, 1]
+    steps = args.steps or [network.config.steps, *network.other_steps]
     paths = [folder / ("model.onnx" if i == 0 else f"model_{s}.onnx") for i, s in enumerate(steps)]
     claim({f"--steps {s}": path for s, path in zip(steps, paths, strict=True)}, overwrite=args.overwrite)
     for path, s in zip(paths, steps, strict=True):
@@ -62,11 +65,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _load(folder: Path) -> LifterNetwork:
+    """The network of a lifter's folder, of whatever kind."""
+    from diffpose_ros.methods.diffusion import checkpoint
+    from diffpose_ros.methods.finepose import checkpoint as finepose
+
+    return finepose.load_network(folder) if finepose.is_finepose(folder) else checkpoint.load_network(folder)
+
+
 def _baseline(args: argparse.Namespace) -> int:
     """The encoder alone, as a model folder of its own."""
     from diffpose_ros.data.motion import load_motion
     from diffpose_ros.data.virtual.synthesis import MotionLibrary, SynthesisConfig
-    from diffpose_ros.methods.diffusion.checkpoint import load_network
     from diffpose_ros.onnxgraph.fp16_weights import round_weights
     from diffpose_ros.training.baseline import calibrate_sigma, card, from_lifter, write_baseline
     from diffpose_ros.training.calibration import held_out
@@ -77,7 +87,7 @@ def _baseline(args: argparse.Namespace) -> int:
         raise InputError("--baseline: expected --output for its folder, and no --steps: it takes none")
     files = ("model.safetensors", "config.yaml", "MODEL_CARD.md", "model.onnx")
     claim({f"--output, {n}": args.output / n for n in files}, overwrite=args.overwrite)
-    lifter = load_network(args.folder)
+    lifter = _load(args.folder)
     network = from_lifter(lifter)
     round_weights(network)
     clips = load_motion([args.baseline])

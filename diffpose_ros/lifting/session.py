@@ -110,6 +110,18 @@ class Lifter:
         self._turns.reset()
         self._rotations.reset()
 
+    def set_prompt(self, text: str) -> None:
+        """Say anew, in words, what is known of people; see ``prompt`` of the settings.
+
+        Raises:
+            ConfigError: the method is not told by prompts, or the text names what does not exist.
+        """
+        tell = getattr(self.method, "set_prompt", None)
+        if tell is not None:
+            tell(text)
+        elif text.strip():
+            raise ConfigError(f"prompt: model '{self.method.name}' is not told by prompts")
+
     def close(self) -> None:
         """Free what the method holds."""
         self.method.close()

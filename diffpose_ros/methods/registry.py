@@ -5,6 +5,7 @@ A method's module is imported when one of its models is read, and not before.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,12 +122,30 @@ def open_method(
     spec = read_spec(settings.model)
     if settings.paper and not METHODS[spec.kind].has_paper_setting:
         raise ConfigError(f"paper: model '{spec.name}' has no setting of its paper beside its own")
-    if settings.prompt.strip() and not METHODS[spec.kind].takes_prompts:
-        able = ", ".join(name for name, entry in METHODS.items() if entry.takes_prompts)
-        raise ConfigError(f"prompt: model '{spec.name}' is not told by prompts; expected one of {able}")
+    _check_prompt(spec, settings.prompt)
     module = importlib.import_module(METHODS[spec.kind].module)
     method: Method = module.open_model(spec, settings, every_level=every_level, timer=timer)
     return method
+
+
+def check_prompt(model: str | Path, text: str) -> None:
+    """Refuse a prompt that a model does not understand; where there is no such model, nothing is refused.
+
+    Raises:
+        ConfigError: no prompt tells this model anything, or the text names what does not exist.
+    """
+    if text.strip():
+        with contextlib.suppress(ModelError):
+            _check_prompt(read_spec(model), text)
+
+
+def _check_prompt(spec: Any, text: str) -> None:
+    if not text.strip():
+        return
+    if not METHODS[spec.kind].takes_prompts:
+        able = ", ".join(name for name, entry in METHODS.items() if entry.takes_prompts)
+        raise ConfigError(f"prompt: model '{spec.name}' is not told by prompts; expected one of {able}")
+    spec.vocabulary.parse_all(text)
 
 
 def _module(file: ModelFile) -> Any:

@@ -41,7 +41,7 @@ class MethodSettings:
         cache_dir: where compiled engines are kept; ``None`` = the user's cache folder.
         seed: seed of the fixed noise.
         prompt: what is known of everyone, for methods that prompts tell (FinePOSE), such as
-            ``action: walking``; empty: it is worked out.
+            ``action: walking``, and of single people (``; 3: lying``); empty: it is worked out.
         paper: run a method as its paper prints it, where it can do both (ZeDO); slow.
 
     Raises:

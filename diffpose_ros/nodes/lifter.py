@@ -64,6 +64,7 @@ class LifterNode(PipelineNode):
 
     def setup(self) -> None:
         """Load the model."""
+        self._prompt = self.parameters["prompt"]
         self._lifter = self._make_lifter(lifter_config(self.parameters.values))
         reason = self._lifter.backend.reason
         self.monitor.value("backend choice", reason)
@@ -171,7 +172,15 @@ class LifterNode(PipelineNode):
         if self._worker is not None and self._worker.offer(message):
             self.monitor.count("skipped: newer keypoints came")
 
+    def _told(self) -> None:
+        """Pass a prompt that was changed on to the lifter."""
+        prompt = self.parameters["prompt"]
+        if prompt != self._prompt:
+            self._lifter.set_prompt(prompt)
+            self._prompt = prompt
+
     def _work(self, message: Person2DArray) -> None:
+        self._told()
         if self._switches is not None and self._switches.take_reset():
             self._lifter.reset()
             self._primary.reset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from diffpose_ros.lifting import CHOICES, LifterConfig
+from diffpose_ros.lifting import CHOICES, LifterConfig, check_prompt
 from diffpose_ros.ros.camera_info import RECTIFIED
 from diffpose_ros.ros.depth import SPECS as DEPTH_SPECS
 from diffpose_ros.ros.gravity import SPECS as GRAVITY_SPECS
@@ -28,8 +28,8 @@ SPECS = (
          "believed.", fixed=True),
     Spec("reduce", str, "How one pose is made of the hypotheses; jpma is for comparison with papers.",
          choices=CHOICES["reduce"], fixed=True),
-    Spec("prompt", str, "What is known of everyone in view, for model finepose, such as 'action: walking'; "
-         "empty: it is worked out."),
+    Spec("prompt", str, "What is known of people, for model finepose: 'action: walking' of everyone, "
+         "'; 3: lying' of a track; empty: it is worked out."),
     Spec("provider", str, "Execution provider of ONNX Runtime.",
          choices=CHOICES["provider"], fixed=True),
     Spec("precision", str, "Arithmetic of accelerators.", choices=CHOICES["precision"],
@@ -89,4 +89,5 @@ def lifter_config(values: Mapping[str, Any]) -> LifterConfig:
 def check(values: Mapping[str, Any]) -> None:
     """Raise ConfigError when the values do not fit together."""
     lifter_config(values)
+    check_prompt(values["model"], values["prompt"])
     source_of(values)

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: networks ne
 pytest.importorskip("onnx", reason="onnx is not installed: export needs it")
 
 from diffpose_ros.core import Camera, ConfigError, People2D
-from diffpose_ros.lifting import Lifter, LifterConfig
+from diffpose_ros.lifting import Lifter, LifterConfig, check_prompt
 from diffpose_ros.methods.diffusion.context_encoder import ContextConfig
 from diffpose_ros.methods.diffusion.export import check_parity, example_inputs, export_onnx
 from diffpose_ros.methods.diffusion.graformer import DenoiserConfig
@@ -132,18 +132,17 @@ def run(network: FinePoseNetwork, inputs: dict, prompt) -> dict[str, np.ndarray]
 
 def test_prompts_of_everyone_and_of_one(folder: Path) -> None:
     lifter = Lifter(LifterConfig(model=folder / "model.onnx", backend="onnxruntime"))
-    method = lifter.method
     inferred = lift(lifter, ids=(1, 2))
     np.testing.assert_allclose(inferred[0], inferred[1], atol=1e-6)
-    assert method.set_prompt("lying", 2) == {"action": "lying"}
+    lifter.set_prompt("2: lying")
     one = lift(lifter, ids=(1, 2))
     np.testing.assert_allclose(one[0], inferred[0], atol=1e-6)
     assert np.abs(one[1] - inferred[1]).max() > 1e-5
-    method.set_prompt("lying")
+    lifter.set_prompt("lying")
     everyone = lift(lifter, ids=(1, 2))
     np.testing.assert_allclose(everyone, np.stack([one[1]] * 2), atol=1e-6)
     with pytest.raises(ConfigError, match="did you mean 'lying'"):
-        method.set_prompt("lyin")
+        lifter.set_prompt("lyin; 2: walking")
     np.testing.assert_allclose(lift(lifter, ids=(1, 2)), everyone, atol=1e-6)
     lifter.close()
 
@@ -159,17 +158,21 @@ def test_a_prompt_can_be_set_from_the_start(folder: Path) -> None:
         Lifter(LifterConfig(model=folder / "model.onnx", prompt="flying"))
 
 
-def test_what_was_said_of_many_is_forgotten(folder: Path) -> None:
-    from diffpose_ros.methods.finepose import method as module
-
-    lifter = Lifter(LifterConfig(model=folder / "model.onnx", backend="onnxruntime"))
-    for track in range(module.MOST_TOLD + 5):
-        lifter.method.set_prompt("walking", track)
-    assert lifter.method.said_of(0) == {}
-    assert lifter.method.said_of(module.MOST_TOLD) == {"action": "walking"}
-    lifter.close()
-
-
 def test_models_that_no_prompt_tells_say_so() -> None:
     with pytest.raises(ConfigError, match="'starpose' is not told by prompts; expected one of finepose"):
         Lifter(LifterConfig(model="starpose", prompt="walking"))
+    lifter = Lifter(LifterConfig(model="diffpose", backend="onnxruntime"))
+    lifter.set_prompt("")
+    with pytest.raises(ConfigError, match="'diffpose' is not told by prompts"):
+        lifter.set_prompt("walking")
+    lifter.close()
+
+
+def test_a_prompt_is_checked_before_a_model_is_loaded(folder: Path, tmp_path: Path) -> None:
+    check_prompt(folder / "model.onnx", "walking; 3: lying")
+    check_prompt("starpose", " ")
+    check_prompt(tmp_path / "nothing.onnx", "whatever")
+    with pytest.raises(ConfigError, match="no such word; did you mean 'walking'"):
+        check_prompt(folder / "model.onnx", "walkin")
+    with pytest.raises(ConfigError, match="'starpose' is not told by prompts"):
+        check_prompt("starpose", "walking")

@@ -45,6 +45,29 @@ def test_what_does_not_exist_is_refused_with_the_list(text: str, why: str) -> No
         STANDARD.parse(text)
 
 
+def test_what_is_said_of_everyone_and_of_single_people() -> None:
+    everyone, people = STANDARD.parse_all("walking; 3: lying, legs: hidden ;7:unknown, action: running")
+    assert everyone == {"action": "walking"}
+    assert people[3] == {"action": "lying", "legs": "hidden"}
+    assert people[7]["action"] == "running"
+    assert people[7]["speed"] == "unknown"
+    assert STANDARD.parse_all("") == ({}, {})
+    assert STANDARD.parse_all("5: sitting") == ({}, {5: {"action": "sitting"}})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("walking; lying", "expected a track id before what comes after a semicolon"),
+        ("1: walking; 1: lying", "track 1 is told twice"),
+        ("walking; 2: swim", "no such word"),
+    ],
+)
+def test_what_is_said_of_people_wrongly_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        STANDARD.parse_all(text)
+
+
 def test_what_is_said_takes_the_place_of_what_was_there() -> None:
     weights = np.stack([STANDARD.unknown()] * 2)
     STANDARD.write({"action": "running", "head": "hidden"}, weights[1])

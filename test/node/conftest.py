@@ -112,6 +112,9 @@ class FakeLifter:
     def reset(self):
         self.resets += 1
 
+    def set_prompt(self, text):
+        self.prompt = text
+
     def close(self):
         self.closed = True
 

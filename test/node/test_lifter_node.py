@@ -256,6 +256,22 @@ def test_a_wrong_model_file_fails_configure_and_names_the_path(bench, kit, tmp_p
     assert node.autostart() is True
 
 
+def test_a_prompt_can_change_while_people_are_lifted(bench, kit, lifter):
+    from rclpy.parameter import Parameter
+
+    ready(bench, kit)
+    (refused,) = lifter.set_parameters([Parameter("prompt", value="walking")])
+    assert not refused.successful
+    assert "model 'starpose' is not told by prompts; expected one of finepose" in refused.reason
+    node = bench.add(partial(LifterNode, make_lifter=kit.FakeLifter), model="mine.onnx", prompt="walking")
+    assert node._lifter.config.prompt == "walking"
+    assert node.set_parameters([Parameter("prompt", value="walking; 3: lying")])[0].successful
+    bench.publish("/diffpose/camera_info", kit.camera_info())
+    bench.spin(lambda: node._camera is not None)
+    send(bench, kit, kit.people(1))
+    assert bench.spin(lambda: getattr(node._lifter, "prompt", None) == "walking; 3: lying")
+
+
 def test_a_failed_configure_can_be_tried_again(bench, kit):
     def fail(config):
         raise ModelError("model /nowhere/x.onnx: no such file")

@@ -22,8 +22,6 @@ from diffpose_ros.methods.virtual_camera import View
 __all__ = ["FinePoseMethod", "open_model", "parse"]
 
 VELOCITY = "prompt.velocity"
-MOST_TOLD = 1000
-"""People of whom something is remembered that was said of them alone; the first told are forgotten first."""
 
 
 def open_model(
@@ -38,10 +36,9 @@ def open_model(
     Raises:
         ConfigError: beside the others', the settings' prompt names what does not exist.
     """
-    said = spec.vocabulary.parse(settings.prompt)
     engine = Engine(spec, settings, every_level=every_level)
     try:
-        return FinePoseMethod(engine, settings, timer, said)
+        return FinePoseMethod(engine, settings, timer)
     except BaseException:
         engine.close()
         raise
@@ -54,14 +51,11 @@ class FinePoseMethod(DiffusionMethod):
         engine: its backends; owned from here on.
         settings: what the user set.
         timer: monotonic seconds.
-        said: what is said of everyone.
     """
 
-    def __init__(
-        self, engine: Engine, settings: MethodSettings, timer: Callable[[], float], said: Said
-    ) -> None:
-        self._said, self._said_of = said, dict[int, Said]()
+    def __init__(self, engine: Engine, settings: MethodSettings, timer: Callable[[], float]) -> None:
         super().__init__(engine, settings, timer)
+        self.set_prompt(settings.prompt)
 
     def make_inputs(self, spec: Any, *args: Any) -> StepInputs:
         """The inputs of a lifter, and prompts."""
@@ -72,32 +66,19 @@ class FinePoseMethod(DiffusionMethod):
         """What is said of a person: of them alone, or of everyone."""
         return self._said_of.get(track_id, self._said)
 
-    def set_prompt(self, text: str, track_id: int | None = None) -> Said:
-        """Say what is known of a person, or of everyone.
+    def set_prompt(self, text: str) -> None:
+        """Say anew what is known of everyone and of single people.
 
         Args:
-            text: see :meth:`Vocabulary.parse`.
-            track_id: the person, who need not be in view yet; ``None`` for everyone, of whom whatever was
-                said of single people is then forgotten.
-
-        Returns:
-            What was understood.
+            text: see :meth:`~diffpose_ros.methods.finepose.prompts.Vocabulary.parse_all`. People named there
+                need not be in view yet.
 
         Raises:
-            ConfigError: the text names what does not exist.
+            ConfigError: the text names what does not exist; what was said before still stands.
         """
         spec = self._engine.spec
         assert isinstance(spec, FinePoseSpec)
-        said = spec.vocabulary.parse(text)
-        if track_id is None:
-            self._said = said
-            self._said_of.clear()
-        else:
-            self._said_of.pop(track_id, None)
-            while len(self._said_of) >= MOST_TOLD:
-                del self._said_of[next(iter(self._said_of))]
-            self._said_of[track_id] = said
-        return said
+        self._said, self._said_of = spec.vocabulary.parse_all(text)
 
 
 class PromptedInputs(StepInputs):

@@ -10,6 +10,7 @@ network, which fills in what it believes itself; it does so for ``action``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -122,6 +123,35 @@ class Vocabulary:
                     + _nearest(word, known)
                 )
         return said
+
+    def parse_all(self, text: str) -> tuple[Said, dict[int, Said]]:
+        """What a user says of everyone and of single people.
+
+        Args:
+            text: what :meth:`parse` takes, and after semicolons the same of single people, behind their track
+                id: ``walking; 3: lying; 7: sitting, legs: hidden``. What is said of one person stands for
+                itself: the rest of it is worked out.
+
+        Raises:
+            ConfigError: see :meth:`parse`; or something is said twice.
+        """
+        everyone: Said | None = None
+        people: dict[int, Said] = {}
+        for part in filter(None, (p.strip() for p in text.split(";"))):
+            found = re.match(r"(\d{1,18})\s*:(.*)", part, re.ASCII | re.DOTALL)
+            if found:
+                track_id = int(found[1])
+                if track_id in people:
+                    raise ConfigError(f"prompt: track {track_id} is told twice")
+                people[track_id] = self.parse(found[2])
+            elif everyone is not None:
+                raise ConfigError(
+                    f"prompt '{_short(part)}': expected a track id before what comes after a semicolon, "
+                    "as in 'walking; 3: lying'"
+                )
+            else:
+                everyone = self.parse(part)
+        return everyone or {}, people
 
     def _bare(self, word: str) -> Said:
         """A word without its prompt."""
