@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     console = Screen()
     network = _load(args.folder)
     folder = args.output or args.folder
-    steps = args.steps or [network.config.steps, *network.other_steps]
+    own = network.config.steps
+    steps = args.steps or [own, *(s for s in network.other_steps if s != own)]
     paths = [folder / ("model.onnx" if i == 0 else f"model_{s}.onnx") for i, s in enumerate(steps)]
     claim({f"--steps {s}": path for s, path in zip(steps, paths, strict=True)}, overwrite=args.overwrite)
     for path, s in zip(paths, steps, strict=True):

@@ -19,19 +19,15 @@ def test_json_names_models_and_backends(call):
         assert model["summary"] == METHODS[model["kind"]].summary
 
 
-MADE_BY_THE_USER = {"finepose"}
-"""Methods whose models a recipe makes; no weights of theirs come with the package."""
-
-
-def test_every_other_method_comes_with_a_model():
-    assert set(METHODS) - MADE_BY_THE_USER == set(model_names()) - MADE_BY_THE_USER
-    assert set(model_names()) <= set(METHODS)
+def test_every_method_comes_with_a_model():
+    assert set(METHODS) == set(model_names())
 
 
 def test_files_with_fewer_steps_are_listed(call):
     steps = {m["name"]: m["steps"] for m in json.loads(call("models", "--json").out)["models"]}
     assert steps["starpose"] == [5, 2, 1]
     assert steps["baseline"] == [1]
+    assert steps["finepose"] == [5, 10, 2, 1]
     assert steps["zedo"] == [8]
 
 
