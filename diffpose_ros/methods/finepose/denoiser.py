@@ -63,7 +63,7 @@ class Conditioned:
 
     Attributes:
         embedding: (R, 17, (1 + depth) C), see :meth:`Denoiser.embed_condition`.
-        memory: per block keys (P, H, C / H, L) and values (P, H, L, C / H) of the prompts.
+        memory: per block keys and values (P, H, L, C / H) of the prompts.
         summary: (P, C) all prompts in one vector.
         hypotheses: N.
         believed: (P, A) how likely the network holds each action, where it was asked.
@@ -128,9 +128,9 @@ class PromptBlock(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def remember(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys (P, H, D, L) and values (P, H, L, D) of tokens (P, L, C)."""
+        """Keys and values (P, H, L, D) of tokens (P, L, C)."""
         count = tokens.shape[1]
-        key = self.key(tokens).view(-1, count, self.heads, self.part).permute(0, 2, 3, 1)
+        key = self.key(tokens).view(-1, count, self.heads, self.part).transpose(1, 2)
         value = self.value(tokens).view(-1, count, self.heads, self.part).transpose(1, 2)
         return key, value
 
@@ -140,7 +140,7 @@ class PromptBlock(nn.Module):
         """Features (R, 17, C), the prompts, and v = prompts + step (P, C), to (R, 17, C)."""
         key, value = memory
         query = (self.query(self.norm(x)) * self.scale).view(-1, hypotheses * JOINTS, self.heads, self.part)
-        mixed = torch.matmul(torch.softmax(torch.matmul(query.transpose(1, 2), key), dim=-1), value)
+        mixed = torch.matmul(torch.softmax(torch.matmul(query.transpose(1, 2), key.transpose(-1, -2)), dim=-1), value)
         mixed = mixed.transpose(1, 2).reshape(-1, hypotheses * JOINTS, self.heads * self.part)
         style = functional.silu(self.style(told)).unsqueeze(1)
         styled = mixed * (1.0 + self.weigh(style)) + self.shift(style)
