@@ -140,7 +140,8 @@ class PromptBlock(nn.Module):
         """Features (R, 17, C), the prompts, and v = prompts + step (P, C), to (R, 17, C)."""
         key, value = memory
         query = (self.query(self.norm(x)) * self.scale).view(-1, hypotheses * JOINTS, self.heads, self.part)
-        mixed = torch.matmul(torch.softmax(torch.matmul(query.transpose(1, 2), key.transpose(-1, -2)), dim=-1), value)
+        weights = torch.softmax(torch.matmul(query.transpose(1, 2), key.transpose(-1, -2)), dim=-1)
+        mixed = torch.matmul(weights, value)
         mixed = mixed.transpose(1, 2).reshape(-1, hypotheses * JOINTS, self.heads * self.part)
         style = functional.silu(self.style(told)).unsqueeze(1)
         styled = mixed * (1.0 + self.weigh(style)) + self.shift(style)
