@@ -143,7 +143,7 @@ def test_other_folders_are_no_checkpoint(lifter: Path) -> None:
 def test_the_shipped_recipe_is_read() -> None:
     recipe = load_recipe(Path(__file__).parents[2] / "config" / "training" / "finepose.yaml")
     assert recipe.finepose.schedule.beta_schedule == "cosine"
-    assert len(recipe.finepose.runs) == 1
+    assert [r.told for r in recipe.finepose.runs] == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(
