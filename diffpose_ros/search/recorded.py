@@ -100,7 +100,8 @@ class Recorded:
         if track_id == -1 and len(there) > 1:
             raise InputError(
                 f"{self.source}: {len(there)} people are in it (track ids "
-                f"{', '.join(map(str, there[:20]))}): say which by track_id, or give a shorter span"
+                f"{', '.join(map(str, there[:20]))}): choose one of them (`--track`, "
+                "`track_id`), or give a shorter span"
             )
         wanted = there[0] if track_id == -1 else track_id
         if wanted not in there:
