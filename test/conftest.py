@@ -99,7 +99,7 @@ class Wire:
         return self("diffpose_ros/msg/Skeleton3DArray", header=self.header(stamp_ns),
                     image_width=64, image_height=48, joint_set="h36m17", model="starpose",
                     hypotheses=5, steps=5, latency=self.duration(latency_ns),
-                    skeletons=people)  # fmt: skip
+                    skeletons=people, up=self("geometry_msgs/msg/Vector3", x=0.0, y=-1.0, z=0.0))  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -70,9 +70,9 @@ def stage(monkeypatch, wire):
     module.Demonstration, module.KEYPOINTS, module.SKELETONS = Acted, KEYPOINTS, SKELETONS
     module.IMAGES, module.FRAME_ID = "/diffpose/image_raw/compressed", "cam"
     monkeypatch.setitem(sys.modules, "diffpose_ros.demo.graph", module)
-    import diffpose_ros.cli as package
+    import diffpose_ros.demo as package
 
-    monkeypatch.setattr(package, "_graph", module, raising=False)
+    monkeypatch.setattr(package, "graph", module, raising=False)
     monkeypatch.setattr(demo, "SETTLE_S", 0.0)
     return state
 

@@ -45,6 +45,7 @@ def skeletons(types, stamp_ns):
     return types["diffpose_ros/msg/Skeleton3DArray"](
         header=header(types, stamp_ns), image_width=64, image_height=48, joint_set="h36m17",
         model="starpose", hypotheses=5, steps=5, latency=duration, skeletons=[person],
+        up=types["geometry_msgs/msg/Vector3"](x=0.0, y=-1.0, z=0.0),
     )  # fmt: skip
 
 
