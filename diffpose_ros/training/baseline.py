@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import yaml
-from safetensors.torch import save_file
 from torch import Tensor
 
-from diffpose_ros.core.files import whole, write_text
+from diffpose_ros.core.files import write_text
 from diffpose_ros.methods.baseline.export import export_onnx
 from diffpose_ros.methods.baseline.network import Baseline, to_mapping
 from diffpose_ros.methods.diffusion.context_encoder import ContextEncoder
 from diffpose_ros.methods.diffusion.network import LifterNetwork
-from diffpose_ros.training.calibration import stored
+from diffpose_ros.training.model_folder import write_checkpoint
 
 WARM_UP_FRAMES = 15
 """Frames at a clip's start that calibration leaves out: few have been seen yet."""
@@ -76,14 +74,10 @@ def calibrate_sigma(
 
 def write_baseline(network: Baseline, folder: Path, *, name: str, card: str) -> list[Path]:
     """Write a model folder: weights, configuration, card, graph; return the files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights, config, text = (folder / n for n in ("model.safetensors", "config.yaml", "MODEL_CARD.md"))
-    with whole(weights) as part:
-        save_file({k: stored(v) for k, v in network.state_dict().items()}, part)
-        part.chmod(0o644)
-    write_text(config, yaml.safe_dump(to_mapping(network), sort_keys=False))
+    text = folder / "MODEL_CARD.md"
+    made = write_checkpoint(network, to_mapping(network), folder)
     write_text(text, card)
-    return [weights, config, text, export_onnx(network, folder / "model.onnx", name=name)]
+    return [*made, text, export_onnx(network, folder / "model.onnx", name=name)]
 
 
 def card(

@@ -8,10 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
-from safetensors.torch import save_file
 
-from diffpose_ros.core.files import whole, write_text
 from diffpose_ros.data.virtual.camera import CameraConfig
 from diffpose_ros.data.virtual.detector_noise import NoiseConfig
 from diffpose_ros.data.virtual.synthesis import MotionLibrary, SynthesisConfig, make_batch
@@ -19,6 +16,7 @@ from diffpose_ros.diffusion.schedules import ddim_steps
 from diffpose_ros.methods.diffusion.export import export_onnx
 from diffpose_ros.methods.diffusion.network import LifterNetwork
 from diffpose_ros.training.loop import to_tensors
+from diffpose_ros.training.model_folder import write_checkpoint
 from diffpose_ros.training.rollout import rollout
 
 CALIBRATION_NOISE = NoiseConfig(
@@ -136,27 +134,13 @@ def _calibrate(
     return Calibration(1000 * float(torch.cat(errors).norm(dim=-1).mean()), float(before), float(after))
 
 
-def stored(value: torch.Tensor) -> torch.Tensor:
-    """A tensor as the checkpoint keeps it: FP16 where nothing is lost."""
-    half = value.half()
-    return half if torch.equal(half.float(), value.float()) else value.contiguous()
-
-
 def write_weights(network: LifterNetwork, folder: Path) -> list[Path]:
     """Write ``model.safetensors`` and ``config.yaml``, each whole or not at all.
 
     Returns:
         The files written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    weights, config = folder / "model.safetensors", folder / "config.yaml"
-    with whole(weights) as part:
-        save_file({k: stored(v) for k, v in network.state_dict().items()}, part)
-        part.chmod(0o644)
-    data = network.config.to_mapping()
-    data["guidance"] = list(data["guidance"])
-    write_text(config, yaml.safe_dump(data, sort_keys=False))
-    return [weights, config]
+    return write_checkpoint(network, network.config.to_mapping(), folder)
 
 
 def write_graphs(network: LifterNetwork, folder: Path, *, name: str) -> Iterator[tuple[Path, int]]:

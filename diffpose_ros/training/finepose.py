@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import yaml
-from safetensors.torch import save_file
 from torch import Tensor
 
 from diffpose_ros.core import ConfigError
-from diffpose_ros.core.files import whole, write_text
+from diffpose_ros.core.files import write_text
 from diffpose_ros.data.clips import Clip
 from diffpose_ros.data.virtual.synthesis import MotionLibrary
 from diffpose_ros.methods.catalog import find_model
@@ -28,7 +26,7 @@ from diffpose_ros.onnxgraph.fp16_weights import round_weights
 from diffpose_ros.training import stage_record
 from diffpose_ros.training.action_labels import label_clips
 from diffpose_ros.training.build import load_into, pick_device
-from diffpose_ros.training.calibration import calibrate, held_out, stored, write_graphs
+from diffpose_ros.training.calibration import calibrate, held_out, write_graphs
 from diffpose_ros.training.config import TrainingConfig
 from diffpose_ros.training.diffusion import RESIDUAL_LIMIT
 from diffpose_ros.training.finepose_card import finepose_card
@@ -36,6 +34,7 @@ from diffpose_ros.training.finepose_config import FinePoseSection, PromptRun
 from diffpose_ros.training.loop import Trainer
 from diffpose_ros.training.mixture import fit_mixture
 from diffpose_ros.training.model_card import StageLog
+from diffpose_ros.training.model_folder import write_checkpoint
 from diffpose_ros.training.precision import choose_precision
 from diffpose_ros.training.prompt_gains import measure_gains
 from diffpose_ros.training.prompt_task import PromptTask
@@ -199,7 +198,7 @@ def _calibrate(
     yield 0, "telling prompts, right and wrong ones"
     gains = measure_gains(network, views)
     record.result = {**asdict(found), "held_out_clips": len(held), "gains": [asdict(g) for g in gains]}
-    write_folder(network, root / "calibration")
+    write_checkpoint(network, to_mapping(network), root / "calibration")
     yield 0, f"{100 * found.coverage_after:.0f} % of coordinates within one sigma"
 
 
@@ -225,23 +224,9 @@ def _export(
     folder = root / "model"
     calibration = stage_record.read(root / "calibration")
     assert calibration is not None
-    write_folder(network, folder)
+    write_checkpoint(network, to_mapping(network), folder)
     card = finepose_card(work.recipe, network, calibration.result, logs=logs, clips=work.motions.train)
     write_text(folder / "MODEL_CARD.md", card)
     for path, steps in write_graphs(network, folder, name=work.recipe.name):
         worst = check_parity(network, path, steps=steps)
         yield 0, f"{path} ({path.stat().st_size / 1e6:.1f} MB, {1e6 * worst:.1f} um from torch)"
-
-
-def write_folder(network: FinePoseNetwork, folder: Path) -> None:
-    """Weights and configuration."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole(folder / "model.safetensors") as part:
-        save_file({k: stored(v) for k, v in network.state_dict().items()}, part)
-        part.chmod(0o644)
-    data: dict[str, Any] = to_mapping(network)
-    data["guidance"] = list(data["guidance"])
-    data["prompts"]["words"] = {k: list(v) for k, v in data["prompts"]["words"].items()}
-    write_text(folder / "config.yaml", yaml.safe_dump(data, sort_keys=False))
-
-

@@ -8,7 +8,7 @@ from typing import Any
 
 from diffpose_ros.data.clips import Clip
 from diffpose_ros.methods.finepose.network import FinePoseNetwork
-from diffpose_ros.training.model_card import StageLog, left_out, licence_of, time_spent
+from diffpose_ros.training.model_card import StageLog, left_out, licence_of, trained
 from diffpose_ros.training.recipe import Recipe
 
 
@@ -61,10 +61,7 @@ def finepose_card(
         *left_out(recipe),
         f"- The denoiser begins as that of `{section.start}`.",
     ]  # fmt: skip
-    for stage in logs:
-        steps, seconds = time_spent(stage.log)
-        if steps:
-            lines.append(f"- {stage.name}: {steps:,} steps, {seconds / 60:.0f} minutes.")
+    lines += trained(logs)
     lines += [
         f"- Of the segments whose action is known, {100 * run.told:.0f} % were told it and "
         f"{100 * run.believed:.0f} % what the network believed; the rest was told nothing.", "",

@@ -114,10 +114,7 @@ def model_card(
         "no other data.",
         *left_out(recipe),
     ]  # fmt: skip
-    for stage in logs:
-        steps, seconds = time_spent(stage.log)
-        if steps:
-            lines.append(f"- {stage.name}: {steps:,} steps, {seconds / 60:.0f} minutes.")
+    lines += trained(logs)
     lines += [
         f"- Last stage: batches of {o.batch} clips of {last.synthesis.frames} frames, "
         f"{'Muon and AdamW' if o.optimiser == 'muon' else 'AdamW'} {o.learning_rate:g} with a cosine, "
@@ -147,6 +144,12 @@ def model_card(
         "## Licence", "Weights: Apache-2.0. " + licence_of(clips), "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def trained(logs: Iterable[StageLog]) -> list[str]:
+    """Lines on how long each stage learnt; of those that did not, none."""
+    spent = [(stage.name, *time_spent(stage.log)) for stage in logs]
+    return [f"- {n}: {steps:,} steps, {seconds / 60:.0f} minutes." for n, steps, seconds in spent if steps]
 
 
 def left_out(recipe: Recipe) -> list[str]:

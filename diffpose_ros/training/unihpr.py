@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import yaml
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from diffpose_ros.core.files import whole, write_text
+from diffpose_ros.core.files import write_text
 from diffpose_ros.methods.catalog import find_model, model_names
 from diffpose_ros.methods.unihpr.config import UniHprConfig
 from diffpose_ros.methods.unihpr.export import write_graphs
@@ -21,10 +19,11 @@ from diffpose_ros.methods.unihpr.network import UniHpr, load_network, to_mapping
 from diffpose_ros.onnxgraph.fp16_weights import round_weights
 from diffpose_ros.training import stage_record
 from diffpose_ros.training.build import context_config, pick_device, read_weights
-from diffpose_ros.training.calibration import held_out, stored
+from diffpose_ros.training.calibration import held_out
 from diffpose_ros.training.config import OptimiserConfig
 from diffpose_ros.training.loop import Trainer
 from diffpose_ros.training.model_card import StageLog
+from diffpose_ros.training.model_folder import write_checkpoint
 from diffpose_ros.training.stage_record import StageRecord
 from diffpose_ros.training.unihpr_calibration import calibrate_decoder
 from diffpose_ros.training.unihpr_card import unihpr_card
@@ -204,7 +203,7 @@ def _calibrate(record: StageRecord, *, at: _Work, folder: Path) -> Iterator[tupl
     )
     found = calibrate_decoder(network, views)
     record.result = {**asdict(found), "held_out_clips": len(held)}
-    _write(network, folder)
+    write_checkpoint(network, to_mapping(network), folder)
     yield 0, f"{100 * found.coverage_after:.0f} % of coordinates within one sigma"
 
 
@@ -214,19 +213,10 @@ def _export(record: StageRecord, *, at: _Work, folder: Path) -> Iterator[tuple[i
     parts = ("calibration", *(("pictures",) if at.section.pictures.file else ()))
     results = {n: r.result for n in parts if (r := stage_record.read(root / n)) is not None}
     logs = [StageLog(n, root / n / "log.jsonl") for n in ("encoders", "decoder", "pictures")]
-    _write(network, folder)
+    write_checkpoint(network, to_mapping(network), folder)
     card = unihpr_card(
         at.work.recipe, network, results, context=str(at.context), logs=logs, clips=at.work.motions.train
     )
     write_text(folder / "MODEL_CARD.md", card)
     for path in write_graphs(network, folder, name=at.work.recipe.name):
         yield 0, f"{path} ({path.stat().st_size / 1e6:.1f} MB)"
-
-
-def _write(network: UniHpr, folder: Path) -> None:
-    """Weights and configuration."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole(folder / WEIGHTS) as part:
-        save_file({k: stored(v) for k, v in network.state_dict().items()}, part)
-        part.chmod(0o644)
-    write_text(folder / "config.yaml", yaml.safe_dump(to_mapping(network), sort_keys=False))

@@ -8,7 +8,7 @@ from typing import Any
 
 from diffpose_ros.data.clips import Clip
 from diffpose_ros.methods.unihpr.network import UniHpr
-from diffpose_ros.training.model_card import StageLog, left_out, licence_of, time_spent
+from diffpose_ros.training.model_card import StageLog, left_out, licence_of, trained
 from diffpose_ros.training.recipe import Recipe
 
 
@@ -71,10 +71,7 @@ def unihpr_card(
         f"- InfoNCE of pairs and of triplets' largest eigenvalue (alpha {section.loss.triplet:g}); the "
         "lifted pose is the third representation until pictures come.",
     ]  # fmt: skip
-    for stage in logs:
-        steps, seconds = time_spent(stage.log)
-        if steps:
-            lines.append(f"- {stage.name}: {steps:,} steps, {seconds / 60:.0f} minutes.")
+    lines += trained(logs)
     lines += [
         "", "## On held-out views",
         f"{'Of' if held else 'Not held out: of'} {held or 'the'} clips, through virtual cameras with a "

@@ -1,6 +1,7 @@
 """The picture encoder: features of the detector's network at people whose pose is known.
 
-It learns with the other encoders frozen (UniHPR, fig. 2, step 2): pairs with both, and the triplet of all.
+The other encoders stay frozen (UniHPR, fig. 2, step 2). The loss has the pairs of pictures with keypoints and
+with skeletons, and the triplet of all three.
 """
 
 from __future__ import annotations

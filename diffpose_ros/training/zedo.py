@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import yaml
-from safetensors.torch import save_file
 
-from diffpose_ros.core.files import whole, write_text
+from diffpose_ros.core.files import write_text
 from diffpose_ros.methods.zedo.export import export_onnx
 from diffpose_ros.methods.zedo.network import Zedo, ZedoConfig, load_network, to_mapping
 from diffpose_ros.methods.zedo.prior import PosePrior
@@ -21,9 +19,9 @@ from diffpose_ros.onnxgraph.fp16_weights import round_weights
 from diffpose_ros.training import stage_record
 from diffpose_ros.training.anchors import cluster, facing_poses
 from diffpose_ros.training.build import load_into, pick_device
-from diffpose_ros.training.calibration import stored
 from diffpose_ros.training.loop import Trainer
 from diffpose_ros.training.model_card import StageLog
+from diffpose_ros.training.model_folder import write_checkpoint
 from diffpose_ros.training.pose_prior import PoseDataset, ScoreTask, body_size
 from diffpose_ros.training.recipe import PriorRun, ZedoSection
 from diffpose_ros.training.stage_record import StageRecord
@@ -106,7 +104,7 @@ def _cluster(
     found = cluster(poses, section.anchors).astype(np.float16).astype(np.float32)
     network.anchors.copy_(torch.from_numpy(found))
     network.size.fill_(size)
-    _write(network, folder)
+    write_checkpoint(network, to_mapping(network), folder)
 
 
 def _calibrate(
@@ -118,7 +116,7 @@ def _calibrate(
     yield 0, f"calibrating on {len(seen)} views"
     found = calibrate_spread(network, seen, folder / "uncalibrated")
     record.result = {**asdict(found), "held_out_clips": len(held), "views": len(seen)}
-    _write(network, folder)
+    write_checkpoint(network, to_mapping(network), folder)
     yield 0, f"{100 * found.coverage_after:.0f} % of coordinates within one sigma"
 
 
@@ -128,17 +126,8 @@ def _export(
     network = load_network(root / "calibration")
     calibration = stage_record.read(root / "calibration")
     assert calibration is not None
-    _write(network, folder)
+    write_checkpoint(network, to_mapping(network), folder)
     path = export_onnx(network, folder / "model.onnx", name=work.recipe.name)
     text = zedo_card(work.recipe, network, calibration.result, logs=logs, clips=work.motions.train)
     write_text(folder / "MODEL_CARD.md", text)
     yield 0, f"{path} ({path.stat().st_size / 1e6:.1f} MB)"
-
-
-def _write(network: Zedo, folder: Path) -> None:
-    """Weights and configuration."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole(folder / "model.safetensors") as part:
-        save_file({k: stored(v) for k, v in network.state_dict().items()}, part)
-        part.chmod(0o644)
-    write_text(folder / "config.yaml", yaml.safe_dump(to_mapping(network), sort_keys=False))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from diffpose_ros.data.clips import Clip
 from diffpose_ros.methods.zedo.network import Zedo
-from diffpose_ros.training.model_card import StageLog, left_out, licence_of, time_spent
+from diffpose_ros.training.model_card import StageLog, left_out, licence_of, trained
 from diffpose_ros.training.recipe import Recipe
 
 
@@ -52,10 +52,7 @@ def zedo_card(
         "vertical and tilted. No camera, no keypoints, no photographs.",
         *left_out(recipe),
     ]  # fmt: skip
-    for stage in logs:
-        steps, seconds = time_spent(stage.log)
-        if steps:
-            lines.append(f"- {stage.name}: {steps:,} steps, {seconds / 60:.0f} minutes.")
+    lines += trained(logs)
     o = run.optimiser
     lines += [
         f"- Last run: batches of {o.batch} poses, AdamW {o.learning_rate:g} with a cosine, float32, "

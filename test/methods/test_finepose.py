@@ -15,12 +15,12 @@ from diffpose_ros.lifting import Lifter, LifterConfig, check_prompt
 from diffpose_ros.methods.diffusion.context_encoder import ContextConfig
 from diffpose_ros.methods.diffusion.export import check_parity, example_inputs, export_onnx
 from diffpose_ros.methods.diffusion.graformer import DenoiserConfig
-from diffpose_ros.methods.finepose.checkpoint import load_network, step_graph
+from diffpose_ros.methods.finepose.checkpoint import load_network, step_graph, to_mapping
 from diffpose_ros.methods.finepose.network import FinePoseConfig, FinePoseNetwork
 from diffpose_ros.methods.finepose.prompts import ACTION, STANDARD
 from diffpose_ros.methods.model_file import read_model_file
 from diffpose_ros.methods.registry import read_spec
-from diffpose_ros.training.finepose import write_folder
+from diffpose_ros.training.model_folder import write_checkpoint
 
 CAMERA = Camera.from_fov(640, 480)
 BODY = np.random.default_rng(0).uniform([-0.3, -0.9, 3.9], [0.3, 0.9, 4.1], (17, 3))
@@ -45,7 +45,7 @@ def small_network(seed: int = 0) -> FinePoseNetwork:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("finepose")
     network = small_network()
-    write_folder(network, path)
+    write_checkpoint(network, to_mapping(network), path)
     export_onnx(network, path / "model.onnx", name="small")
     return path
 
