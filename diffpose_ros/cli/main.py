@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("search", "find a pose in indexed recordings"),
     "convert": ("convert", "lifted skeletons to another format: CSV, TRC, C3D, BVH, ..."),
     "evaluate": ("evaluate", "errors of a model on a benchmark file"),
+    "benchmark": ("benchmark", "benchmark files of hard views, from motion capture"),
     "results": ("results", "tables and plots of the shipped models"),
     "models": ("models", "list the models and backends that are here"),
     "bench": ("bench", "latency of each stage and of the whole"),

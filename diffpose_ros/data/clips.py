@@ -74,6 +74,17 @@ class Clip:
     def __len__(self) -> int:
         return int(self.h36m17.shape[0])
 
+    def middle(self, seconds: float) -> Clip:
+        """The frames around its middle, at most ``seconds`` of them and at least two."""
+        frames = max(2, round(seconds * self.fps))
+        if len(self) <= frames:
+            return self
+        begin = (len(self) - frames) // 2
+        part = slice(begin, begin + frames)
+        return replace(
+            self, h36m17=self.h36m17[part], coco17=None if self.coco17 is None else self.coco17[part]
+        )
+
     def with_coco(self) -> Clip:
         """The same clip with ``coco17``, made by :func:`coco_from_h36m` where it is absent."""
         if self.coco17 is not None:

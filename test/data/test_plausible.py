@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,13 @@ def test_a_right_up_and_an_unknown_one_are_taken(tmp_path: Path) -> None:
     assert benchmark.load(recorded(tmp_path / "a.npz", None))[0].around.up is not None
     unknown = benchmark.load(recorded(tmp_path / "b.npz", np.full((1, 3), np.nan)))
     assert unknown[0].around.up is None
+
+
+def test_one_handstand_among_others_is_no_wrong_up(tmp_path: Path) -> None:
+    upright = benchmark.load(recorded(tmp_path / "a.npz", None))[0]
+    turned = replace(upright, skeleton=upright.skeleton * [1, -1, 1])
+    benchmark.to_benchmark(tmp_path / "b.npz", [upright, turned])
+    assert len(benchmark.load(tmp_path / "b.npz")) == 2
+    benchmark.to_benchmark(tmp_path / "c.npz", [upright, turned, turned])
+    with pytest.raises(InputError, match=r"sequence 1: up: .*head down"):
+        benchmark.load(tmp_path / "c.npz")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from diffpose_ros.core import COCO17, H36M17, InputError
 from diffpose_ros.data.benchmark import load, to_benchmark
-from diffpose_ros.data.clips import Clip
+from diffpose_ros.data.clips import Clip, load_clips
 from diffpose_ros.data.virtual.benchmark import record
 from diffpose_ros.data.virtual.camera import CameraConfig
 from diffpose_ros.data.virtual.detector_noise import NoiseConfig
+from diffpose_ros.data.virtual.kinds import KINDS
 
+EXCERPT = Path(__file__).parents[1] / "data" / "cmu_excerpt.npz"
 EXACT = NoiseConfig(
     jitter=(1e-9, 1.1e-9), bias=0.0, bursts_per_s=(0.0, 0.0), swaps_per_s=(0.0, 0.0), blackout=0.0
 )
@@ -20,6 +24,7 @@ CENTRED = CameraConfig(distance=(3.0, 6.0), off_centre=0.0, moving=0.0)
 
 def walker(frames=30, fps=30.0, speed=1.0) -> Clip:
     body = np.random.default_rng(1).uniform([-0.3, 0, -0.2], [0.3, 1.7, 0.2], (17, 3))
+    body[[0, 3, 6, 8, 10], 1] = 0.95, 0.08, 0.08, 1.4, 1.7
     path = np.arange(frames)[:, None, None] / fps * speed * np.array([1.0, 0, 0])
     return Clip("walk", "s1", "Walking", fps, body + path)
 
@@ -77,3 +82,40 @@ def test_a_walk_through_every_camera_is_refused():
 def test_no_views_and_no_image_are_refused(wrong):
     with pytest.raises(InputError, match="expected views and width above 0"):
         record([walker()], seed=1, **wrong)
+
+
+def test_a_camera_that_stands_knows_gravity_and_its_height_and_one_that_moves_does_not():
+    clip = walker()
+    still = record([clip], seed=6, views=3, camera=CENTRED)
+    for s in still:
+        up, height = s.around.up, s.around.camera_height
+        # The thorax hangs where it does in the motion, seen along gravity from the camera.
+        np.testing.assert_allclose(s.skeleton[:, 8] @ up + height, clip.h36m17[:, 8, 1], atol=1e-4)
+    moving = record([clip], seed=6, camera=CameraConfig(distance=(3.0, 6.0), moving=1.0))
+    assert all(s.around.up is None and s.around.camera_height is None for s in moving)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_what_it_says(kind: str):
+    clips = [c.middle(1.0) for c in load_clips(EXCERPT)]
+    seen = record(clips, seed=7, views=3, kind=KINDS[kind], noise=NoiseConfig(kind="learnt", made_share=0.0))
+    up = np.array([s.around.up for s in seen])
+    pitch = np.degrees(np.arcsin(-up[:, 2]))  # how far the camera looks down
+    roll = np.abs(np.degrees(np.arctan2(up[:, 0], -up[:, 1])))
+    size = np.array([np.linalg.norm(s.skeleton[:, 8] - s.skeleton[:, 0], axis=-1).mean() for s in seen])
+    adult = np.array([np.linalg.norm(c.h36m17[:, 8] - c.h36m17[:, 0], axis=-1).mean() for c in clips]).mean()
+    feet = np.array([_inside(s, [3, 6]) for s in seen])
+    hands = np.array([_inside(s, [11, 14]) for s in seen])
+    assert (pitch.mean() > 15) == (kind == "above")
+    assert (roll.mean() > 15) == (kind == "rolled")
+    assert (size.mean() < 0.8 * adult) == (kind == "children")
+    assert (feet.mean() < 0.25) == (kind == "close")
+    assert hands.mean() > 0.8
+    assert min(s.skeleton[..., 2].min() for s in seen) > 0.3
+
+
+def _inside(s, joints) -> float:
+    """The share of the joints' frames that lie in the picture."""
+    pixels = s.skeleton[:, joints] @ s.camera.matrix.T
+    pixels = pixels[..., :2] / pixels[..., 2:]
+    return float(((pixels > 0) & (pixels < [s.camera.width, s.camera.height])).all(-1).mean())
