@@ -115,6 +115,10 @@ def add_lifter_options(parser: argparse.ArgumentParser) -> None:
         "--person-height", type=bounded(float, 0.4, 2.8), metavar="M",
         help="body height of everyone in view, metres; makes the absolute position metric",
     )  # fmt: skip
+    group.add_argument(
+        "--person-height-stddev", type=bounded(float, 0.001, 1.0), metavar="M", default=0.02,
+        help="how sure --person-height is, metres, one sigma (default: %(default)g)",
+    )  # fmt: skip
 
 
 def make_lifter(args: argparse.Namespace, *, keep_hypotheses: bool = False) -> Lifter:
@@ -136,6 +140,7 @@ def make_lifter(args: argparse.Namespace, *, keep_hypotheses: bool = False) -> L
         settings["paper"] = True
     if args.person_height is not None:
         settings["person_height"] = args.person_height
+        settings["person_height_stddev"] = args.person_height_stddev
     return Lifter(LifterConfig(keep_hypotheses=keep_hypotheses, **settings))
 
 

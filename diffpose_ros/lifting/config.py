@@ -19,6 +19,7 @@ class LifterConfig(MethodSettings):
         max_tracks: people remembered at once; more are left out, best scores first.
         max_gap_s: a person unseen for longer starts anew, s.
         person_height: standing height of everyone in view, m; ``None`` = trust the body prior.
+        person_height_stddev: how sure that height is, m, one sigma.
         deadline_s: time one frame may take, s; ``None`` = as long as it takes. A model's cheaper
             levels that need files of their own are loaded only when it is set.
         score_threshold: keypoints scored lower are ignored; ``None`` = the model's own.
@@ -34,6 +35,7 @@ class LifterConfig(MethodSettings):
     max_tracks: int = 50
     max_gap_s: float = 1.0
     person_height: float | None = None
+    person_height_stddev: float = 0.02
     deadline_s: float | None = None
     score_threshold: float | None = None
     min_keypoints: int = 4
@@ -45,6 +47,7 @@ class LifterConfig(MethodSettings):
         self._whole("min_keypoints", 3, 17)
         self._number("max_gap_s", 0.05, 60.0)
         self._number("person_height", 0.4, 2.8)
+        self._number("person_height_stddev", 0.001, 1.0)
         self._number("deadline_s", 1e-4, 60.0)
         self._number("score_threshold", 0.0, 1.0)
         if self.max_people > self.max_tracks:

@@ -273,6 +273,7 @@ class Lifter:
             stamp_ns, camera, rays, score, covariance=ray_covariance,
             up=around.up, camera_height=around.camera_height, common_floor=around.common_floor,
             person_height=self.config.person_height,
+            person_height_stddev=self.config.person_height_stddev,
             depth=surface,
         )  # fmt: skip
         rows = Rows(self.people, where, stamp_ns)

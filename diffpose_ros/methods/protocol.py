@@ -41,6 +41,7 @@ class Observed:
         camera_height: metres above the floor, or ``None``.
         common_floor: whether they stand on one floor and can be compared.
         person_height: standing height of everyone in view, m, or ``None``.
+        person_height_stddev: how sure that is, m.
         depth: (P, S) measured z of the body's surface at the sites of
             :mod:`diffpose_ros.geometry.body_surface`, m, NaN where there is none; or ``None``.
     """
@@ -54,6 +55,7 @@ class Observed:
     camera_height: float | None = None
     common_floor: bool = True
     person_height: float | None = None
+    person_height_stddev: float = 0.02
     depth: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:

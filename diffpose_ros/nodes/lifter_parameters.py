@@ -45,6 +45,9 @@ SPECS = (
     Spec("person_height", float,
          "Body height of the people, m, 0.4 to 2.8; makes the root metric. 0: the body prior.",
          0.0, 2.8, fixed=True),
+    Spec("person_height_stddev", float,
+         "How sure person_height is, m, one sigma; depth and the floor overrule it the sooner, the larger.",
+         0.001, 1.0, fixed=True),
     Spec("deadline_ms", float,
          "Time for lifting one frame, ms: hypotheses, then steps, then people are cut. 0: none.",
          0.0, 1000.0),
@@ -82,6 +85,7 @@ def lifter_config(values: Mapping[str, Any]) -> LifterConfig:
         max_tracks=values["max_tracks"],
         max_gap_s=values["max_gap_s"],
         person_height=values["person_height"] or None,
+        person_height_stddev=values["person_height_stddev"],
         deadline_s=values["deadline_ms"] / 1e3 or None,
     )
 

@@ -18,6 +18,7 @@ from diffpose_ros.core import H36M17
 from diffpose_ros.core.surroundings import Surroundings
 from diffpose_ros.geometry.mapping import coco_to_points
 from diffpose_ros.geometry.root import root_translation, stature
+from diffpose_ros.methods.root.body_size import told
 
 PLACES = [[2.5, 0.5, 4.0], [-2.0, -0.8, 3.5], [0.3, 0.9, 3.0]]
 TORSO = [H36M17.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("hip", "shoulder")]
@@ -143,7 +144,8 @@ def test_a_stature_is_smoothed_over_a_second(make, camera):
         now = float(stature(a.xyz))
         smooth = now if smooth is None else smooth + (1 - np.exp(-0.1)) * (now - smooth)
         ratio = np.linalg.norm(b.xyz[3] - b.root) / np.linalg.norm(a.xyz[3] - a.root)
-        assert ratio == pytest.approx(1.7 / smooth, rel=1e-5)
+        size, _ = told(np.log(1.7 / smooth), (0.02 / 1.7) ** 2)
+        assert ratio == pytest.approx(np.exp(size), rel=1e-5)
         if k in (2, 3):
             assert abs(now / smooth - 1) > 1e-3
 

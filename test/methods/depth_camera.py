@@ -23,7 +23,7 @@ def points_of(pose, size=1.0):
     side = pose[J("left_hip")] - pose[J("right_hip")]
     side /= np.linalg.norm(side)
     out = []
-    along, around = np.meshgrid(np.linspace(0, 1, 160), np.linspace(0, 2 * np.pi, 160))
+    along, around = np.meshgrid(np.linspace(0, 1, 100), np.linspace(0, 2 * np.pi, 100))
     for a, b, wide, thick in TUBES:
         axis = pose[J(b)] - pose[J(a)]
         across = side - (side @ axis) / (axis @ axis) * axis
@@ -41,7 +41,9 @@ def render(points, camera=SMALL, *, wall_m=8.0, rng=None, noise=0.004):
     tangents = points[:, :2] / points[:, 2:]
     pixels = np.rint(tangents @ camera.matrix[:2, :2].T + camera.matrix[:2, 2]).astype(int)
     inside = ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(axis=1)
-    np.minimum.at(z, (pixels[inside, 1], pixels[inside, 0]), points[inside, 2])
+    pixels, depth = pixels[inside], points[inside, 2]
+    far_first = np.argsort(-depth)  # of several in one pixel the last one stays
+    z[pixels[far_first, 1], pixels[far_first, 0]] = np.minimum(depth[far_first], wall_m)
     return z.astype(np.float32) if rng is None else sensed(z, rng=rng, noise=noise)
 
 

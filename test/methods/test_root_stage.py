@@ -126,14 +126,6 @@ def test_joints_that_no_detector_sees_do_not_place_anybody() -> None:
     assert watched.see(POSE, rays).root[0] == pytest.approx(root, abs=1e-3)
 
 
-def test_a_given_height_is_surer_than_a_guess_by_what_adults_differ() -> None:
-    """1 percent instead of 1.2: of the distance, too."""
-    root = on_floor(0.2, 5.0)
-    guess, given = (Watched(**known).see(POSE, rays_of(POSE, root)) for known in ({}, {"person_height": 1.7}))
-    relative = [placed.covariance[0, 2, 2] / placed.root[0, 2] ** 2 for placed in (guess, given)]
-    assert relative[0] - relative[1] == pytest.approx(0.012**2 - 0.01**2)
-
-
 def test_of_somebody_new_nothing_is_known_of_the_velocity() -> None:
     track = Track([0.0] * Track.NUMBERS)
     track.begin((0.0, 0.0, 4.0), 0.01)

@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp, log, sqrt
 
+from diffpose_ros.methods.root.body_size import ADULT_SCALE_NOISE
 from diffpose_ros.methods.root.floor import floor_depth
 from diffpose_ros.methods.root.person import Person
-from diffpose_ros.methods.root.size import SizeDoubt
+from diffpose_ros.methods.root.size import OLD_S, SizeDoubt
 from diffpose_ros.methods.root.slopes import Slopes
-from diffpose_ros.methods.root.track import SIZE, Track
+from diffpose_ros.methods.root.track import FLOOR_NOISE, SIZE, Track
 from diffpose_ros.methods.root.upright import Lean
 
-ADULT_SCALE_NOISE = 0.045
-"""Relative standard deviation of the stature of adults."""
 FLOOR_GATE = 3.0
 AGREES = 0.1
 """Difference of sizes, as a logarithm, at which the floor still confirms the believed one."""
@@ -42,7 +41,7 @@ class Ground:
         variance: of the depth, relative, for the chance that what is believed of gravity is wrong.
     """
 
-    NUMBERS = SizeDoubt.NUMBERS + Lean.NUMBERS + Slopes.NUMBERS + 3
+    NUMBERS = SizeDoubt.NUMBERS + Lean.NUMBERS + Slopes.NUMBERS + 4
 
     def __init__(self, numbers: Sequence[float]) -> None:
         n = SizeDoubt.NUMBERS
@@ -53,14 +52,14 @@ class Ground:
             Lean(numbers[n:k]),
             Slopes(numbers[k:m]),
         )
-        self._agreed_s, refused, self.variance = numbers[m : m + 3]
-        self.refused = refused > 0
+        self._agreed_s, refused, self.variance, doubted = numbers[m : m + 4]
+        self.refused, self._doubted = refused > 0, doubted > 0
 
     def numbers(self) -> list[float]:
         """All that is to be remembered."""
         return [
             *self._doubt.numbers(), *self._lean.numbers(), *self._slopes.numbers(), self._agreed_s,
-            float(self.refused), self.variance,
+            float(self.refused), self.variance, float(self._doubted),
         ]  # fmt: skip
 
     @property
@@ -69,8 +68,9 @@ class Ground:
         return self._agreed_s > 0
 
     def observe(
-        self, track: Track, person: Person, up: Sequence[float], camera_height: float, standing: float
-    ) -> None:
+        self, track: Track, person: Person, up: Sequence[float], camera_height: float, standing: float,
+        *, told: bool = False,
+    ) -> None:  # fmt: skip
         """What the floor says of the depth and of the size, into ``track``.
 
         Args:
@@ -79,6 +79,7 @@ class Ground:
             up: (3,) unit vector.
             camera_height: m.
             standing: how surely a foot stands still, 0 to 1; NaN where it is not known.
+            told: somebody has said how tall people are: the floor is one observation of that among others.
         """
         doubt, lean, z = self._doubt, self._lean, person.root[2]
         lean.update(person.axis, person.bones, (person.root[0] / z, person.root[1] / z), up, person.dt)
@@ -94,8 +95,9 @@ class Ground:
         if abs(size - doubt.mean) < max(AGREES, 2 * sqrt(floor.variance)):
             self._slopes.update(floor.reach, floor.fall, person.dt * standing)
         sure = doubt.update(
-            size, track.depth[SIZE], person.stature, floor.variance, person.dt, self._agreed_s
-        )
+            size, track.depth[SIZE], person.stature, floor.variance, person.dt,
+            max(self._agreed_s, OLD_S if self._doubted else 0.0),
+        )  # fmt: skip
         if not lean.known:
             return
         # With the body's size as the pose has it, the floor falls off by the difference.
@@ -107,7 +109,11 @@ class Ground:
             self._refuse(track)
             return
         self.refused = False
-        if sure:
+        if sure and told:
+            track.doubt_size(doubt.mean, floor.variance + FLOOR_NOISE**2)
+            doubt.settle()
+            self._doubted = True
+        elif sure:
             track.resize(doubt.mean, floor.variance)
             doubt.settle()
         track.floor_observed(floor.log_depth, floor.variance, FLOOR_GATE)

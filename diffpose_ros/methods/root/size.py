@@ -14,7 +14,8 @@ TIME_CONSTANT_S = 0.4
 PATIENCE_S, PATIENCE_OF_OLD_S = 0.03, 30.0
 """How long the floor must say the same: of somebody new, and of somebody whose size it has told
 before, who has probably climbed something."""
-ESTABLISHED_S = 1.5
+ESTABLISHED_S, OLD_S = 1.5, 2.0
+"""Seconds after which somebody is old, and of somebody who is."""
 AGREEMENT = 0.08
 """Standard deviation over time, as a logarithm, of sizes that count as the same."""
 CONTRADICTION = 2.0

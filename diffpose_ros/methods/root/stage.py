@@ -19,18 +19,19 @@ from diffpose_ros.core import H36M17
 from diffpose_ros.geometry.root import MEASURED_H36M, root_translation, stature
 from diffpose_ros.history import Field, Rows
 from diffpose_ros.methods.protocol import Observed, Poses
+from diffpose_ros.methods.root.body_size import ADULT_SCALE_NOISE, told
 from diffpose_ros.methods.root.company import Company
 from diffpose_ros.methods.root.depth import GATE as DEPTH_GATE
 from diffpose_ros.methods.root.depth import root_depth
-from diffpose_ros.methods.root.ground import ADULT_SCALE_NOISE, Ground
+from diffpose_ros.methods.root.ground import Ground
 from diffpose_ros.methods.root.person import Person
 from diffpose_ros.methods.root.placed import Placed, ScaleSource
-from diffpose_ros.methods.root.track import SIZE, Track, Vector
+from diffpose_ros.methods.root.size import SizeDoubt
+from diffpose_ros.methods.root.track import SIZE, SIZE_NOISE, Track, Vector
 
 BODY_SCALE_NOISE = 0.012
 """Relative standard deviation of an adult's size against the lifter's answer, on people that no
 training has seen. Nothing seen tells of it, so it is a part of the covariance that stays."""
-GIVEN_HEIGHT_NOISE = 0.01
 
 STATURE_TIME_CONSTANT_S = 1.0
 LEAST_STATURE_M = 0.2
@@ -58,7 +59,7 @@ COMPANY_TIME_S = 0.3
 """Time constant with which a size follows what the others tell of it."""
 
 _FIELD, _COMPANY = "root.person", "root.company"
-_NUMBERS = Track.NUMBERS + Ground.NUMBERS + 6 + 3
+_NUMBERS = Track.NUMBERS + Ground.NUMBERS + SizeDoubt.NUMBERS + 6 + 3
 """Of a :class:`_Memory`."""
 
 
@@ -90,13 +91,18 @@ class RootStage:
         memories = [_Memory(numbers) for numbers in rows[_FIELD].tolist()]
         mean, given = poses.mean, np.ones(len(seen))
         on_floor = seen.up is not None and seen.camera_height is not None
-        height = stature(mean) if on_floor or seen.person_height is not None else np.zeros(len(seen))
+        size_noise = [ADULT_SCALE_NOISE if on_floor else BODY_SCALE_NOISE] * len(seen)
+        asked = on_floor or seen.depth is not None or seen.person_height is not None
+        height = stature(mean) if asked else np.zeros(len(seen))
         if seen.person_height is not None:
             smooth = [
                 memory.smooth_stature(measured, dt)
                 for memory, measured, dt in zip(memories, height.tolist(), rows.dt_s.tolist(), strict=True)
             ]
-            given = seen.person_height / np.maximum(smooth, LEAST_STATURE_M)
+            variance = (seen.person_height_stddev / seen.person_height) ** 2
+            sizes = [told(log(seen.person_height / max(s, LEAST_STATURE_M)), variance) for s in smooth]
+            given = np.exp([size for size, _ in sizes])
+            size_noise = [sqrt(spread) for _, spread in sizes]
             mean, height = mean * given[:, None, None], height * given
         root, covariance = root_translation(
             mean, seen.rays[:, :17], seen.score[:, :17] * MEASURED_H36M, scale_noise=0.0,
@@ -125,7 +131,7 @@ class RootStage:
                     depth=measured[i], depth_variance=spread[i],
                 )  # fmt: skip
                 began = not memory.placed
-                placed.contact[i] = self._follow(memory, person, seen)
+                placed.contact[i] = self._follow(memory, person, seen, size_noise[i])
                 unsure = 0.0
                 if on_floor:
                     unsure, placed.floor_refused[i] = memory.ground.variance, memory.ground.refused
@@ -158,8 +164,10 @@ class RootStage:
         depth, variance = root_depth(seen.depth, body, seen.rays[:, :17], root[:, 2])
         return depth.tolist(), variance.tolist()
 
-    def _follow(self, memory: _Memory, person: Person, seen: Observed) -> tuple[float, float]:
-        """Take in one frame of one person; how surely each foot stands."""
+    def _follow(
+        self, memory: _Memory, person: Person, seen: Observed, size_noise: float
+    ) -> tuple[float, float]:
+        """Take in one frame of one person, whose size is known so well; how surely each foot stands."""
         track, dt = memory.track, person.dt
         on_floor = seen.up is not None and seen.camera_height is not None
         contact = (nan, nan)
@@ -172,14 +180,15 @@ class RootStage:
             size_known = on_floor or memory.by_depth
             track.pose_observed(person.root, person.covariance, person.age_s, dt, size_known=size_known)
             contact = self._stance(track, foot_velocity, _lowness(person, seen.up))
-        elif seen.person_height is not None:
-            track.begin(person.root, GIVEN_HEIGHT_NOISE)
         else:
-            track.begin(person.root, ADULT_SCALE_NOISE if on_floor else BODY_SCALE_NOISE)
+            track.begin(person.root, size_noise)
+        told_size = seen.person_height is not None
         if isfinite(person.depth):
-            self._depth(memory, person)
+            self._depth(memory, person, told=told_size)
         elif seen.up is not None and seen.camera_height is not None and not memory.by_depth:
-            memory.ground.observe(track, person, seen.up.tolist(), seen.camera_height, max(contact))
+            memory.ground.observe(
+                track, person, seen.up.tolist(), seen.camera_height, max(contact), told=told_size
+            )
         memory.feet, memory.placed = person.feet, True
         return contact
 
@@ -213,13 +222,24 @@ class RootStage:
         return 1.0 / (1.0 + (right * right) * (right * right)), 1.0 / (1.0 + (left * left) * (left * left))
 
     @staticmethod
-    def _depth(memory: _Memory, person: Person) -> None:
-        """What a depth image says of the depth, and so of the size."""
+    def _depth(memory: _Memory, person: Person, *, told: bool) -> None:
+        """What a depth image says of the depth, and, together with pose and rays, of the size."""
         variance = person.depth_variance / (person.depth * person.depth)
-        if not memory.by_depth:
-            memory.by_depth = True
-            memory.track.resize(log(person.root[2] / person.depth), ADULT_SCALE_NOISE**2)
-        memory.track.depth_observed(log(person.depth), variance, DEPTH_GATE)
+        track = memory.track
+        size = log(person.root[2] / person.depth)
+        noise = variance + SIZE_NOISE**2
+        against = memory.doubt.update(
+            size, track.depth[SIZE], person.stature, noise, person.dt, memory.depth_s
+        )
+        first = not (memory.by_depth or told)
+        if first:
+            track.widen_size(ADULT_SCALE_NOISE**2)
+            track.doubt_size(size, noise)
+        if first or against:
+            track.size_observed(size, noise)
+            memory.doubt.settle()
+        memory.depth_s += person.dt + 1e-6
+        track.depth_observed(log(person.depth), variance, DEPTH_GATE)
 
     @staticmethod
     def _source(memory: _Memory, seen: Observed) -> ScaleSource:
@@ -251,14 +271,20 @@ class _Memory:
         self.feet = [numbers[m : m + 3], numbers[m + 3 : m + 6]]
         self.placed = numbers[m + 6] > 0
         self.stature = numbers[m + 7]
-        self.by_depth = numbers[m + 8] > 0
+        self.depth_s = numbers[m + 8]
+        self.doubt = SizeDoubt(numbers[m + 9 :])
 
     def numbers(self) -> list[float]:
         """The row."""
         return [
             *self.track.numbers(), *self.ground.numbers(), *self.feet[0], *self.feet[1], float(self.placed),
-            self.stature, float(self.by_depth),
+            self.stature, self.depth_s, *self.doubt.numbers(),
         ]  # fmt: skip
+
+    @property
+    def by_depth(self) -> bool:
+        """Whether a depth image has ever told how far away the person is."""
+        return self.depth_s > 0
 
     def smooth_stature(self, measured: float, dt: float) -> float:
         """Low-pass the stature, m, so that the scale does not flicker."""

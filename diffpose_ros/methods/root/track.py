@@ -13,8 +13,9 @@ from the truth, so they do not move it unless the floor tells the depth, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import copysign, exp, hypot, log, sqrt
+from math import copysign, exp, hypot, inf, log, sqrt
 
+from diffpose_ros.methods.root.body_size import wrong
 from diffpose_ros.methods.root.kalman import bounded, observe, variance_of_sum
 
 DEPTH, RATE, FORESHORTENING, SIZE, FLOOR = range(5)
@@ -24,6 +25,7 @@ OF_POSE = (DEPTH, FORESHORTENING, SIZE)
 OF_FLOOR = (DEPTH, FLOOR)
 OF_RATE = (RATE,)
 OF_DEPTH = (DEPTH,)
+OF_SIZE = (SIZE,)
 
 BEARING_NOISE = 0.002
 """Standard deviation of one frame's bearing, tangent units."""
@@ -45,6 +47,8 @@ STILL_MPS, WALKING_MPS = 0.25, 0.75
 ACTIVITY_TIME_S = 0.15
 FIRST_SPEED_MPS = 1.0
 POSE_GATE, BEARING_GATE = 4.0, 4.0
+SIZE_NOISE = 0.02
+"""Standard deviation of a size from one frame's pose, rays and a known depth, as a logarithm."""
 SUSTAINED_S = 0.25
 """So long a depth may lie outside of its gate on one side before the filter gives way to it."""
 LARGEST_LOG_DEPTH = 14.0
@@ -214,6 +218,24 @@ class Track:
         """Believe another size, a logarithm: the depth follows."""
         self.depth[DEPTH] -= size - self.depth[SIZE]
         self.depth[SIZE] = size
+        self.widen_size(variance)
+
+    def doubt_size(self, size: float, variance: float) -> None:
+        """Be as unsure of the believed size as another one, with its variance, speaks against it: what is
+        observed from now on tells."""
+        apart = size - self.depth[SIZE]
+        self.widen_size(apart * apart * wrong(apart, self.depth_covariance[SIZE][SIZE] + variance))
+
+    def size_observed(self, size: float, variance: float) -> None:
+        """Take in a size, a logarithm, where the depth is known without it; one that contradicts what is
+        believed makes that doubtful."""
+        innovation = size - self.depth[SIZE]
+        c = self.depth_covariance
+        c[SIZE][SIZE] += innovation * innovation * wrong(innovation, c[SIZE][SIZE] + variance)
+        observe(self.depth, self.depth_covariance, OF_SIZE, innovation, variance, gate=inf)
+
+    def widen_size(self, variance: float) -> None:
+        """Be less sure of the size, and of the depth that follows from it."""
         c = self.depth_covariance
         c[SIZE][SIZE] += variance
         c[DEPTH][DEPTH] += variance
