@@ -12,7 +12,7 @@ from typing import Any
 from diffpose_ros.cli._options import Screen, add_overwrite_option, bounded, command, outputs
 from diffpose_ros.core.files import write_text
 from diffpose_ros.data import benchmark
-from diffpose_ros.evaluation.results import QUICK, Plan, Study
+from diffpose_ros.evaluation.results import OTHERS, QUICK, Plan, Study
 
 EXAMPLES = """
 diffpose_ros results --data lifting_val.npz
@@ -43,6 +43,10 @@ def add_parser(subparsers: Any) -> None:
     for name in ("baseline", "diffpose", "starpose"):
         parser.add_argument(f"--{name}", default=name, metavar="NAME|PATH", help="model to show")
     parser.add_argument(
+        "--others", nargs="*", metavar="NAME|PATH", default=list(OTHERS),
+        help=f"models to show beside them (default: {' '.join(OTHERS)}; none after it: none)",
+    )  # fmt: skip
+    parser.add_argument(
         "--backend", default="onnxruntime", help="what runs the networks (default: %(default)s)"
     )
 
@@ -50,7 +54,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure everything, write the page."""
     from diffpose_ros.evaluation.results_page import page
-    from diffpose_ros.methods.catalog import step_variants
+    from diffpose_ros.methods.catalog import find_model, step_variants
     from diffpose_ros.methods.registry import read_spec
 
     console = Screen()
@@ -62,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         sequences = tuple(sorted(sequences, key=len)[: QUICK.sweep_sequences])
     if args.sequences is not None:
         plan = Plan(**{**vars(plan), "sweep_sequences": args.sequences})
+    for model in args.others:
+        find_model(model)
     spec = read_spec(args.starpose)
     plan = Plan(**{**vars(plan), "windows": _allowed(plan.windows, spec)})
     begin = time.monotonic()
@@ -74,11 +80,12 @@ def run(args: argparse.Namespace) -> int:
 
         study = Study(
             sequences, _maker(args.backend), baseline=args.baseline, diffpose=args.diffpose,
-            starpose=args.starpose, plan=plan,
+            starpose=args.starpose, others=args.others, plan=plan,
             steps=[spec.steps, *step_variants(spec.path)], weights=spec.guidance,
             window=spec.rings["context"].length if "context" in spec.rings else 81, note=note,
         )  # fmt: skip
         study.ablation()
+        study.beside()
         study.places()
         study.sweeps()
         study.guidance()

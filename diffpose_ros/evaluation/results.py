@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +25,9 @@ DIFFPOSE, DIFFPOSE_STPG = "DiffPose", "DiffPose + STPG"
 STARPOSE_PLAIN, STARPOSE = "StarPose without STPG", "StarPose"
 LADDER = (CONTEXT, DIFFPOSE, DIFFPOSE_STPG, STARPOSE_PLAIN, STARPOSE)
 """From what should be worst to what should be best."""
+REFINED = "StarPose + refine"
+OTHERS = {"zedo": "ZeDO, zero-shot", "finepose": "FinePOSE", "unihpr": "UniHPR, by its embedding alone"}
+"""Models beside the ladder, by name."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Results:
     """What was measured.
 
     Attributes:
-        overall: scores of each rung of :data:`LADDER` that could be measured.
+        overall: scores of each rung of :data:`LADDER` that could be measured, then of what else was.
         per_action: rung -> action -> scores, over the same frames.
         per_subject: rung -> subject -> scores, likewise.
         sweeps: sweep -> setting -> scores, on the sequences of the sweeps.
@@ -102,6 +106,7 @@ class Study:
         baseline: name or path of the model without diffusion.
         diffpose: name or path of the model without history.
         starpose: name or path of the model with it.
+        others: names or paths of models beside the ladder, each measured as it is shipped.
         plan: what to sweep.
         steps: DDIM steps that StarPose was exported with, the most first.
         weights: the guidance weights of the shipped StarPose; the papers' where it has none.
@@ -117,6 +122,7 @@ class Study:
         baseline: str = "baseline",
         diffpose: str = "diffpose",
         starpose: str = "starpose",
+        others: Sequence[str] = (),
         plan: Plan,
         steps: Sequence[int],
         weights: tuple[float, ...],
@@ -128,6 +134,7 @@ class Study:
         self.told, self.make, self.plan, self.note = list(sequences), make, plan, note
         self.sequences = [s.forgetting(gravity=True, camera_height=True) for s in sequences]
         self.baseline, self.diffpose, self.starpose = baseline, diffpose, starpose
+        self.others = tuple(others)
         self.steps = tuple(steps)
         self.weights = tuple(weights) if any(weights) else PAPER_WEIGHTS
         count = min(plan.sweep_sequences, len(self.sequences))
@@ -148,6 +155,17 @@ class Study:
             (CONTEXT, self.baseline, {}), (DIFFPOSE, self.diffpose, off), (DIFFPOSE_STPG, self.diffpose, on),
             (STARPOSE_PLAIN, self.starpose, off), (STARPOSE, self.starpose, on),
         ):  # fmt: skip
+            self.note(name)
+            self._keep(name, self._run(model, self.sequences, keep_hypotheses=True, **settings))
+
+    def beside(self) -> None:
+        """Measure StarPose with its poses refined, and the models beside the ladder, on all sequences."""
+        rows: dict[str, tuple[str, dict[str, Any]]] = {
+            REFINED: (self.starpose, {"guidance_weights": self.weights, "refine": True})
+        }
+        for model in self.others:
+            rows[OTHERS.get(model, Path(model).stem)] = (model, {})
+        for name, (model, settings) in rows.items():
             self.note(name)
             self._keep(name, self._run(model, self.sequences, keep_hypotheses=True, **settings))
 

@@ -11,6 +11,7 @@ from diffpose_ros.evaluation.results import (
     DRIFT_BLOCK,
     ENERGIES,
     LADDER,
+    OTHERS,
     PAPER_WEIGHTS,
     STARPOSE,
     Results,
@@ -117,6 +118,8 @@ def _overall(results: Results) -> list[str]:
     if CONTEXT in results.overall:
         table += ["", f"*{CONTEXT}* is the pretrained causal network that all lifters below it "
                   "share, with its own (x, y, z)."]  # fmt: skip
+    if OTHERS["zedo"] in results.overall:
+        table += ["", f"*{OTHERS['zedo']}* has learnt from skeletons alone: no camera, no keypoints."]
     return table
 
 

@@ -36,7 +36,7 @@ def test_one_command_writes_page_and_plots(call, data, tmp_path):
     diffpose = save_model(tmp_path / "diffpose", "diffpose")
     done = call(
         "results", "--data", data, "--quick", "--output", tmp_path / "docs" / "results.md",
-        "--starpose", starpose, "--diffpose", diffpose,
+        "--starpose", starpose, "--diffpose", diffpose, "--others",
     )  # fmt: skip
     assert (done.code, done.err) == (0, "")
     text = (tmp_path / "docs" / "results.md").read_text()
@@ -55,3 +55,6 @@ def test_what_is_missing_is_named_in_one_line(call, data, tmp_path):
                 "--output", tmp_path / "r.md")  # fmt: skip
     assert done.code == 1
     assert "none.onnx: no such model file" in done.err
+    done = call("results", "--data", data, "--others", "zedo", "nobody", "--output", tmp_path / "r.md")
+    assert done.code == 1
+    assert "unknown model 'nobody'" in done.err

@@ -129,6 +129,22 @@ def test_a_model_without_weights_is_guided_with_the_papers(contents, save) -> No
     assert study.results.weights_are_the_papers
 
 
+def test_what_stands_beside_the_ladder_is_measured_as_it_is_shipped(studied) -> None:
+    study, started = studied
+    study.others, before = ("zedo", "some/unihpr_2.onnx"), len(started)
+    study.beside()
+    assert [s.settings for s in started[before:]] == [
+        {"model": "starpose", "max_people": study_of.GROUP, "keep_hypotheses": True,
+         "guidance_weights": WEIGHTS, "refine": True},
+        {"model": "zedo", "max_people": study_of.GROUP, "keep_hypotheses": True},
+        {"model": "some/unihpr_2.onnx", "max_people": study_of.GROUP, "keep_hypotheses": True},
+    ]  # fmt: skip
+    text = page(study.results, {})
+    for name in ("StarPose + refine", "ZeDO, zero-shot", "unihpr_2"):
+        assert text.count(f"| {name} |") > 2  # overall, spread, per action
+    assert "| StarPose | StarPose + refine |" not in text  # no rung of the ladder
+
+
 def test_nothing_to_study_is_an_error() -> None:
     with pytest.raises(InputError, match="at least one sequence"):
         Study([], Constant, plan=QUICK, steps=[5], weights=WEIGHTS)
