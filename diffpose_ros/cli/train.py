@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from diffpose_ros.cli import _signals
 from diffpose_ros.cli._options import Screen, bounded, command
 from diffpose_ros.core import ConfigError
 
@@ -78,10 +79,15 @@ def run(args: argparse.Namespace) -> int:
         _list(work, console)
         return 0
     with _Bar(console) as bar:
-        done = work.run(
-            bar.note, until=args.until, restart=args.restart,
-            stop_after_s=None if args.stop_after is None else 60 * args.stop_after,
-        )  # fmt: skip
+        try:
+            done = work.run(
+                bar.note, until=args.until, restart=args.restart, shield=_signals.shield,
+                stop_after_s=None if args.stop_after is None else 60 * args.stop_after,
+            )  # fmt: skip
+        except _signals.Stopped as stop:
+            if bar.stage is not None and bar.stage.steps:
+                stop.kept = f"; '{bar.stage.name}' is saved, the same command goes on from there"
+            raise
     last = bar.stage
     assert last is not None
     if not done:

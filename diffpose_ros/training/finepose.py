@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from diffpose_ros.training.recipe import Recipe
     from diffpose_ros.training.stages import RecipeRun, Stage
 
-UNSEEN = ("threads", "device", "compile", "save_every")
 _RESIDUAL_FILES = 20
 
 
@@ -63,10 +62,10 @@ def finepose_stages(work: RecipeRun, section: FinePoseSection) -> list[Stage]:
     recipe = work.recipe
     root = Path(recipe.output) / recipe.name
     begin = find_model(section.start).with_name("model.safetensors")
-    model = {"prompts": asdict(section.prompts), "schedule": asdict(section.schedule),
+    model = {"prompts": section.prompts, "schedule": section.schedule,
              "hypotheses": section.hypotheses, "steps": section.steps}  # fmt: skip
-    seen = {"views": asdict(section.views), "synthesis": asdict(recipe.synthesis),
-            "words": asdict(section.prompts)["words"]}  # fmt: skip
+    seen = {"views": section.views, "synthesis": recipe.synthesis,
+            "words": section.prompts.words}  # fmt: skip
     views = root / "views"
     stages = [
         Stage("views", views, seen, section.views.batches, (begin,),
@@ -74,13 +73,11 @@ def finepose_stages(work: RecipeRun, section: FinePoseSection) -> list[Stage]:
     ]  # fmt: skip
     start: Path | None = None
     for i, run in enumerate(section.runs, start=1):
-        told = asdict(run)
-        told["optimiser"] = {k: v for k, v in told["optimiser"].items() if k not in UNSEEN}
         folder = root / f"run-{i}"
         last = view_file(views, section.views.batches - 1)
         inputs = (begin, last) if start is None else (begin, last, start)
         stages.append(
-            Stage(f"{recipe.name} run {i}", folder, {"model": model, "run": told},
+            Stage(f"{recipe.name} run {i}", folder, {"model": model, "run": run},
                   run.optimiser.steps, inputs,
                   partial(_train, work=work, section=section, run=run, folder=folder, start=start))
         )  # fmt: skip
@@ -88,7 +85,7 @@ def finepose_stages(work: RecipeRun, section: FinePoseSection) -> list[Stage]:
     assert start is not None
     logs = tuple(StageLog(s.name, s.folder / "log.jsonl") for s in stages[1:])
     stages.append(
-        Stage("calibration", root / "calibration", {"calibration": asdict(recipe.calibration)}, 0,
+        Stage("calibration", root / "calibration", {"calibration": recipe.calibration}, 0,
               (begin, start), partial(_calibrate, work=work, section=section, start=start, root=root))
     )  # fmt: skip
     stages.append(

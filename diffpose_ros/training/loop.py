@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +22,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from diffpose_ros.core import ModelError
-from diffpose_ros.core.files import whole
+from diffpose_ros.core.files import whole, write_text
 from diffpose_ros.data.virtual.synthesis import Batch, MotionLibrary, SynthesisConfig, make_batch
 from diffpose_ros.training.config import OptimiserConfig
 from diffpose_ros.training.muon import Muon
 from diffpose_ros.training.precision import choose_precision
 
 Loss = Callable[[dict[str, Tensor], int], tuple[Tensor, dict[str, float]]]
+
+_FLUSH_S = 5.0
 
 
 class StepDataset(Dataset[dict[str, Tensor]]):
@@ -171,44 +175,61 @@ class Trainer:
             with whole(path) as part:
                 save_file({k: v.cpu().contiguous() for k, v in content.items()}, part)
 
-    def run(self, stop_after_s: float | None = None) -> Iterator[Progress]:
-        """Train to the last step, yielding progress; stops early, saved, after ``stop_after_s``."""
+    def run(
+        self, stop_after_s: float | None = None, *, shield: Callable[[], AbstractContextManager] = nullcontext
+    ) -> Iterator[Progress]:
+        """Train to the last step, yielding progress; stops early, saved, after ``stop_after_s``.
+
+        Whoever interrupts it (Ctrl-C, or no longer asks for progress) finds the last whole step saved.
+
+        Args:
+            stop_after_s: seconds.
+            shield: makes a context in which signals wait; every step is one.
+        """
         begin, began_at = time.monotonic(), self.step
         loader = DataLoader(
             self.dataset, batch_size=None, sampler=range(self.step, self.config.steps),
-            num_workers=1, prefetch_factor=4,
+            num_workers=1, prefetch_factor=4, worker_init_fn=_left_alone,
         )  # fmt: skip
-        log = (self.output / "log.jsonl").open("a")
-        with log:
-            for batch in loader:
-                part = learning_rate(self.step, self.config) / self.config.learning_rate
-                for optimiser in self.optimisers:
-                    for group in optimiser.param_groups:
-                        group["lr"] = part * group["peak"]
-                torch.manual_seed(self.config.seed * 1_000_003 + self.step)
-                total, parts = self._loss(batch)
-                for optimiser in self.optimisers:
-                    optimiser.zero_grad(set_to_none=True)
-                total.backward()
-                norm = nn.utils.clip_grad_norm_(self.trainable.values(), self.config.clip)
-                if torch.isfinite(norm):
-                    for optimiser in self.optimisers:
-                        optimiser.step()
-                self.step += 1
-                self._average()
-                spent = time.monotonic() - begin
-                left = spent / (self.step - began_at) * (self.config.steps - self.step)
-                progress = Progress(self.step, self.config.steps, float(total.detach()), parts, left)
-                log.write(json.dumps({"step": self.step, "loss": progress.loss, **parts,
-                                      "seconds": round(spent, 1)}) + "\n")  # fmt: skip
-                last = stop_after_s is not None and spent > stop_after_s
-                if self.step % self.config.save_every == 0 or last:
-                    log.flush()
-                    self.save()
-                yield progress
-                if last:
-                    return
+        try:
+            with _Log(self.output / "log.jsonl", self.step) as log:
+                for batch in loader:
+                    with shield():
+                        total, parts = self._advance(batch)
+                        spent = time.monotonic() - begin
+                        log.write({"step": self.step, "loss": total, **parts, "seconds": round(spent, 1)})
+                    left = spent / (self.step - began_at) * (self.config.steps - self.step)
+                    last = stop_after_s is not None and spent > stop_after_s
+                    if self.step % self.config.save_every == 0 or last:
+                        with shield():
+                            self.save()
+                    yield Progress(self.step, self.config.steps, total, parts, left)
+                    if last:
+                        return
+        except (KeyboardInterrupt, GeneratorExit):
+            with shield():
+                self.save()
+            raise
         self.save()
+
+    def _advance(self, batch: dict[str, Tensor]) -> tuple[float, dict[str, float]]:
+        """One step: the loss and its parts."""
+        part = learning_rate(self.step, self.config) / self.config.learning_rate
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = part * group["peak"]
+        torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+        total, parts = self._loss(batch)
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(self.trainable.values(), self.config.clip)
+        if torch.isfinite(norm):
+            for optimiser in self.optimisers:
+                optimiser.step()
+        self.step += 1
+        self._average()
+        return float(total.detach()), parts
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """The loss where the module lives, and with it whatever the loss makes on its way."""
@@ -230,3 +251,40 @@ class Trainer:
         keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
         for name, parameter in self.trainable.items():
             self.average[name].lerp_(parameter.detach(), 1 - keep)
+
+
+class _Log:
+    """``log.jsonl``, a line per step up to date within seconds; lines of steps that were lost are dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        if path.exists():
+            kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+            write_text(path, "".join(f"{line}\n" for line in kept))
+        self._file = path.open("a")
+        self._flushed = time.monotonic()
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, line: dict[str, float]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        if time.monotonic() - self._flushed > _FLUSH_S:
+            self._file.flush()
+            self._flushed = time.monotonic()
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of the log; infinity for half a line, of a run that was killed."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+def _left_alone(_: int) -> None:
+    """A worker that makes batches: Ctrl-C is for whoever asked for them, who then ends it."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)

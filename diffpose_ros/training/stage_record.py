@@ -8,14 +8,17 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from diffpose_ros.core import ConfigError, ModelError
 from diffpose_ros.core.files import write_text
+from diffpose_ros.training.config import OptimiserConfig
 
 FILE = "stage.json"
+UNSEEN = ("threads", "device", "compile", "save_every")
+"""Options of an optimiser that change how a result is reached and not what it is."""
 
 
 @dataclass
@@ -62,28 +65,64 @@ def open_stage(folder: Path, wanted: dict[str, Any], *, restart: bool) -> StageR
 
     Args:
         folder: the stage's.
-        wanted: what it is to be made with now.
+        wanted: what it is to be made with now: numbers, text, dataclasses of them, nested in mappings.
+            An option that the record does not know yet counts as its default.
         restart: throw away what was made with anything else.
 
     Raises:
         ConfigError: the folder was begun with something else; the first difference is named.
         ModelError: see :func:`read`.
     """
-    wanted = json.loads(json.dumps(wanted))
+    now = json.loads(json.dumps(plain(wanted)))
     record = read(folder)
-    if record is not None and record.wanted != wanted:
+    then = {} if record is None else json.loads(json.dumps(_with_defaults(record.wanted, wanted)))
+    if record is not None and then != now:
         if not restart:
-            key, then, now = next(differences(record.wanted, wanted))
+            key, old, new = next(differences(then, now))
             raise ConfigError(
-                f"{folder}: was {'made' if record.done else 'begun'} with {key} = {then}, now it is {now}; "
+                f"{folder}: was {'made' if record.done else 'begun'} with {key} = {old}, now it is {new}; "
                 "take that back, choose another --output, or begin anew with --restart"
             )
         shutil.rmtree(folder)
         record = None
     if record is None:
-        record = StageRecord(wanted)
+        record = StageRecord(now)
         write(folder, record)
     return record
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses as mappings, all the way down, without an optimiser's :data:`UNSEEN` options."""
+    if is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in _seen(value)}
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in value.items()}
+    return value
+
+
+def _with_defaults(then: Any, wanted: Any) -> Any:
+    """A record with the options that came after it, at their defaults."""
+    if not isinstance(then, Mapping):
+        return then
+    if isinstance(wanted, Mapping):
+        return {k: _with_defaults(v, wanted.get(k)) for k, v in then.items()}
+    if not is_dataclass(wanted):
+        return then
+    out = dict(then)
+    for option in _seen(wanted):
+        if option.name in out:
+            out[option.name] = _with_defaults(out[option.name], getattr(wanted, option.name))
+        elif option.default is not MISSING:
+            out[option.name] = plain(option.default)
+        elif option.default_factory is not MISSING:
+            out[option.name] = plain(option.default_factory())
+    return out
+
+
+def _seen(value: Any) -> list[Field[Any]]:
+    """The fields of a dataclass that a result depends on."""
+    hidden = UNSEEN if isinstance(value, OptimiserConfig) else ()
+    return [f for f in fields(value) if f.name not in hidden]
 
 
 def differences(

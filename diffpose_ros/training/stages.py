@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from diffpose_ros.core.files import whole, write_text
 from diffpose_ros.data.motion import Motions, choose, fingerprint, load_motion
 from diffpose_ros.data.virtual.synthesis import MotionLibrary, make_batch
 from diffpose_ros.methods.diffusion.checkpoint import load_network
-from diffpose_ros.methods.diffusion.context_encoder import ContextEncoder
+from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder
 from diffpose_ros.methods.diffusion.export import check_parity
 from diffpose_ros.methods.diffusion.network import LifterNetwork
 from diffpose_ros.onnxgraph.fp16_weights import round_weights
@@ -27,15 +28,12 @@ from diffpose_ros.training import stage_record
 from diffpose_ros.training.build import build, lifter_config, load_into, read_weights
 from diffpose_ros.training.calibration import calibrate, held_out, write_graphs, write_weights
 from diffpose_ros.training.choose_guidance import choose_guidance
-from diffpose_ros.training.config import TrainingConfig
+from diffpose_ros.training.config import LifterModel, TrainingConfig
 from diffpose_ros.training.key_compression import compress_keys
 from diffpose_ros.training.loop import Trainer, to_tensors
 from diffpose_ros.training.model_card import StageLog, model_card
 from diffpose_ros.training.recipe import Recipe, Run
 from diffpose_ros.training.stage_record import StageRecord
-
-UNSEEN = ("threads", "device", "compile", "save_every")
-"""Options of the optimiser that change how a result is reached and not what it is."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,8 @@ class Stage:
     Attributes:
         name: what to call it.
         folder: where it works and leaves what it made.
-        settings: what its result depends on, but for data and input files.
+        settings: what its result depends on, but for data and input files; see
+            :func:`stage_record.open_stage`.
         steps: optimiser steps; 0 where nothing is trained.
         inputs: files it reads.
         work: does it; takes the stage's record, yields (step, note), and fills in the record's result.
@@ -70,6 +69,7 @@ class RecipeRun:
         self.recipe = recipe
         self.encoder_model = recipe.encoder.model
         self._deadline: float | None = None
+        self._shield: Callable[[], AbstractContextManager] = nullcontext
 
     @cached_property
     def motions(self) -> Motions:
@@ -110,13 +110,13 @@ class RecipeRun:
         start: Path | None = None
         for i, run in enumerate(recipe.lifter.runs, start=1):
             config = self._training(recipe.lifter.task, root / f"run-{i}", run, start, context=checkpoint)
-            stages.append(self._trained(f"{recipe.name} run {i}", config, asdict(recipe.lifter.model)))
+            stages.append(self._trained(f"{recipe.name} run {i}", config, recipe.lifter.model))
             start = root / f"run-{i}" / "model.safetensors"
         assert start is not None
         logs = tuple(StageLog(s.name, s.folder / "log.jsonl") for s in stages if s.steps)
         stages.append(
             Stage(
-                "calibration", root / "calibration", {"calibration": asdict(recipe.calibration)}, 0,
+                "calibration", root / "calibration", {"calibration": recipe.calibration}, 0,
                 (start, checkpoint), partial(self._calibrate, start=start, context=checkpoint),
             )
         )  # fmt: skip
@@ -136,6 +136,7 @@ class RecipeRun:
         until: str | None = None,
         stop_after_s: float | None = None,
         restart: bool = False,
+        shield: Callable[[], AbstractContextManager] = nullcontext,
     ) -> bool:
         """Bring every stage to its end; go on where a run before stopped.
 
@@ -144,6 +145,7 @@ class RecipeRun:
             until: name of the last stage to do.
             stop_after_s: stop, saved, after this long.
             restart: begin stages anew that were made with other settings, data or inputs.
+            shield: makes a context in which signals wait; see :meth:`Trainer.run`.
 
         Returns:
             Whether all stages are done.
@@ -156,6 +158,7 @@ class RecipeRun:
         if until is not None and until not in names:
             raise ConfigError(f"until: expected one of: {', '.join(names)}; got '{until}'")
         self._deadline = None if stop_after_s is None else time.monotonic() + stop_after_s
+        self._shield = shield
         for stage in self.stages:
             with stage_record.alone(stage.folder):
                 record = stage_record.open_stage(stage.folder, self._wanted(stage), restart=restart)
@@ -191,14 +194,14 @@ class RecipeRun:
         start: Path | None = None
         for i, run in enumerate(section.runs, start=1):
             config = self._training("context", root / f"run-{i}", run, start)
-            stages.append(self._trained(f"{section.name} run {i}", config, asdict(section.model)))
+            stages.append(self._trained(f"{section.name} run {i}", config, section.model))
             start = root / f"run-{i}" / "model.safetensors"
         assert start is not None
         cut = section.compression
         if cut is None:
             return stages, start
-        settings = {"keys": cut.keys, "batches": cut.batches, "model": asdict(section.model),
-                    "synthesis": asdict(section.runs[-1].synthesis)}  # fmt: skip
+        settings = {"keys": cut.keys, "batches": cut.batches, "model": section.model,
+                    "synthesis": section.runs[-1].synthesis}  # fmt: skip
         stages.append(
             Stage(
                 "key compression", root / "keys", settings, 0, (start,),
@@ -210,7 +213,7 @@ class RecipeRun:
             self.encoder_model = replace(section.model, keys=cut.keys)
             config = self._training("context", root / "keys-trained", cut.run, start)
             stages.append(
-                self._trained(f"{section.name} after the cut", config, asdict(self.encoder_model))
+                self._trained(f"{section.name} after the cut", config, self.encoder_model)
             )
             start = root / "keys-trained" / "model.safetensors"
         return stages, start
@@ -226,11 +229,10 @@ class RecipeRun:
             rollouts=run.rollouts, optimiser=run.optimiser, synthesis=run.synthesis, **lifter,
         )  # fmt: skip
 
-    def _trained(self, name: str, config: TrainingConfig, model: dict[str, Any]) -> Stage:
-        optimiser = {k: v for k, v in asdict(config.optimiser).items() if k not in UNSEEN}
+    def _trained(self, name: str, config: TrainingConfig, model: ContextConfig | LifterModel) -> Stage:
         settings = {
             "task": config.task, "model": model, "loss": config.loss, "rollouts": config.rollouts,
-            "optimiser": optimiser, "synthesis": asdict(config.synthesis),
+            "optimiser": config.optimiser, "synthesis": config.synthesis,
         }  # fmt: skip
         inputs = tuple(Path(p) for p in (config.start, config.context) if p)
         steps = config.optimiser.steps
@@ -251,7 +253,7 @@ class RecipeRun:
     def trained(self, trainer: Trainer) -> Iterator[tuple[int, str]]:
         """Run a trainer to its end, or until this run's time is up; yields (step, note)."""
         left = None if self._deadline is None else self._deadline - time.monotonic()
-        for progress in trainer.run(left):
+        for progress in trainer.run(left, shield=self._shield):
             yield progress.step, f"loss {progress.loss:.4f}"
 
     def _compress(self, record: StageRecord, start: Path, folder: Path) -> Iterator[tuple[int, str]]:

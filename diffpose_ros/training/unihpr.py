@@ -35,7 +35,6 @@ from diffpose_ros.training.unihpr_views import RUN, Moments, write_views
 if TYPE_CHECKING:
     from diffpose_ros.training.stages import RecipeRun, Stage
 
-UNSEEN = ("threads", "device", "compile", "save_every", "precision")
 """Options of the optimiser that do not change what comes out; all parts learn in float32."""
 
 WEIGHTS = "model.safetensors"
@@ -119,24 +118,24 @@ def unihpr_stages(work: RecipeRun, section: UniHprSection, before: list[Stage], 
     at, pictures = _Work(work, section, root, context), section.pictures
     file = _file(context)
     learnt = [root / part / WEIGHTS for part in ("encoders", "decoder")]
-    made = {"model": asdict(section.embedding), "loss": asdict(section.loss)}
+    made = {"model": section.embedding, "loss": section.loss}
     plan: list[tuple[str, dict[str, Any], int, tuple[Path, ...], Any]] = [
-        ("views", {"views": asdict(section.views), "synthesis": asdict(section.synthesis),
+        ("views", {"views": section.views, "synthesis": section.synthesis,
                    "window": section.window, "mirror": section.mirror},
          section.views.batches, (file,), _views),
-        ("encoders", made | {"optimiser": _seen(section.encoders), "views": asdict(section.views)},
+        ("encoders", made | {"optimiser": section.encoders, "views": section.views},
          section.encoders.steps, (file,), _encoders),
-        ("decoder", {"model": asdict(section.decoder), "optimiser": _seen(section.decoding)},
+        ("decoder", {"model": section.decoder, "optimiser": section.decoding},
          section.decoding.steps, (file, learnt[0]), _decoder),
     ]  # fmt: skip
     if pictures.file:
         own = {k: v for k, v in asdict(pictures).items() if k not in ("file", "optimiser")}
-        settings = {"pictures": own, "optimiser": _seen(pictures.optimiser)}
+        settings = {"pictures": own, "optimiser": pictures.optimiser}
         reads = file, Path(pictures.file), learnt[0]
         plan.append(("pictures", settings, pictures.optimiser.steps, reads, _pictures))
         learnt.append(root / "pictures" / WEIGHTS)
     plan += [
-        ("calibration", {"calibration": asdict(work.recipe.calibration)}, 0, (file, *learnt), _calibrate),
+        ("calibration", {"calibration": work.recipe.calibration}, 0, (file, *learnt), _calibrate),
         ("model", {"name": work.recipe.name}, 0, (root / "calibration" / WEIGHTS,), _export),
     ]
     stages = [
@@ -144,10 +143,6 @@ def unihpr_stages(work: RecipeRun, section: UniHprSection, before: list[Stage], 
         for name, settings, steps, inputs, does in plan
     ]
     return [*before, *stages]
-
-
-def _seen(options: OptimiserConfig) -> dict[str, Any]:
-    return {k: v for k, v in asdict(options).items() if k not in UNSEEN}
 
 
 def _begin(options: OptimiserConfig) -> torch.device:

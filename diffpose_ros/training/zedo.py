@@ -31,7 +31,6 @@ from diffpose_ros.training.zedo_card import zedo_card
 if TYPE_CHECKING:
     from diffpose_ros.training.stages import RecipeRun, Stage
 
-UNSEEN = ("threads", "device", "compile", "save_every", "precision")
 """Options of the optimiser that do not change what comes out; a prior always learns in float32."""
 
 
@@ -44,8 +43,7 @@ def zedo_stages(work: RecipeRun, section: ZedoSection) -> list[Stage]:
     stages: list[Stage] = []
     start: Path | None = None
     for i, run in enumerate(section.runs, start=1):
-        optimiser = {k: v for k, v in asdict(run.optimiser).items() if k not in UNSEEN}
-        settings = {"prior": asdict(section.prior), "optimiser": optimiser, "poses": asdict(run.poses)}
+        settings = {"prior": section.prior, "optimiser": run.optimiser, "poses": run.poses}
         folder = root / f"prior-{i}"
         stages.append(
             Stage(
@@ -57,7 +55,7 @@ def zedo_stages(work: RecipeRun, section: ZedoSection) -> list[Stage]:
     assert start is not None
     logs = tuple(StageLog(s.name, s.folder / "log.jsonl") for s in stages)
     clusters: dict[str, Any] = {"anchors": section.anchors, "poses": section.anchor_poses}
-    calibration: dict[str, Any] = {"calibration": asdict(recipe.calibration), "loop": asdict(section.loop)}
+    calibration: dict[str, Any] = {"calibration": recipe.calibration, "loop": section.loop}
     named: dict[str, Any] = {"name": recipe.name}
     # Stage and folder, settings, what it reads, what it does; each writes a whole model for the next.
     for name, settings, reads, does in (

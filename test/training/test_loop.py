@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from diffpose_ros.core import ModelError
 from diffpose_ros.core.typed_config import from_mapping
 from diffpose_ros.training.build import build
 from diffpose_ros.training.config import OptimiserConfig, TrainingConfig
-from diffpose_ros.training.loop import learning_rate
+from diffpose_ros.training.loop import _left_alone, learning_rate
 
 
 def job(content: dict, output: Path):
@@ -82,6 +84,53 @@ def test_every_step_leaves_a_line_in_the_log(plan, tmp_path) -> None:
 def test_a_time_limit_saves_and_stops(plan, tmp_path) -> None:
     assert [p.step for p in job(plan(), tmp_path / "run").trainer.run(stop_after_s=0.0)] == [1]
     assert job(plan(), tmp_path / "run").trainer.step == 1
+
+
+@pytest.mark.parametrize("when", ["in a step", "between steps"])
+def test_an_interruption_saves_the_last_whole_step(plan, tmp_path, when: str) -> None:
+    trainer = job(plan(save_every=100), tmp_path / "run").trainer
+    steps = 0
+
+    @contextmanager
+    def shield():
+        nonlocal steps
+        yield
+        steps += 1
+        if when == "in a step" and steps == 2:
+            raise KeyboardInterrupt
+
+    def watch() -> None:
+        for progress in trainer.run(shield=shield):
+            if when == "between steps" and progress.step == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch()
+    resumed = job(plan(save_every=100), tmp_path / "run").trainer
+    assert resumed.step == 2
+    list(resumed.run())
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_log_forgets_steps_that_were_lost(plan, tmp_path) -> None:
+    list(job(plan(), tmp_path / "run").trainer.run(stop_after_s=0.0))
+    with (tmp_path / "run" / "log.jsonl").open("a") as log:
+        log.write('{"step": 2, "loss": 9.0}\n{"step": 3, "lo')
+    list(job(plan(), tmp_path / "run").trainer.run())
+    lines = [json.loads(x) for x in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in lines] == [1, 2, 3, 4, 5, 6]
+    assert lines[1]["loss"] != 9.0
+
+
+def test_who_makes_batches_does_not_hear_ctrl_c(plan, tmp_path) -> None:
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        _left_alone(0)
+        assert {signal.getsignal(s) for s in before} == {signal.SIG_IGN}
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _truncate(path: Path) -> None:
