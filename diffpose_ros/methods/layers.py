@@ -6,15 +6,9 @@ hypotheses, one after the other), W slots of a ring cache, J joints, C width, H 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
-
-from diffpose_ros.core import ModelError
 
 EMPTY = -1e4
 """Logit of an empty slot: large enough to vanish, small enough for half precision."""
@@ -276,18 +270,3 @@ def banded_ages(times_s: Tensor, window: int) -> Tensor:
     row = torch.arange(t, device=times_s.device)
     gap = row[:, None] - row[None, :]
     return torch.where((gap >= 0) & (gap <= window), age, torch.full_like(age, -1.0))
-
-
-def load_weights(network: nn.Module, weights: Path) -> None:
-    """Fill a network that was made from the ``config.yaml`` beside its weights.
-
-    Raises:
-        ModelError: the file is no safetensors file, or belongs to another configuration.
-    """
-    try:
-        network.load_state_dict(load_file(weights))
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{weights}: not a readable safetensors file ({error})") from error
-    except RuntimeError as error:
-        line = str(error).splitlines()[-1].strip()
-        raise ModelError(f"{weights}: does not fit config.yaml: {line}") from error

@@ -13,7 +13,7 @@ from diffpose_ros.methods.baseline.export import export_onnx
 from diffpose_ros.methods.baseline.network import Baseline, to_mapping
 from diffpose_ros.methods.diffusion.context_encoder import ContextEncoder
 from diffpose_ros.methods.diffusion.network import LifterNetwork
-from diffpose_ros.training.model_folder import write_checkpoint
+from diffpose_ros.methods.model_folder import write_checkpoint
 
 WARM_UP_FRAMES = 15
 """Frames at a clip's start that calibration leaves out: few have been seen yet."""

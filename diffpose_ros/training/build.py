@@ -17,7 +17,7 @@ from diffpose_ros.data.virtual.synthesis import MotionLibrary
 from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder
 from diffpose_ros.methods.diffusion.graformer import current_name
 from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig
-from diffpose_ros.training.config import LifterModel, TrainingConfig
+from diffpose_ros.training.config import LifterModel, OptimiserConfig, TrainingConfig
 from diffpose_ros.training.context import ContextTask
 from diffpose_ros.training.diffusion import DiffusionTask, fit_initial_distribution
 from diffpose_ros.training.loop import StepDataset, Trainer
@@ -97,6 +97,18 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device("cuda" if here and wanted != "cpu" else "cpu")
 
 
+def set_up(options: OptimiserConfig) -> torch.device:
+    """Threads and the seed, before weights are drawn; the device to train on.
+
+    Raises:
+        ConfigError: as :func:`pick_device`.
+    """
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    return pick_device(options.device)
+
+
 def build(config: TrainingConfig, library: MotionLibrary | None = None) -> Job:
     """Prepare a run; resumes from the output folder's checkpoint where there is one.
 
@@ -110,10 +122,7 @@ def build(config: TrainingConfig, library: MotionLibrary | None = None) -> Job:
         ModelError: a checkpoint cannot be used.
     """
     options = config.optimiser
-    device = pick_device(options.device)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    device = set_up(options)
     bfloat16, reason = choose_precision(options.precision, device)
     if library is None:
         library = MotionLibrary.from_clips(choose(load_motion(config.data), config.clips).train)

@@ -15,8 +15,8 @@ from diffpose_ros.data.virtual.synthesis import MotionLibrary, SynthesisConfig, 
 from diffpose_ros.diffusion.schedules import ddim_steps
 from diffpose_ros.methods.diffusion.export import export_onnx
 from diffpose_ros.methods.diffusion.network import LifterNetwork
+from diffpose_ros.methods.model_folder import write_checkpoint
 from diffpose_ros.training.loop import to_tensors
-from diffpose_ros.training.model_folder import write_checkpoint
 from diffpose_ros.training.rollout import rollout
 
 CALIBRATION_NOISE = NoiseConfig(

@@ -22,10 +22,11 @@ from diffpose_ros.methods.diffusion.export import check_parity
 from diffpose_ros.methods.diffusion.network import LifterNetwork
 from diffpose_ros.methods.finepose.checkpoint import load_network, to_mapping
 from diffpose_ros.methods.finepose.network import FinePoseConfig, FinePoseNetwork
+from diffpose_ros.methods.model_folder import write_checkpoint
 from diffpose_ros.onnxgraph.fp16_weights import round_weights
 from diffpose_ros.training import stage_record
 from diffpose_ros.training.action_labels import label_clips
-from diffpose_ros.training.build import load_into, pick_device
+from diffpose_ros.training.build import load_into, set_up
 from diffpose_ros.training.calibration import calibrate, held_out, write_graphs
 from diffpose_ros.training.config import TrainingConfig
 from diffpose_ros.training.diffusion import RESIDUAL_LIMIT
@@ -34,7 +35,6 @@ from diffpose_ros.training.finepose_config import FinePoseSection, PromptRun
 from diffpose_ros.training.loop import Trainer
 from diffpose_ros.training.mixture import fit_mixture
 from diffpose_ros.training.model_card import StageLog
-from diffpose_ros.training.model_folder import write_checkpoint
 from diffpose_ros.training.precision import choose_precision
 from diffpose_ros.training.prompt_gains import measure_gains
 from diffpose_ros.training.prompt_task import PromptTask
@@ -150,15 +150,12 @@ def _train(
     start: Path | None,
 ) -> Iterator[tuple[int, str]]:  # fmt: skip
     options = run.optimiser
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    device = set_up(options)
     views = folder.parent / "views"
     network = new_network(section)
     if start is not None:
         load_into(network, start)
     _fit_start(network, views, section.views.batches)
-    device = pick_device(options.device)
     bfloat16, reason = choose_precision(options.precision, device)
     config = TrainingConfig("diffpose", work.recipe.data, str(folder), loss=run.loss, optimiser=options)
     task = PromptTask(network.to(device), config, run, bfloat16=bfloat16)

@@ -8,22 +8,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from diffpose_ros.core.files import write_text
 from diffpose_ros.methods.catalog import find_model, model_names
+from diffpose_ros.methods.model_folder import write_checkpoint
 from diffpose_ros.methods.unihpr.config import UniHprConfig
 from diffpose_ros.methods.unihpr.export import write_graphs
 from diffpose_ros.methods.unihpr.network import UniHpr, load_network, to_mapping
 from diffpose_ros.onnxgraph.fp16_weights import round_weights
 from diffpose_ros.training import stage_record
-from diffpose_ros.training.build import context_config, pick_device, read_weights
+from diffpose_ros.training.build import context_config, read_weights, set_up
 from diffpose_ros.training.calibration import held_out
 from diffpose_ros.training.config import OptimiserConfig
 from diffpose_ros.training.loop import Trainer
 from diffpose_ros.training.model_card import StageLog
-from diffpose_ros.training.model_folder import write_checkpoint
 from diffpose_ros.training.stage_record import StageRecord
 from diffpose_ros.training.unihpr_calibration import calibrate_decoder
 from diffpose_ros.training.unihpr_card import unihpr_card
@@ -145,15 +144,8 @@ def unihpr_stages(work: RecipeRun, section: UniHprSection, before: list[Stage], 
     return [*before, *stages]
 
 
-def _begin(options: OptimiserConfig) -> torch.device:
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-    return pick_device(options.device)
-
-
 def _views(record: StageRecord, *, at: _Work, folder: Path) -> Iterator[tuple[int, str]]:
-    _begin(at.section.encoders)
+    set_up(at.section.encoders)
     network, config = at.network(), at.section.views
     yield 0, f"{config.segments} segments a step, two cameras each"
     for done in write_views(network, at.work.library, config, at.section.synthesis, folder):
@@ -163,13 +155,13 @@ def _views(record: StageRecord, *, at: _Work, folder: Path) -> Iterator[tuple[in
 
 
 def _encoders(record: StageRecord, *, at: _Work, folder: Path) -> Iterator[tuple[int, str]]:
-    device = _begin(at.section.encoders)
+    device = set_up(at.section.encoders)
     module = Encoders(at.network(), at.section.loss).to(device)
     yield from at.train(module, module, at.section.encoders, folder)
 
 
 def _decoder(record: StageRecord, *, at: _Work, folder: Path) -> Iterator[tuple[int, str]]:
-    device = _begin(at.section.decoding)
+    device = set_up(at.section.decoding)
     network = at.network("encoders").requires_grad_(False).to(device)
     network.decoder.requires_grad_(True)
     yield from at.train(network.decoder, DecoderTask(network), at.section.decoding, folder)
@@ -177,7 +169,7 @@ def _decoder(record: StageRecord, *, at: _Work, folder: Path) -> Iterator[tuple[
 
 def _pictures(record: StageRecord, *, at: _Work, folder: Path) -> Iterator[tuple[int, str]]:
     section = at.section.pictures
-    device = _begin(section.optimiser)
+    device = set_up(section.optimiser)
     pictures = load_pictures(Path(section.file)).split(section.judged)
     network = at.network("encoders").to(device)
     task = PictureTask(network, pictures, section.triplet, section.tau, section.noise)

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 
 from diffpose_ros.core.files import write_text
+from diffpose_ros.methods.model_folder import write_checkpoint
 from diffpose_ros.methods.zedo.export import export_onnx
 from diffpose_ros.methods.zedo.network import Zedo, ZedoConfig, load_network, to_mapping
 from diffpose_ros.methods.zedo.prior import PosePrior
 from diffpose_ros.onnxgraph.fp16_weights import round_weights
 from diffpose_ros.training import stage_record
 from diffpose_ros.training.anchors import cluster, facing_poses
-from diffpose_ros.training.build import load_into, pick_device
+from diffpose_ros.training.build import load_into, set_up
 from diffpose_ros.training.loop import Trainer
 from diffpose_ros.training.model_card import StageLog
-from diffpose_ros.training.model_folder import write_checkpoint
 from diffpose_ros.training.pose_prior import PoseDataset, ScoreTask, body_size
 from diffpose_ros.training.recipe import PriorRun, ZedoSection
 from diffpose_ros.training.stage_record import StageRecord
@@ -75,16 +75,14 @@ def _train(
     start: Path | None,
 ) -> Iterator[tuple[int, str]]:  # fmt: skip
     options = run.optimiser
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    device = set_up(options)
     prior = PosePrior(section.prior)
     if start is not None:
         load_into(prior, start)
     dataset = PoseDataset(
         work.library, prior, options.batch, options.seed, run.poses, body_size(work.library)
     )
-    trainer = Trainer(prior.to(pick_device(options.device)), ScoreTask(prior), dataset, options, folder)
+    trainer = Trainer(prior.to(device), ScoreTask(prior), dataset, options, folder)
     trainer.resume()
     yield trainer.step, f"resuming at step {trainer.step:,}" if trainer.step else "float32"
     yield from work.trained(trainer)

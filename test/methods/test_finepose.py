@@ -19,8 +19,8 @@ from diffpose_ros.methods.finepose.checkpoint import load_network, step_graph, t
 from diffpose_ros.methods.finepose.network import FinePoseConfig, FinePoseNetwork
 from diffpose_ros.methods.finepose.prompts import ACTION, STANDARD
 from diffpose_ros.methods.model_file import read_model_file
+from diffpose_ros.methods.model_folder import write_checkpoint
 from diffpose_ros.methods.registry import read_spec
-from diffpose_ros.training.model_folder import write_checkpoint
 
 CAMERA = Camera.from_fov(640, 480)
 BODY = np.random.default_rng(0).uniform([-0.3, -0.9, 3.9], [0.3, 0.9, 4.1], (17, 3))

@@ -48,7 +48,7 @@ ROOMS: dict[str, set[str]] = {
 
 TORCH = (
     *("methods/layers", "methods/diffusion", "methods/baseline", "methods/zedo", "methods/finepose"),
-    "methods/unihpr",
+    *("methods/unihpr", "methods/model_folder"),
     *("diffusion/samplers", "onnxgraph/", "training/", "bench/references"),
 )
 """What may import torch or ONNX as it is loaded: networks, their export, training."""

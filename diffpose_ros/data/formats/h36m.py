@@ -120,6 +120,14 @@ def cameras(subject: str) -> tuple[WorldCamera, ...]:
     return tuple(out)
 
 
+def _scored(
+    xy: NDArray[np.floating], score: NDArray[np.floating] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Keypoints and scores as float64; scores are 1 throughout when omitted."""
+    points = np.asarray(xy, dtype=np.float64)
+    return points, np.ones(points.shape[:-1]) if score is None else np.asarray(score, dtype=np.float64)
+
+
 def h36m_to_points(
     xy: NDArray[np.floating], score: NDArray[np.floating] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -132,10 +140,9 @@ def h36m_to_points(
     Returns:
         (..., 21, 2) in the same unit, zero where masked, and (..., 21) scores.
     """
-    xy = np.asarray(xy, dtype=np.float64)
-    score = np.ones(xy.shape[:-1]) if score is None else np.asarray(score, dtype=np.float64)
-    out, conf = np.zeros((*xy.shape[:-2], NUM_POINTS, 2)), np.zeros((*xy.shape[:-2], NUM_POINTS))
-    out[..., :17, :], conf[..., :17] = xy, score
+    points, scores = _scored(xy, score)
+    out, conf = (np.zeros((*points.shape[:-2], NUM_POINTS, *more)) for more in ((2,), ()))
+    out[..., :17, :], conf[..., :17] = points, scores
     out[conf <= 0] = 0.0
     return out, conf
 
@@ -152,11 +159,10 @@ def h36m_to_coco(
     Returns:
         (..., 17, 2) in the same unit, zero where masked, and (..., 17) scores.
     """
-    xy = np.asarray(xy, dtype=np.float64)
-    score = np.ones(xy.shape[:-1]) if score is None else np.asarray(score, dtype=np.float64)
-    out, conf = np.zeros_like(xy), np.zeros_like(score)
+    points, scores = _scored(xy, score)
+    out, conf = np.zeros_like(points), np.zeros_like(scores)
     for coco, h36m in _COCO_FROM_H36M:
-        out[..., coco, :], conf[..., coco] = xy[..., h36m, :], score[..., h36m]
+        out[..., coco, :], conf[..., coco] = points[..., h36m, :], scores[..., h36m]
     out[conf <= 0] = 0.0
     return out, conf
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
-from diffpose_ros.core import ConfigError, ModelError
+from diffpose_ros.core.typed_config import from_mapping
 from diffpose_ros.methods.diffusion.context_encoder import ContextConfig, ContextEncoder
-from diffpose_ros.methods.layers import load_weights
 from diffpose_ros.methods.model_file import FORMAT, ModelFile
+from diffpose_ros.methods.model_folder import read_network
 from diffpose_ros.methods.streaming import JOINT_SET, JOINTS, POINTS
 
 KIND = "baseline"
@@ -108,19 +107,23 @@ class EncoderStep(nn.Module):
         }
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """What a baseline's configuration holds beside its kind."""
+
+    context: ContextConfig
+
+
 def load_network(folder: Path) -> Baseline:
     """The network of a model folder, in evaluation mode.
 
     Raises:
         ModelError: a file is missing, damaged, or does not fit the other.
     """
-    config, weights = folder / "config.yaml", folder / "model.safetensors"
-    try:
-        network = Baseline(ContextConfig(**yaml.safe_load(config.read_text())["context"]))
-    except (OSError, yaml.YAMLError, ConfigError, KeyError, TypeError) as error:
-        raise ModelError(f"{config}: not a baseline's configuration ({error})") from error
-    load_weights(network, weights)
-    return network.eval()
+    return read_network(
+        folder, lambda content, where: Baseline(from_mapping(_Sizes, content, where).context),
+        kind=KIND, model=KIND,
+    )  # fmt: skip
 
 
 def to_mapping(network: Baseline) -> dict[str, Any]:

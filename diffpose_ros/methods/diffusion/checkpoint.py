@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from diffpose_ros.core import ConfigError, ModelError
-from diffpose_ros.core.typed_config import read_yaml
 from diffpose_ros.methods.diffusion.export import StepGraph
 from diffpose_ros.methods.diffusion.network import LifterNetwork, LifterNetworkConfig
-from diffpose_ros.methods.layers import load_weights
 from diffpose_ros.methods.model_file import ModelFile
+from diffpose_ros.methods.model_folder import read_network
 
 
 def step_graph(file: ModelFile) -> StepGraph:
@@ -27,16 +25,6 @@ def load_network(folder: str | Path) -> LifterNetwork:
     Raises:
         ModelError: a file is missing, damaged, or does not fit the other.
     """
-    folder = Path(folder)
-    config, weights = folder / "config.yaml", folder / "model.safetensors"
-    for file in (config, weights):
-        if not file.is_file():
-            raise ModelError(
-                f"{file}: missing; expected a folder with config.yaml and model.safetensors"
-            )
-    try:
-        network = LifterNetwork(LifterNetworkConfig.from_mapping(read_yaml(config), str(config)))
-    except ConfigError as error:
-        raise ModelError(f"{error}; not a lifter's configuration") from error
-    load_weights(network, weights)
-    return network.eval()
+    return read_network(
+        folder, lambda content, where: LifterNetwork(LifterNetworkConfig.from_mapping(content, where))
+    )

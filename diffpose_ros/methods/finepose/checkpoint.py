@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from diffpose_ros.core import ConfigError, ModelError
+from diffpose_ros.core import ConfigError
 from diffpose_ros.core.typed_config import from_mapping, read_yaml
 from diffpose_ros.methods.diffusion.export import StepGraph
 from diffpose_ros.methods.finepose.network import KIND, FinePoseConfig, FinePoseNetwork
-from diffpose_ros.methods.layers import load_weights
 from diffpose_ros.methods.model_file import ModelFile
+from diffpose_ros.methods.model_folder import read_network
 
 
 def step_graph(file: ModelFile) -> StepGraph:
@@ -36,22 +36,10 @@ def load_network(folder: str | Path) -> FinePoseNetwork:
     Raises:
         ModelError: a file is missing, damaged, or does not fit the other.
     """
-    folder = Path(folder)
-    config, weights = folder / "config.yaml", folder / "model.safetensors"
-    for file in (config, weights):
-        if not file.is_file():
-            raise ModelError(
-                f"{file}: missing; expected a folder with config.yaml and model.safetensors"
-            )
-    try:
-        content = read_yaml(config)
-        if content.pop("kind", None) != KIND:
-            raise ModelError(f"{config}: kind: expected {KIND}")
-        network = FinePoseNetwork(from_mapping(FinePoseConfig, content, str(config)))
-    except ConfigError as error:
-        raise ModelError(f"{error}; not a FinePOSE configuration") from error
-    load_weights(network, weights)
-    return network.eval()
+    return read_network(
+        folder, lambda content, where: FinePoseNetwork(from_mapping(FinePoseConfig, content, where)),
+        kind=KIND, model="FinePOSE lifter",
+    )  # fmt: skip
 
 
 def to_mapping(network: FinePoseNetwork) -> dict[str, Any]:

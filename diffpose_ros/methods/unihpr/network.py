@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
-from diffpose_ros.core import ConfigError, ModelError
 from diffpose_ros.core.typed_config import from_mapping
 from diffpose_ros.geometry.body_frame import MEAN_SIZE_M
 from diffpose_ros.methods.diffusion.context_encoder import ContextEncoder
-from diffpose_ros.methods.layers import Cache, load_weights
+from diffpose_ros.methods.layers import Cache
+from diffpose_ros.methods.model_folder import read_network
 from diffpose_ros.methods.streaming import JOINTS
 from diffpose_ros.methods.unihpr.config import UniHprConfig
 from diffpose_ros.methods.unihpr.contract import KIND
@@ -81,16 +80,10 @@ def load_network(folder: Path) -> UniHpr:
     Raises:
         ModelError: a file is missing, damaged, or does not fit the other.
     """
-    config, weights = folder / "config.yaml", folder / "model.safetensors"
-    try:
-        content = yaml.safe_load(config.read_text())
-        if not isinstance(content, dict) or content.pop("kind", None) != KIND:
-            raise ConfigError(f"expected kind {KIND}")
-        network = UniHpr(from_mapping(UniHprConfig, content, str(config)))
-    except (OSError, yaml.YAMLError, ConfigError) as error:
-        raise ModelError(f"{config}: not the configuration of a UniHPR model ({error})") from error
-    load_weights(network, weights)
-    return network.eval()
+    return read_network(
+        folder, lambda content, where: UniHpr(from_mapping(UniHprConfig, content, where)),
+        kind=KIND, model="UniHPR model",
+    )  # fmt: skip
 
 
 def to_mapping(network: UniHpr) -> dict[str, Any]:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
-from diffpose_ros.core import H36M17, ConfigError, ModelError
+from diffpose_ros.core import H36M17
 from diffpose_ros.core.typed_config import at_least, from_mapping
-from diffpose_ros.methods.layers import load_weights
 from diffpose_ros.methods.model_file import FORMAT, ModelFile
+from diffpose_ros.methods.model_folder import read_network
 from diffpose_ros.methods.zedo.contract import INPUTS, ITERATIONS, KIND, OUTPUTS, LoopConfig, pack
 from diffpose_ros.methods.zedo.prior import PosePrior, PriorConfig
 
@@ -135,16 +134,10 @@ def load_network(folder: Path) -> Zedo:
     Raises:
         ModelError: a file is missing, damaged, or does not fit the other.
     """
-    config, weights = folder / "config.yaml", folder / "model.safetensors"
-    try:
-        content = yaml.safe_load(config.read_text())
-        if not isinstance(content, dict) or content.pop("kind", None) != KIND:
-            raise ConfigError(f"expected kind {KIND}")
-        network = Zedo(from_mapping(ZedoConfig, content, str(config)))
-    except (OSError, yaml.YAMLError, ConfigError) as error:
-        raise ModelError(f"{config}: not the configuration of a ZeDO model ({error})") from error
-    load_weights(network, weights)
-    return network.eval()
+    return read_network(
+        folder, lambda content, where: Zedo(from_mapping(ZedoConfig, content, where)),
+        kind=KIND, model="ZeDO model",
+    )  # fmt: skip
 
 
 def to_mapping(network: Zedo) -> dict[str, Any]:
