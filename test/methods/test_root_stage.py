@@ -54,6 +54,24 @@ def test_a_start_and_a_stop_are_followed(direction, lag_s) -> None:
     assert np.abs(behind[45:] - behind[40:45].mean()).max() / 1.5 < lag_s
 
 
+@pytest.mark.parametrize("speed", [1.5, 3.0])
+def test_who_turns_on_the_spot_and_goes_back_is_not_lost(speed) -> None:
+    velocity = np.zeros((135, 3))
+    velocity[:, 0] = np.where(np.arange(135) // 45 % 2 == 0, speed, -speed)
+    roots = on_floor(-1.5, 5.0) + np.cumsum(velocity * DT, axis=0)
+    places, _, _ = follow(Watched(), walk(velocity, 135), roots, noise=0.003)
+    off = np.linalg.norm(places - roots, axis=1)
+    assert off.max() < 0.2 * speed
+    assert off.mean() < 0.05 * speed
+
+
+def test_an_identity_that_goes_over_to_somebody_else_is_found_there() -> None:
+    poses, roots = standing(75, on_floor(-1.0, 5.0))
+    roots = roots + np.where(np.arange(75) < 60, 0.0, 2.2)[:, None] * np.array([1.0, 0, 0])
+    places, _, _ = follow(Watched(), poses, roots, noise=0.003)
+    assert np.linalg.norm(places - roots, axis=1)[65:].max() < 0.1
+
+
 def test_a_wild_keypoint_moves_nobody() -> None:
     watched = Watched()
     poses, roots = standing(60, on_floor(0.2, 6.0))

@@ -51,6 +51,8 @@ SIZE_NOISE = 0.02
 """Standard deviation of a size from one frame's pose, rays and a known depth, as a logarithm."""
 SUSTAINED_S = 0.25
 """So long a depth may lie outside of its gate on one side before the filter gives way to it."""
+SUSTAINED_BEARING_S = 0.1
+"""The same of a bearing, which many rays tell directly."""
 LARGEST_LOG_DEPTH = 14.0
 """A thousand kilometres: numbers beyond are no place, and must not overflow."""
 
@@ -71,22 +73,23 @@ class Track:
         bearing_covariance: (3,) of one of them, which is the same for both: value, value with rate, rate.
         activity: how fast the person moves, m/s.
         outside: seconds, signed, for which the depth has lain outside of its gate.
+        bearing_outside: seconds for which the bearing has.
     """
 
-    NUMBERS = 39
+    NUMBERS = 40
 
     def __init__(self, numbers: Sequence[float]) -> None:
         self.depth = list(numbers[:5])
         self.depth_covariance = [list(numbers[k : k + 5]) for k in range(5, 30, 5)]
         self.bearing = list(numbers[30:34])
         self.bearing_covariance = list(numbers[34:37])
-        self.activity, self.outside = numbers[37:39]
+        self.activity, self.outside, self.bearing_outside = numbers[37:40]
 
     def numbers(self) -> list[float]:
         """All that is to be remembered."""
         return [
             *self.depth, *(x for row in self.depth_covariance for x in row), *self.bearing,
-            *self.bearing_covariance, self.activity, self.outside,
+            *self.bearing_covariance, self.activity, self.outside, self.bearing_outside,
         ]  # fmt: skip
 
     @property
@@ -138,7 +141,7 @@ class Track:
         ]
         self.bearing = [x / z, 0.0, y / z, 0.0]
         self.bearing_covariance = [BEARING_NOISE**2, 0.0, speed]
-        self.activity, self.outside = 1.0, 0.0
+        self.activity, self.outside, self.bearing_outside = 1.0, 0.0, 0.0
 
     def move_on(self, dt: float, feet_speed: float, root: Vector | None) -> None:
         """Predict the next frame.
@@ -187,7 +190,9 @@ class Track:
         )  # fmt: skip
         across = 0.5 * (covariance[0][0] + covariance[1][1]) / (z * z)
         noise = noisier * BEARING_NOISE**2 + min(across, ray_depth)
-        self._bearing(0, x / z - self.bearing[0], y / z - self.bearing[2], noise, BEARING_GATE)
+        off_u, off_v = x / z - self.bearing[0], y / z - self.bearing[2]
+        self._turn(off_u, off_v, noise, dt)
+        self._bearing(0, off_u, off_v, noise, BEARING_GATE)
 
     def speed_observed(self, velocity: Vector, across: float, along: float, gate: float) -> None:
         """Take in a velocity, m/s, with its standard deviations across and along the ray."""
@@ -285,6 +290,16 @@ class Track:
         if abs(self.outside) > SUSTAINED_S:
             self.depth_covariance[DEPTH][DEPTH] += innovation * innovation
             self.outside = 0.0
+
+    def _turn(self, off_u: float, off_v: float, noise: float, dt: float) -> None:
+        """After a while of looking elsewhere than the rays, the filter is what is wrong: of the speed, too."""
+        off = 0.5 * (off_u * off_u + off_v * off_v)
+        s = self.bearing_covariance
+        self.bearing_outside = self.bearing_outside + dt if off > BEARING_GATE * (s[0] + noise) else 0.0
+        if self.bearing_outside > SUSTAINED_BEARING_S:
+            speed = FIRST_SPEED_MPS / self.z
+            self.bearing_covariance = [s[0] + off, 0.0, s[2] + speed * speed]
+            self.bearing_outside = 0.0
 
     def _bearing(self, order: int, off_u: float, off_v: float, noise: float, gate: float) -> None:
         """Observe both bearings (order 0) or their rates (1), off from what was predicted."""
