@@ -292,7 +292,7 @@ class Track:
             self.outside = 0.0
 
     def _turn(self, off_u: float, off_v: float, noise: float, dt: float) -> None:
-        """After a while of looking elsewhere than the rays, the filter is what is wrong: of the speed, too."""
+        """After a while of looking elsewhere than the rays, the filter is wrong, and so is its speed."""
         off = 0.5 * (off_u * off_u + off_v * off_v)
         s = self.bearing_covariance
         self.bearing_outside = self.bearing_outside + dt if off > BEARING_GATE * (s[0] + noise) else 0.0
