@@ -223,8 +223,7 @@ sys.exit(run_node(make))
 )
 def test_a_signal_while_inferring_ends_the_process_with_0_within_3_seconds(wait, number):
     # a machine that is busy with other things may be late once
-    seconds = min(_interrupted(wait, number) for _ in range(2))
-    assert seconds < 3.0
+    assert any(_interrupted(wait, number) < 3.0 for _ in range(2))
 
 
 def _interrupted(wait, number):
