@@ -98,8 +98,17 @@ def _baseline(args: argparse.Namespace) -> int:
         calibration = calibrate_sigma(network, views)
     name = args.name or "baseline"
     text = card(
-        name, network, calibration, source=lifter.config.kind, data=args.baseline.name,
-        licence=licence_of(clips),
+        name, network, calibration, licence=licence_of(clips),
+        about="- The figure that every other method has to be better than.",
+        training=[
+            f"- It is the first stage of `{lifter.config.kind}`; see that model's card for data and time."
+        ],
+        views=f"virtual views of {args.baseline.name} with a middling simulated detector, from other seeds "
+        "than training's",
+        limits=[
+            f"- Those of `{lifter.config.kind}`: bodies and motions that training has not seen are lifted "
+            "worse."
+        ],
     )  # fmt: skip
     for file in write_baseline(network, args.output, name=name, card=text):
         console.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB", highlight=False)

@@ -18,9 +18,6 @@ from diffpose_ros.evaluation.protocol import Prediction
 from diffpose_ros.evaluation.protocol_batched import GROUP, run_together
 from diffpose_ros.evaluation.report import Scores
 from diffpose_ros.lifting import Lifter, LifterConfig
-from diffpose_ros.methods.diffusion.context_encoder import ContextEncoder
-from diffpose_ros.training.baseline import of_encoder, write_baseline
-from diffpose_ros.training.build import load_into
 from diffpose_ros.training.model_card import time_spent
 from diffpose_ros.training.recipe import Recipe, merged, parse_recipe, read_mapping
 from diffpose_ros.training.stage_record import file_hash
@@ -139,7 +136,7 @@ def run_variant(
         kept = json.loads(done.read_text())
         if kept.get("model") == key:
             return Outcome(variant.name, steps, seconds, Scores(**kept["scores"]), Scores(**kept["slow"]))
-    answer = _encoder(work, made) if recipe.lifter is None else _lifter(made)
+    answer = _lifter(made)
     outcome = Outcome(
         variant.name, steps, seconds,
         report.score(answer(sequences)),
@@ -148,14 +145,6 @@ def run_variant(
     text = {"model": key, "scores": outcome.scores.as_dict(), "slow": outcome.slow.as_dict()}
     write_text(done, json.dumps(text))
     return outcome
-
-
-def _encoder(work: RecipeRun, folder: Path) -> Answer:
-    encoder = ContextEncoder(work.encoder_model)
-    load_into(encoder, folder / "model.safetensors")
-    encoder.eval()
-    write_baseline(of_encoder(encoder), folder / "baseline", name="encoder", card="")
-    return _lifter(folder / "baseline")
 
 
 def _lifter(folder: Path) -> Answer:

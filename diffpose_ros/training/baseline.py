@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from diffpose_ros.core.files import write_text
+from diffpose_ros.geometry.normalise import VIEW_SIZE
 from diffpose_ros.methods.baseline.export import export_onnx
 from diffpose_ros.methods.baseline.network import Baseline, to_mapping
 from diffpose_ros.methods.diffusion.context_encoder import ContextEncoder
@@ -81,7 +83,15 @@ def write_baseline(network: Baseline, folder: Path, *, name: str, card: str) -> 
 
 
 def card(
-    name: str, network: Baseline, calibration: SigmaCalibration, *, source: str, data: str, licence: str
+    name: str,
+    network: Baseline,
+    calibration: SigmaCalibration,
+    *,
+    about: str,
+    training: Sequence[str],
+    views: str,
+    limits: Sequence[str],
+    licence: str,
 ) -> str:
     """The model card (Markdown).
 
@@ -89,39 +99,44 @@ def card(
         name: the model's name.
         network: what it is made of.
         calibration: what calibration measured.
-        source: the lifter whose encoder it is.
-        data: name of the motion capture that calibration looked at.
+        about: what it is for, lines.
+        training: how its encoder was trained, lines.
+        views: what calibration looked at.
+        limits: lines.
         licence: what must be said of the motion capture.
     """
     seen = network.context.config
     count = sum(p.numel() for p in network.parameters())
-    past = f"window {seen.window} frames" if seen.temporal else "frame-based"
+    past = f"keys of {seen.keys} per head, window {seen.window} frames" if seen.temporal else "frame-based"
+    gravity = "; reads gravity where it is known" if seen.view == VIEW_SIZE else ""
     return "\n".join(
         [
             f"# {name}",
             "",
-            f"The causal context encoder of `{source}` alone: one pose per person and frame with its own "
-            "estimate of its error. Nothing is sampled and nothing is denoised.",
+            "A causal context encoder alone: one pose per person and frame with its own estimate of its "
+            "error. Nothing is sampled and nothing is denoised.",
             "",
             "## What it is for",
-            "- The figure that every other method has to be better than.",
+            about,
             "- Machines for which the others are too slow. It gives one hypothesis, and each "
             "joint's covariance has the axes of the person's virtual camera.",
             "",
             "## What it is",
-            f"- {count:,} parameters; {seen.body} wide, {seen.depth} blocks, {past}"
+            f"- {count:,} parameters; {seen.body} wide, {seen.depth} blocks, {past}{gravity}"
             + (", mean of the answers for the image and its mirror image." if seen.mirror else "."),
-            f"- Trained as the first stage of `{source}`; see that model's card for data and time.",
+            "",
+            "## Training",
+            *training,
             "",
             "## Calibration",
-            f"- Virtual views of {data} with a middling simulated detector, from other seeds than "
-            f"training's: MPJPE {calibration.mpjpe_mm:.1f} mm; {100 * calibration.coverage_before:.0f} % of "
-            f"coordinates within one sigma before scaling, {100 * calibration.coverage_after:.0f} % after.",
+            f"- On {views}: MPJPE {calibration.mpjpe_mm:.1f} mm; "
+            f"{100 * calibration.coverage_before:.0f} % of coordinates within one sigma before scaling, "
+            f"{100 * calibration.coverage_after:.0f} % after.",
             "- One factor per joint and coordinate, from "
             f"{network.sigma_scale[1:].min():.2f} to {network.sigma_scale[1:].max():.2f}.",
             "",
             "## Limits",
-            f"- Those of `{source}`: bodies and motions that training has not seen are lifted worse.",
+            *limits,
             "- Not for medical, biometric or safety-certified use.",
             "",
             "## Licence",

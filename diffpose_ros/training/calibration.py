@@ -17,6 +17,7 @@ from diffpose_ros.methods.diffusion.export import export_onnx
 from diffpose_ros.methods.diffusion.network import LifterNetwork
 from diffpose_ros.methods.model_folder import write_checkpoint
 from diffpose_ros.training.loop import to_tensors
+from diffpose_ros.training.recipe import CalibrationSection
 from diffpose_ros.training.rollout import rollout
 
 CALIBRATION_NOISE = NoiseConfig(
@@ -50,19 +51,38 @@ class Calibration:
 
 
 def held_out(
-    library: MotionLibrary, synthesis: SynthesisConfig, *, batches: int, batch: int, seed: int = 777
+    library: MotionLibrary,
+    synthesis: SynthesisConfig,
+    *,
+    batches: int,
+    batch: int,
+    seed: int = 777,
+    as_trained: bool = False,
 ) -> list[dict[str, torch.Tensor]]:
     """Views that training never drew: other seeds, 30 Hz, an ordinary place for the camera, a
-    middling detector, unbent poses. Of held-out clips, or of those trained on: the library says which."""
+    middling detector, unbent poses. Of held-out clips, or of those trained on: the library says which.
+    With ``as_trained`` cameras and detector are those of ``synthesis``."""
     config = replace(
-        synthesis, noise=CALIBRATION_NOISE, camera=CALIBRATION_CAMERA, rates_hz={30.0: 1.0}, drop=0.0,
-        augment=replace(synthesis.augment, crossover=0.0, rotation=0.0), long_share=0.0,
+        synthesis, rates_hz={30.0: 1.0}, drop=0.0, long_share=0.0,
+        augment=replace(synthesis.augment, crossover=0.0, rotation=0.0),
         frames=synthesis.long_frames if synthesis.long_share > 0 else synthesis.frames,
     )  # fmt: skip
+    if not as_trained:
+        config = replace(config, noise=CALIBRATION_NOISE, camera=CALIBRATION_CAMERA)
     return [
         to_tensors(make_batch(library, batch, np.random.default_rng((seed, i)), config))
         for i in range(batches)
     ]
+
+
+def judging_views(
+    library: MotionLibrary, synthesis: SynthesisConfig, section: CalibrationSection
+) -> list[dict[str, torch.Tensor]]:
+    """The views that a recipe's calibration asks for; see :func:`held_out`."""
+    return held_out(
+        library, synthesis, batches=section.batches, batch=section.batch, seed=section.seed,
+        as_trained=section.as_trained,
+    )  # fmt: skip
 
 
 def calibrate(

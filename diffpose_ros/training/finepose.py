@@ -27,7 +27,7 @@ from diffpose_ros.onnxgraph.fp16_weights import round_weights
 from diffpose_ros.training import stage_record
 from diffpose_ros.training.action_labels import label_clips
 from diffpose_ros.training.build import load_into, set_up
-from diffpose_ros.training.calibration import calibrate, held_out, write_graphs
+from diffpose_ros.training.calibration import calibrate, judging_views, write_graphs
 from diffpose_ros.training.config import TrainingConfig
 from diffpose_ros.training.diffusion import RESIDUAL_LIMIT
 from diffpose_ros.training.finepose_card import finepose_card
@@ -200,9 +200,7 @@ def prompted(network: FinePoseNetwork, library: MotionLibrary, recipe: Recipe) -
     """Views to calibrate on, with what a robot would say of them; the action is left to the network."""
     section = recipe.calibration
     balance(library, 0.5)
-    views = held_out(
-        library, recipe.synthesis, batches=section.batches, batch=section.batch, seed=section.seed
-    )
+    views = judging_views(library, recipe.synthesis, section)
     for batch in views:
         told = torch.from_numpy(observed_prompts(network.vocabulary, batch))
         if network.head is not None:

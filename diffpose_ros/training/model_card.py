@@ -91,7 +91,6 @@ def model_card(
     if seen.temporal:
         past = f"keys of {seen.keys} per head, window {seen.window} frames"
     past += ", mean of the answers for the image and its mirror image" if seen.mirror else ""
-    minutes = sum(len(c) / c.fps for c in clips) / 60
     people = len({c.subject for c in clips})
     judged = int(calibration.get("held_out_clips", 0))
     lines = [
@@ -109,10 +108,7 @@ def model_card(
         f"- Guidance weights (reprojection, symmetry, bone length variance, differential variation): "
         f"{', '.join(f'{g:g}' for g in network.guidance)}.", "",
         "## Training",
-        f"- Data: {', '.join(Path(d).name for d in recipe.data)}: {len(clips)} clips, {minutes:.0f} minutes "
-        f"of {people} people, seen through random virtual cameras with a simulated detector; no photographs, "
-        "no other data.",
-        *left_out(recipe),
+        *data_lines(recipe, clips),
     ]  # fmt: skip
     lines += trained(logs)
     lines += [
@@ -144,6 +140,18 @@ def model_card(
         "## Licence", "Weights: Apache-2.0. " + licence_of(clips), "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def data_lines(recipe: Recipe, clips: Sequence[Clip]) -> list[str]:
+    """Lines on what was learnt from, and what was not."""
+    minutes = sum(len(c) / c.fps for c in clips) / 60
+    people = len({c.subject for c in clips})
+    return [
+        f"- Data: {', '.join(Path(d).name for d in recipe.data)}: {len(clips)} clips, {minutes:.0f} minutes "
+        f"of {people} people, seen through random virtual cameras with a simulated detector; no photographs, "
+        "no other data.",
+        *left_out(recipe),
+    ]
 
 
 def trained(logs: Iterable[StageLog]) -> list[str]:

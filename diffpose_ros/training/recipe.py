@@ -72,6 +72,7 @@ class EncoderSection:
         model: sizes as trained at first.
         runs: trainings, one after the other.
         compression: cut of the keys after them.
+        mirror: a model of the encoder alone reads the mirror image, too, and gives the mean.
     """
 
     name: str = "encoder"
@@ -79,6 +80,7 @@ class EncoderSection:
     model: ContextConfig = field(default_factory=ContextConfig)
     runs: tuple[Run, ...] = (Run(),)
     compression: Compression | None = None
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         _check_runs(self.runs, "context", history=False)
@@ -161,6 +163,8 @@ class CalibrationSection:
         guidance: choose the weights of the STPG energies; without, all are zero.
         guidance_batches: how many of the batches choose them.
         seed: of the views.
+        as_trained: see the clips through the recipe's own cameras and detector, not through ordinary ones:
+            for models that are to be honest in every view that they were trained for.
     """
 
     batches: int = 4
@@ -168,6 +172,7 @@ class CalibrationSection:
     guidance: bool = True
     guidance_batches: int = 2
     seed: int = 777
+    as_trained: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batches", "batch", "guidance_batches"):
@@ -186,7 +191,7 @@ class Recipe:
         optimiser: what the first runs start from.
         synthesis: likewise.
         encoder: the context encoder.
-        lifter: the lifter; without one only the encoder is trained.
+        lifter: the lifter; without one the recipe ends in a model of the encoder alone.
         zedo: a model that optimises; then neither encoder nor lifter is made.
         finepose: a model that prompts tell, around the encoder of a lifter that is there; likewise.
         unihpr: an embedding around the encoder; then no lifter is made.

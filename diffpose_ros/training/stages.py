@@ -26,9 +26,10 @@ from diffpose_ros.methods.diffusion.network import LifterNetwork
 from diffpose_ros.onnxgraph.fp16_weights import round_weights
 from diffpose_ros.training import stage_record
 from diffpose_ros.training.build import build, lifter_config, load_into, read_weights
-from diffpose_ros.training.calibration import calibrate, held_out, write_graphs, write_weights
+from diffpose_ros.training.calibration import calibrate, judging_views, write_graphs, write_weights
 from diffpose_ros.training.choose_guidance import choose_guidance
 from diffpose_ros.training.config import LifterModel, TrainingConfig
+from diffpose_ros.training.encoder_model import model_stage
 from diffpose_ros.training.key_compression import compress_keys
 from diffpose_ros.training.loop import Trainer, to_tensors
 from diffpose_ros.training.model_card import StageLog, model_card
@@ -105,7 +106,7 @@ class RecipeRun:
 
             return unihpr_stages(self, recipe.unihpr, stages, checkpoint)
         if recipe.lifter is None:
-            return stages
+            return [*stages, model_stage(self, stages, checkpoint)]
         root = Path(recipe.output) / recipe.name
         start: Path | None = None
         for i, run in enumerate(recipe.lifter.runs, start=1):
@@ -281,10 +282,7 @@ class RecipeRun:
         load_into(network, start)
         round_weights(network)
         section = recipe.calibration
-        views = held_out(
-            self.judging, recipe.lifter.runs[-1].synthesis, batches=section.batches,
-            batch=section.batch, seed=section.seed,
-        )  # fmt: skip
+        views = judging_views(self.judging, recipe.lifter.runs[-1].synthesis, section)
         if section.guidance:
             yield 0, "choosing guidance"
             chosen = choose_guidance(network, views[: section.guidance_batches]).weights

@@ -19,7 +19,7 @@ from diffpose_ros.methods.unihpr.network import UniHpr, load_network, to_mapping
 from diffpose_ros.onnxgraph.fp16_weights import round_weights
 from diffpose_ros.training import stage_record
 from diffpose_ros.training.build import context_config, read_weights, set_up
-from diffpose_ros.training.calibration import held_out
+from diffpose_ros.training.calibration import judging_views
 from diffpose_ros.training.config import OptimiserConfig
 from diffpose_ros.training.loop import Trainer
 from diffpose_ros.training.model_card import StageLog
@@ -185,9 +185,7 @@ def _calibrate(record: StageRecord, *, at: _Work, folder: Path) -> Iterator[tupl
     round_weights(network)
     section, held = recipe.calibration, at.work.motions.held_out
     yield 0, "calibrating"
-    views = held_out(
-        at.work.judging, at.section.synthesis, batches=section.batches, batch=section.batch, seed=section.seed
-    )
+    views = judging_views(at.work.judging, at.section.synthesis, section)
     found = calibrate_decoder(network, views)
     record.result = {**asdict(found), "held_out_clips": len(held)}
     write_checkpoint(network, to_mapping(network), folder)

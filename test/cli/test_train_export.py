@@ -67,7 +67,7 @@ def test_training_leaves_models_that_lift(call, recipe, mocap, tmp_path, monkeyp
     assert (started.method.name, started.method.levels[0].steps) == ("other", 3)
     done = call("export", folder, "--baseline", mocap, "--output", tmp_path / "plain")
     assert (done.code, done.err) == (0, "")
-    assert "The causal context encoder of `starpose`" in (tmp_path / "plain" / "MODEL_CARD.md").read_text()
+    assert "the first stage of `starpose`" in (tmp_path / "plain" / "MODEL_CARD.md").read_text()
     plain = Lifter(LifterConfig(model=tmp_path / "plain", backend="onnxruntime"))
     assert (plain.method.kind, len(plain.method.levels)) == ("baseline", 1)
     people = People2D(

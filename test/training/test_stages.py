@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: training needs it")
 pytest.importorskip("onnx", reason="onnx is not installed: export needs it")
+ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
 from safetensors.torch import load_file
 
@@ -102,6 +104,38 @@ def test_the_whole_recipe_ends_in_a_model_that_loads_and_is_skipped_when_run_aga
     assert RecipeRun(replace(recipe, name="other", lifter=lifter)).run(other, until="other run 1")
     assert [n for n, text in other.first.items() if text == "done before"] == STAGES[:4]
     assert other.steps["other run 1"] == 3
+
+
+def test_without_a_lifter_it_ends_in_a_model_of_the_encoder_that_reads_gravity(content, tmp_path) -> None:
+    del content["lifter"]
+    content["encoder"] |= {"compression": None, "mirror": True}
+    content["encoder"]["model"]["view"] = 9
+    content["calibration"]["as_trained"] = True
+    recipe = parse_recipe(content, "tiny.yaml")
+    told = Told()
+    assert RecipeRun(recipe).run(told)
+    assert list(told.first) == ["encoder run 1", "encoder run 2", "model"]
+    folder = Path(recipe.output) / "tiny" / "model"
+    assert read_spec(folder / "model.onnx").kind == "baseline"
+    text = (folder / "MODEL_CARD.md").read_text()
+    assert "- encoder run 2: 3 steps" in text
+    assert "virtual views of 1 held-out clips, by the recipe's cameras and detector" in text
+    assert "reads gravity where it is known, mean of the answers" in text
+
+    spec = read_spec(folder / "model.onnx")
+    sizes = {"people": 1} | spec.windows()
+    rng = np.random.default_rng(1)
+    session = ort.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    feeds = {
+        port.name: rng.normal(size=[d if isinstance(d, int) else sizes.get(d, 5) for d in port.shape])
+        .astype(np.float32) for port in session.get_inputs()
+    }  # fmt: skip
+    assert feeds["view"].shape == (1, 9)
+    answers = []
+    for up in ((0, 0, 0), (0, -1, 0), (0, -0.8, -0.6)):
+        feeds["view"][:, 6:] = up
+        answers.append(session.run(["mean"], feeds)[0])
+    assert min(np.abs(a - b).max() for a, b in itertools.combinations(answers, 2)) > 1e-5
 
 
 def test_a_run_that_was_killed_ends_where_an_unbroken_one_does(recipe, tmp_path) -> None:
