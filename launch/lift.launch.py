@@ -101,6 +101,13 @@ ARGUMENTS = [
         "unless it is diffpose).",
     ),
     DeclareLaunchArgument(
+        "gravity",
+        default_value="",
+        choices=["", "auto", "none", "angles", "tf", "imu", "people"],
+        description="What tells which way is up; people: learnt from those who walk before a camera that "
+        "does not move. Empty: as configured, or as the following say.",
+    ),
+    DeclareLaunchArgument(
         "gravity_frame",
         default_value="",
         description="Frame whose z axis points up and whose plane z = 0 is the floor, through tf2, e.g. "
@@ -271,7 +278,7 @@ def camera_place(context: LaunchContext) -> dict[str, tuple[str, type]]:
     roll = launching.number("camera_roll_deg", get("camera_roll_deg"), -180.0, 180.0)
     chosen = get("gravity_frame") or get("imu")
     return {
-        "gravity": ("angles" if pitch and not chosen else "", str),
+        "gravity": (get("gravity") or ("angles" if pitch and not chosen else ""), str),
         "gravity_frame": (get("gravity_frame"), str),
         "imu": (launching.topic("imu", get("imu")), str),
         "camera_pitch_deg": (pitch, float),

@@ -108,6 +108,7 @@ class Job:
         settled: the table was written, or could not be; there is nothing more to keep.
         written: the files that hold the table.
         overlaid: the overlay, if one is drawn.
+        place: what was learnt of the camera's place, if it was to be.
         floor_refused: in how many frames the floor was not used, for each person.
     """
 
@@ -122,6 +123,7 @@ class Job:
         self.overlooked = 0
         self.settled = False
         self.floor_refused: Counter[int] = Counter()
+        self.place = ""
         self.written: list[Path] = []
         self._shown: tuple[Skeleton, ...] = ()
         self._start = time.perf_counter()
@@ -144,6 +146,7 @@ class Job:
             skeletons = tuple(result.skeletons)
             self.table.add(stamp_ns, people, skeletons)
             self.floor_refused.update(getattr(result.report, "floor_refused", ()))
+            self.place = getattr(result.report, "place", "") or self.place
             if getattr(result.report, "thinned", False):
                 skeletons = self._shown  # the picture keeps those of the frame before
             self._shown = skeletons

@@ -136,6 +136,8 @@ def make_lifter(args: argparse.Namespace, *, keep_hypotheses: bool = False) -> L
         settings["guidance"] = False
     if args.refine:
         settings["refine"] = True
+    if getattr(args, "estimate_gravity", False):
+        settings["estimate_gravity"] = True
     if getattr(args, "paper", False):
         settings["paper"] = True
     if args.person_height is not None:
@@ -158,6 +160,15 @@ def add_camera_place_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--camera-height", type=bounded(float, 0.1, 50), metavar="M",
         help="metres over the floor that people stand on (default: unknown)",
+    )  # fmt: skip
+
+
+def add_learnt_place_option(parser: argparse.ArgumentParser) -> None:
+    """``--estimate-gravity``: learn up from the people, where nothing tells it."""
+    parser.add_argument(
+        "--estimate-gravity", action="store_true",
+        help="the camera does not move, and nobody knows how it hangs: learn which way is up from people "
+        "who walk before it, off until that is sure",
     )  # fmt: skip
 
 

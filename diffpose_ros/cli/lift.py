@@ -17,6 +17,7 @@ from diffpose_ros.cli._lifting import Job, Overlaid, Pace
 from diffpose_ros.cli._options import (
     Screen,
     add_camera_place_options,
+    add_learnt_place_option,
     add_lifter_options,
     add_overwrite_option,
     bounded,
@@ -106,6 +107,7 @@ def add_parser(subparsers: Any) -> None:
     add_detector_options(parser)
     add_lifter_options(parser)
     add_camera_place_options(parser)
+    add_learnt_place_option(parser)
     _lift_many.add_batch_options(parser)
     parser.set_defaults(lift_parser=parser)
 
@@ -302,6 +304,8 @@ def _report(args: argparse.Namespace, job: Job, written: dict[str, Path], screen
         f"{table.frames / max(job.seconds, 1e-9):.1f} frames/s -> {', '.join(map(str, files))}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
+    if job.place:
+        screen.print(f"the camera's place: {job.place}", highlight=False, markup=False, soft_wrap=True)
     for person, frames in sorted(job.floor_refused.items()):
         screen.print(
             f"[yellow]the floor was not used for person {person} in {frames} frames: they stand at another "

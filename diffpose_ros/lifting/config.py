@@ -20,6 +20,8 @@ class LifterConfig(MethodSettings):
         max_gap_s: a person unseen for longer starts anew, s.
         person_height: standing height of everyone in view, m; ``None`` = trust the body prior.
         person_height_stddev: how sure that height is, m, one sigma.
+        estimate_gravity: where nothing tells which way is up, learn it from the people before a camera
+            that does not move.
         deadline_s: time one frame may take, s; ``None`` = as long as it takes. A model's cheaper
             levels that need files of their own are loaded only when it is set.
         score_threshold: keypoints scored lower are ignored; ``None`` = the model's own.
@@ -36,6 +38,7 @@ class LifterConfig(MethodSettings):
     max_gap_s: float = 1.0
     person_height: float | None = None
     person_height_stddev: float = 0.02
+    estimate_gravity: bool = False
     deadline_s: float | None = None
     score_threshold: float | None = None
     min_keypoints: int = 4

@@ -27,6 +27,8 @@ class LiftReport:
         unplaced: track ids whose rays allow no position in front of the camera.
         floor_refused: track ids for whom the given floor is not used, because it does not fit how they
             stand: gravity or the camera's height seem to be wrong.
+        place: what the people tell of the camera's place, where the lifter is to learn it, as a text.
+        up: (3,) unit vector against gravity, camera optical frame, where the lifter has learnt it.
         left_out: people beyond ``max_tracks``.
         refused: why the whole frame was not taken, or ``None``.
         thinned: the frame was left out because frames come faster than the model was made for.
@@ -45,6 +47,8 @@ class LiftReport:
     failed: tuple[int, ...] = ()
     unplaced: tuple[int, ...] = ()
     floor_refused: tuple[int, ...] = ()
+    place: str = ""
+    up: NDArray[np.float64] | None = None
     left_out: int = 0
     refused: str | None = None
     thinned: bool = False

@@ -15,6 +15,7 @@ from diffpose_ros.geometry.mapping import coco_to_points, points_covariance
 from diffpose_ros.geometry.undistort import undistort, undistort_with_covariance
 from diffpose_ros.history import PeopleState, Rows
 from diffpose_ros.kinematics import PeopleRotations
+from diffpose_ros.lifting.camera_place import CameraPlace
 from diffpose_ros.lifting.config import MAX_RATE_HZ, LifterConfig
 from diffpose_ros.lifting.deadline import DeadlinePlanner, price
 from diffpose_ros.lifting.depth import surfaces, unusable
@@ -94,6 +95,7 @@ class Lifter:
         self._camera: Camera | None = None
         self._turns = Turns(self.config.max_people)
         self._rotations = PeopleRotations()
+        self._place = CameraPlace() if self.config.estimate_gravity else None
         self._backend_name = self.backend.name
 
     @property
@@ -103,12 +105,10 @@ class Lifter:
 
     def reset(self) -> None:
         """Forget everyone, the camera and the last stamp."""
-        self.people.clear()
         self._judge.reset()
         self._thinner.reset()
         self._camera = None
-        self._turns.reset()
-        self._rotations.reset()
+        self._begin_anew()
 
     def set_prompt(self, text: str) -> None:
         """Say anew, in words, what is known of people; see ``prompt`` of the settings.
@@ -147,7 +147,8 @@ class Lifter:
                 anew. Frames that come faster than :data:`MAX_RATE_HZ` are left out.
             deadline_s: seconds left for this call; ``None`` = the configured deadline.
             around: gravity and the floor, in this frame; with both, the floor tells how far away and
-                how large people are.
+                how large people are. Where gravity is not known and ``estimate_gravity`` is set, it is
+                learnt from the people.
             depth: a depth image of the same moment, registered to this one or with its own camera; it
                 tells distance and size better than anything else. One that does not fit is not used,
                 and ``report.messages`` says why.
@@ -191,10 +192,17 @@ class Lifter:
         if depth is not None and (why := unusable(depth, camera, stamp_ns)):
             messages.append(why)
             depth = None
+        learning = self._place if around.up is None else None
+        if learning is not None:
+            # Not its height: floors that are learnt place people no better than their bodies do.
+            around = replace(around, up=learning.up, camera_height=None)
         try:
             result = self._run(people, camera, stamp_ns, chosen, deadline_s, around, depth, start)
         finally:
             self._drop_nameless()
+        if learning is not None:
+            learning.see(result.skeletons, stamp_ns)
+            result = replace(result, report=replace(result.report, place=learning.said, up=around.up))
         if self.backend.name != self._backend_name:
             messages.append(f"backend is now {self.backend.name}: {self.backend.reason}")
             self._backend_name = self.backend.name
@@ -213,11 +221,16 @@ class Lifter:
         if changed:
             messages.append("the camera changed: everyone starts anew")
         if messages:
-            self.people.clear()
-            self._turns.reset()
-            self._rotations.reset()
+            self._begin_anew()
         self._camera = camera
         return messages
+
+    def _begin_anew(self) -> None:
+        self.people.clear()
+        self._turns.reset()
+        self._rotations.reset()
+        if self._place is not None:
+            self._place.reset()
 
     def _run(
         self,

@@ -210,7 +210,8 @@ class LifterNode(PipelineNode):
             **({} if depth is None else {"depth": depth}),
         )
         if result.report.refused is None and not result.report.thinned:
-            self._publish(message, result, camera, around.up)
+            up = around.up if result.report.up is None else result.report.up
+            self._publish(message, result, camera, up)
         self._tell(result.report)
 
     def _camera_for(self, message: Person2DArray) -> Camera | None:
@@ -314,7 +315,7 @@ class LifterNode(PipelineNode):
             return
         monitor.value("people", f"{report.people} in, {report.lifted} lifted")
         monitor.value("backend", report.backend)
-        monitor.value("gravity", self._gravity.said)
+        monitor.value("gravity", f"people: {report.place}" if report.place else self._gravity.said)
         monitor.value("sampling", f"{report.hypotheses} hypotheses, {report.steps} steps")
         monitor.value("deadline", "; ".join(report.degraded) or "met")
         for stage, seconds in report.stage_s.items():

@@ -86,6 +86,7 @@ def lifter_config(values: Mapping[str, Any]) -> LifterConfig:
         max_gap_s=values["max_gap_s"],
         person_height=values["person_height"] or None,
         person_height_stddev=values["person_height_stddev"],
+        estimate_gravity=source_of(values) == "people",
         deadline_s=values["deadline_ms"] / 1e3 or None,
     )
 

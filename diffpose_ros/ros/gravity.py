@@ -16,11 +16,12 @@ from diffpose_ros.ros.parameters import Spec
 from diffpose_ros.ros.target_frame import Rigid
 
 NS = 1_000_000_000
-SOURCES = ("auto", "none", "angles", "tf", "imu")
+SOURCES = ("auto", "none", "angles", "tf", "imu", "people")
 SPECS = (
     Spec("gravity", str,
          "What tells which way is up; auto: tf where gravity_frame is set, imu where imu is, angles where "
-         "camera_pitch_deg or camera_roll_deg is not zero.", choices=SOURCES, fixed=True),
+         "camera_pitch_deg or camera_roll_deg is not zero; people: learnt from those who walk before a "
+         "camera that does not move.", choices=SOURCES, fixed=True),
     Spec("gravity_frame", str,
          "Frame whose z axis points up and whose plane z = 0 is the floor, e.g. base_footprint or map; "
          "through tf2.", fixed=True),
@@ -146,7 +147,7 @@ class Gravity:
     def around(self, frame: str, stamp_ns: int, values: Mapping[str, Any]) -> Surroundings:
         """Gravity and height at the time of an image of the optical frame ``frame``."""
         self._values = values
-        if self.source == "none":
+        if self.source in ("none", "people"):  # the lifter learns it
             return Surroundings(camera_height=values["camera_height"] or None)
         judged = self._judge(stamp_ns, self._claim(frame, stamp_ns))
         if judged.trouble:

@@ -198,6 +198,23 @@ def test_the_help_names_what_the_front_end_offers():
     assert lift.FRONT_ENDS == FRONT_ENDS
 
 
+def test_what_people_tell_of_the_cameras_place_is_said(call, video, camera, actors, tmp_path, monkeypatch):
+    from diffpose_ros.cli import _options
+
+    configs, see = [], actors.lifter.lift
+    report = SimpleNamespace(place="by 30 steps of people: level", thinned=False, floor_refused=())
+    monkeypatch.setattr("diffpose_ros.lifting.Lifter", lambda config: configs.append(config) or actors.lifter)
+    monkeypatch.setattr(lift, "make_lifter", _options.make_lifter)
+    monkeypatch.setattr(
+        actors.lifter, "lift",
+        lambda *what, **told: SimpleNamespace(skeletons=see(*what, **told).skeletons, report=report),
+    )  # fmt: skip
+    done = call("lift", video, "--camera", camera, "--estimate-gravity", "--output", tmp_path / "w.npz")
+    assert done.code == 0
+    assert configs[0].estimate_gravity
+    assert "the camera's place: by 30 steps of people: level" in done.out + done.err
+
+
 def test_the_cameras_place_goes_to_the_lifter(call, video, camera, actors, tmp_path):
     place = ("--camera-pitch", "30", "--camera-height", "2.5")
     assert call("lift", video, "--camera", camera, *place, "--output", tmp_path / "w.npz").code == 0

@@ -24,7 +24,8 @@ FILES = sorted(LAUNCH.glob("*.launch.py"))
 TOPICS_AND_FILES = {"namespace", "image", "camera_info", "rviz_config", "fixed_frame"}
 FRAMES = ("frame_id", "target_frame", "frame_prefix")
 PLACE = (
-    "depth", "depth_info", "gravity_frame", "imu", "camera_pitch_deg", "camera_roll_deg", "camera_height",
+    "depth", "depth_info", "gravity", "gravity_frame", "imu", "camera_pitch_deg",
+    "camera_roll_deg", "camera_height",
 )  # fmt: skip
 SWITCHES = {
     **dict.fromkeys(("rviz", "hri", "pose_search", "standard", "single_process", "respawn"), "false"),
@@ -82,7 +83,7 @@ def test_lift_has_the_promised_arguments() -> None:
 def test_overridden_parameters_exist_in_the_nodes_configuration() -> None:
     parameters = {
         "keypoints": {"detector", "model", "transport"},
-        "lifter": {"model", "backend", "refine", "person_height", "rectified", "gravity", *FRAMES, *PLACE},
+        "lifter": {"model", "backend", "refine", "person_height", "rectified", *FRAMES, *PLACE},
         "video_source": {"source", "camera_file", "loop", "compressed", "raw", "frame_id"},
     }
     for node, names in parameters.items():

@@ -11,7 +11,7 @@ pytest.importorskip("onnx", reason="needs the Python package onnx to make a test
 
 from views import FRAME, S, standing
 
-from diffpose_ros.core import People2D, Surroundings, TrackState
+from diffpose_ros.core import UNKNOWN, People2D, Surroundings, TrackState
 from diffpose_ros.kinematics import PeopleRotations, RotationTracker
 from diffpose_ros.lifting.poses import skeletons
 from diffpose_ros.methods.protocol import Poses
@@ -73,6 +73,28 @@ def test_gravity_and_heights_reach_the_stage_that_places_people(make, camera, mo
     assert noted[0].up.tolist() == [0.0, -0.8, -0.6]
     assert (noted[0].camera_height, noted[0].person_height) == (1.25, 1.5)
     assert (noted[1].up, noted[1].camera_height) == (None, None)
+
+
+def test_gravity_that_was_learnt_is_used_where_nothing_tells_it(make, camera, monkeypatch):
+    lifter = make(estimate_gravity=True)
+    noted, seen = [], []
+    place = lifter._root.place
+    monkeypatch.setattr(lifter._root, "place", lambda p, seen, r: noted.append(seen) or place(p, seen, r))
+    learnt = lifter._place
+    learnt.up, learnt.camera_height, learnt.said = np.array([0.0, -0.8, -0.6]), 1.9, "known"
+    monkeypatch.setattr(learnt, "see", lambda skeletons, stamp_ns: seen.append((len(skeletons), stamp_ns)))
+    reports = [
+        lifter.lift(standing(camera, [0, 0, 4]), camera, S + k * FRAME, around=around).report
+        for k, around in enumerate((UNKNOWN, Surroundings(up=np.array([0.0, -1.0, 0.0]), camera_height=1.2)))
+    ]
+    assert [o.up.tolist() for o in noted] == [[0.0, -0.8, -0.6], [0.0, -1.0, 0.0]]
+    assert [o.camera_height for o in noted] == [None, 1.2]  # a height that was learnt is only told
+    assert [r.place for r in reports] == ["known", ""]
+    assert reports[0].up.tolist() == [0.0, -0.8, -0.6]
+    assert seen == [(1, S)]
+    lifter.reset()
+    assert learnt.up is None
+    assert make()._place is None
 
 
 def test_the_report_names_whom_the_floor_does_not_fit(make, camera, monkeypatch):

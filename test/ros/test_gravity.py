@@ -10,6 +10,7 @@ import yaml
 
 from diffpose_ros.core import ConfigError
 from diffpose_ros.core.resources import config_path
+from diffpose_ros.nodes.lifter_parameters import lifter_config
 from diffpose_ros.ros.gravity import NS, Gravity, reading_of, rotation_of, source_of
 from diffpose_ros.ros.target_frame import Rigid
 
@@ -66,6 +67,14 @@ def gravity(lookup=None, **changes):
     return made, lambda stamp_ns=NS, frame="cam": made.around(frame, stamp_ns, chosen), said
 
 
+def test_what_people_tell_the_lifter_learns() -> None:
+    _, around, said = gravity(gravity="people")
+    assert around().up is None
+    assert said == []
+    assert lifter_config(values(gravity="people")).estimate_gravity
+    assert not lifter_config(values()).estimate_gravity
+
+
 @pytest.mark.parametrize(
     ("changes", "source"),
     [
@@ -76,6 +85,7 @@ def gravity(lookup=None, **changes):
         ({"imu": "/imu/data", "camera_pitch_deg": 10.0}, "imu"),
         ({"imu": "/imu/data", "gravity_frame": "map"}, "tf"),
         ({"imu": "/imu/data", "gravity": "none"}, "none"),
+        ({"gravity": "people", "camera_height": 1.2}, "people"),
     ],
 )
 def test_the_parameters_choose_a_source(changes, source) -> None:
