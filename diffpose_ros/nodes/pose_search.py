@@ -111,7 +111,7 @@ class PoseSearchNode(PipelineNode):
             if skeleton is None:
                 continue
             matches = self.read(
-                lambda s: self._people.update(stamp_ns / 1e9, s.track_id, s.xyz, up),  # type: ignore[union-attr]
+                lambda s: self._people.update(stamp_ns / 1e9, s.track_id, s.xyz, up, s.covariance),  # type: ignore[union-attr]
                 skeleton, "skeletons",
             )  # fmt: skip
             if matches is None:

@@ -1,9 +1,13 @@
-"""Taught poses and motions: names, each with what counts, how near is near, and examples."""
+"""Taught poses and motions: names, each with what counts, how near is near, and examples.
+
+A name may be defined, too: by cases, which are ranges of what is measured. Then its examples show it to a
+search in recordings, and only those that were taught besides say that somebody does it.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
-from diffpose_ros.search import parts, windows
+from diffpose_ros.search import cases, parts, windows
 from diffpose_ros.search.kinds import LIFTED_POSE, Kind
 from diffpose_ros.search.vectors import JOINTS, distance, upright
 
@@ -34,10 +38,12 @@ class Example:
     Attributes:
         vectors: (N, 17, 3) metres: one pose (N = 1), or a window at :data:`windows.RATE_HZ`.
         source: where it is from: a file and its time, a track, "written down".
+        counts: whether who is near it does what the name says; ``False`` where the name's cases say that.
     """
 
     vectors: Array
     source: str = ""
+    counts: bool = True
 
     def __post_init__(self) -> None:
         made = np.asarray(self.vectors, dtype=np.float64)
@@ -61,6 +67,7 @@ class Taught:
         radius: distance up to which it counts, metres.
         told: whether it is told when it is active. One that is not keeps its group from a name that would
             fit less: what half-bent knees are not.
+        cases: what defines the name, beside the examples that count.
 
     Raises:
         InputError: something is out of its range, or an example has another length.
@@ -74,6 +81,7 @@ class Taught:
     seconds: float = 0.0
     radius: float = RADIUS_M
     told: bool = True
+    cases: cases.Cases = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", checked_name(self.name))
@@ -99,6 +107,12 @@ class Taught:
     def motion(self) -> bool:
         """Whether it is a motion, and not a pose."""
         return self.seconds != 0
+
+    @cached_property
+    def shown(self) -> Taught | None:
+        """The name by its examples that count alone; ``None`` without any."""
+        counting = tuple(example for example in self.examples if example.counts)
+        return replace(self, examples=counting, cases=()) if counting else None
 
     @cached_property
     def joints(self) -> NDArray[np.int64]:
@@ -136,6 +150,21 @@ class Taught:
         if not alike.any():
             return math.inf
         return float(windows.warped(seen, self.compared[alike]).min())
+
+    def nearness(self, apart: float, query: Array | None, measured: Mapping[str, float]) -> float:
+        """How near somebody is: 1 where the name begins to count.
+
+        Args:
+            apart: distance of the nearest example, metres.
+            query: what :meth:`distance` takes; ``None`` where the window of a motion was not seen.
+            measured: see :mod:`diffpose_ros.search.measures`.
+        """
+        if not self.cases:
+            return apart / self.radius
+        near = cases.nearness(self.cases, measured)
+        if self.shown is not None and query is not None:
+            near = min(near, self.shown.distance(query) / self.radius)
+        return near
 
 
 def default_radius(part: str) -> float:
@@ -242,7 +271,9 @@ class Gallery:
                         f"'{one.name}' was taught with another {what} ({a}, now {b}): forget it first, or "
                         "choose another name"
                     )
-            more = replace(new, examples=(*one.examples, *new.examples), group=new.group or one.group)
+            more = replace(
+                new, examples=(*one.examples, *new.examples), group=new.group or one.group, cases=one.cases
+            )
             return replace(self, taught=(*self.taught[:k], more, *self.taught[k + 1 :]))
         return replace(self, taught=(*self.taught, new))
 

@@ -12,7 +12,7 @@ import numpy as np
 from diffpose_ros.core import ConfigError, InputError
 from diffpose_ros.core.files import read_limited, write_text
 from diffpose_ros.core.resources import PACKAGE, config_path
-from diffpose_ros.search import windows
+from diffpose_ros.search import cases, windows
 from diffpose_ros.search.gallery import Example, Gallery, Taught
 from diffpose_ros.search.kinds import LIFTED_POSE, Kind, check_same, kind_from_json
 from diffpose_ros.search.vectors import JOINTS
@@ -71,14 +71,20 @@ def save(path: str | Path, gallery: Gallery) -> None:
 
 def _one(taught: Taught) -> str:
     """A name as JSON, an example a line."""
-    about = {
+    about: dict[str, Any] = {
         "name": taught.name, "part": taught.part, "group": taught.group, "seconds": taught.seconds,
         "radius_m": taught.radius, "told": taught.told,
     }  # fmt: skip
+    if taught.cases:
+        about["cases"] = cases.to_json(taught.cases)
     examples = ",\n".join(
         "   "
         + json.dumps(
-            {"source": e.source, "vectors": np.round(e.vectors, DIGITS).reshape(len(e.vectors), -1).tolist()},
+            {
+                "source": e.source,
+                **({} if e.counts else {"counts": False}),
+                "vectors": np.round(e.vectors, DIGITS).reshape(len(e.vectors), -1).tolist(),
+            },
             separators=(",", ":"),
         )
         for e in taught.examples
@@ -125,12 +131,14 @@ def load(path: str | Path, kind: Kind = LIFTED_POSE) -> Gallery:
 def _taught(content: Any) -> Taught:
     examples = tuple(
         Example(
-            np.array(e["vectors"], dtype=np.float64).reshape(len(e["vectors"]), JOINTS, 3), str(e["source"])
+            np.array(e["vectors"], dtype=np.float64).reshape(len(e["vectors"]), JOINTS, 3),
+            str(e["source"]),
+            bool(e.get("counts", True)),
         )
         for e in content["examples"]
     )
     return Taught(
         str(content["name"]), examples, part=str(content["part"]), group=str(content["group"]),
         seconds=float(content["seconds"]), radius=float(content["radius_m"]),
-        told=bool(content.get("told", True)),
+        told=bool(content.get("told", True)), cases=cases.from_json(content.get("cases", [])),
     )  # fmt: skip

@@ -1,6 +1,7 @@
-"""What a person does, of what a gallery holds: distances, groups, hysteresis.
+"""What a person does, of what a gallery holds: distances, definitions, groups, hysteresis.
 
-A name's *nearness* is its distance over its radius: 1 where it begins to count. It becomes active after
+A name's *nearness* is its distance over its radius, or how its definition is kept to: 1 where it begins to
+count. It becomes active after
 it was at most 1 for a while, and ends after it was above ``leave`` for a while. Of a group the nearest is
 active alone. What is near to nothing stays unknown.
 """
@@ -8,15 +9,17 @@ active alone. What is near to nothing stays unknown.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from diffpose_ros.core import ConfigError
+from diffpose_ros.core import H36M17, ConfigError
 from diffpose_ros.search import windows
 from diffpose_ros.search.gallery import Gallery, Taught
+from diffpose_ros.search.measures import LOOK_BACK_S, STEP, measures, over_time
 from diffpose_ros.search.vectors import variants
 
 Array = NDArray[np.float64]
@@ -25,6 +28,12 @@ STEEPNESS = 8.0
 """Of the confidence: 0.5 at the radius, 0.88 a quarter inside, 0.12 a quarter outside."""
 NEAR = 1.5
 """What is farther than this many radii is not told."""
+UNSURE_M, DOUBT_M = 0.14, 0.04
+"""A part of the body whose joints are known no better than this is not known to do anything: from the first
+on, a name's nearness grows by 1 with each of the second."""
+Seen = tuple[float, dict[str, float], Array]
+"""A time, what was measured then, and where the hips were, metres."""
+_HIP = H36M17.index("hip")
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class Match:
     Attributes:
         name: as it was taught.
         distance: metres to the nearest example.
-        nearness: distance over the name's radius.
+        nearness: 1 where the name begins to count, 0 at its heart.
         active: whether it counts as done.
         lasting_s: for how long it has.
         motion: whether it is a motion.
@@ -85,17 +94,28 @@ def confidence(nearness: float) -> float:
     return 1.0 / (1.0 + math.exp(min(STEEPNESS * (nearness - 1.0), 50.0)))
 
 
-def nearest(gallery: Gallery, xyz: ArrayLike, up: ArrayLike | None = None) -> list[Match]:
+def nearest(
+    gallery: Gallery, xyz: ArrayLike, up: ArrayLike | None = None, covariance: ArrayLike | None = None
+) -> list[Match]:
     """What one pose is, of itself: poses of the gallery, nearest first.
 
     Args:
         gallery: what was taught; its motions are left out.
         xyz: (17, 3) metres.
         up: as in :func:`vectors.pose_vectors`.
+        covariance: (17, 3, 3) of the joints, m^2; ``None``: they are known.
     """
     query = variants(xyz, up)
     distances = gallery.pose_distances(query)
-    found = [_match(one, distances[one.name]) for one in gallery.taught if not one.motion]
+    measured = _measured([(0.0, _measures(xyz, up), _place(xyz))], up)
+    found = [
+        Match(
+            one.name, apart := distances[one.name],
+            one.nearness(apart, query, measured) + doubt(one, covariance),
+        )
+        for one in gallery.taught
+        if not one.motion
+    ]  # fmt: skip
     winners = set(_winners(gallery.taught, {m.name: m.nearness for m in found}))
     made = [
         Match(m.name, m.distance, m.nearness, active=m.name in winners and m.nearness <= 1) for m in found
@@ -110,8 +130,32 @@ def told(gallery: Gallery, matches: Sequence[Match]) -> list[Match]:
     return sorted(said, key=lambda m: (not m.active, m.nearness))
 
 
-def _match(one: Taught, distance: float) -> Match:
-    return Match(one.name, distance, distance / one.radius, motion=one.motion)
+def _measures(xyz: ArrayLike, up: ArrayLike | None) -> dict[str, float]:
+    return {name: float(value) for name, value in measures(xyz, up).items()}
+
+
+def doubt(taught: Taught, covariance: ArrayLike | None) -> float:
+    """What the joints that a name is about are not known well enough for, as nearness.
+
+    Args:
+        taught: the name.
+        covariance: (17, 3, 3) of the joints, m^2; ``None``: they are known.
+    """
+    if covariance is None:
+        return 0.0
+    of_part = np.asarray(covariance, dtype=np.float64)[taught.joints]
+    sigma = math.sqrt(max(float(np.trace(of_part, axis1=-2, axis2=-1).mean()), 0.0))
+    return max(0.0, sigma - UNSURE_M) / DOUBT_M
+
+
+def _place(xyz: ArrayLike) -> Array:
+    return np.array(np.asarray(xyz, dtype=np.float64)[_HIP])
+
+
+def _measured(seen: Sequence[Seen], up: ArrayLike | None) -> dict[str, float]:
+    """What definitions ask for, of the last :data:`LOOK_BACK_S` seconds."""
+    steps = np.array([measured[STEP] for _, measured, _ in seen])
+    return seen[-1][1] | over_time(steps, np.stack([place for _, _, place in seen]), up)
 
 
 def _winners(taught: Sequence[Taught], nearness: dict[str, float]) -> list[str]:
@@ -166,14 +210,15 @@ class Person:
         self._gallery, self.rule = gallery, rule
         self._stamps: list[float] = []
         self._vectors: list[Array] = []
+        self._seen: deque[Seen] = deque()
         self._held: dict[str, _Held] = {}
-        self._motions: tuple[float, dict[str, float]] = (-math.inf, {})
+        self._motions: tuple[float, dict[str, float], dict[str, Array]] = (-math.inf, {}, {})
 
     def learn(self, gallery: Gallery) -> None:
         """Go on with another gallery; what is active there stays so."""
         self._gallery = gallery
         self._held = {name: held for name, held in self._held.items() if name in gallery.names}
-        self._motions = (-math.inf, {})
+        self._motions = (-math.inf, {}, {})
 
     @property
     def last_s(self) -> float:
@@ -189,13 +234,17 @@ class Person:
         stamps = np.array(self._stamps)
         return np.asarray(np.array(self._vectors)[stamps >= stamps[-1] - seconds].mean(axis=0))
 
-    def update(self, stamp_s: float, xyz: ArrayLike, up: ArrayLike | None = None) -> list[Match]:
+    def update(
+        self, stamp_s: float, xyz: ArrayLike, up: ArrayLike | None = None,
+        covariance: ArrayLike | None = None,
+    ) -> list[Match]:  # fmt: skip
         """Take in a frame.
 
         Args:
             stamp_s: its time, later than the last.
             xyz: (17, 3) metres.
             up: as in :func:`vectors.pose_vectors`.
+            covariance: as in :func:`nearest`.
 
         Returns:
             Active names and near ones, the surest first.
@@ -205,8 +254,19 @@ class Person:
         """
         query = variants(xyz, up)
         self._remember(stamp_s, np.asarray(query[0]))  # the first variant is that of the lean itself
-        distances = {**self._of_motions(stamp_s), **self._gallery.pose_distances(query)}
-        nearness = {one.name: distances[one.name] / one.radius for one in self._gallery.taught}
+        self._seen.append((stamp_s, _measures(xyz, up), _place(xyz)))
+        while stamp_s - self._seen[0][0] > LOOK_BACK_S + 1e-6:
+            self._seen.popleft()
+        measured = _measured(self._seen, up)
+        of_motions, shown = self._of_motions(stamp_s)
+        distances = {**of_motions, **self._gallery.pose_distances(query)}
+        nearness = {
+            one.name: one.nearness(
+                distances[one.name], shown.get(one.name) if one.motion else query, measured
+            )
+            + doubt(one, covariance)
+            for one in self._gallery.taught
+        }
         winners = set(_winners(self._gallery.taught, nearness))
         for one in self._gallery.taught:
             held = self._held.setdefault(one.name, _Held())
@@ -238,25 +298,28 @@ class Person:
     def _remember(self, stamp_s: float, vector: Array) -> None:
         if stamp_s <= self.last_s or stamp_s - self.last_s > windows.LONGEST_GAP_S:
             self._stamps, self._vectors = [], []
-            self._held, self._motions = {}, (-math.inf, {})
+            self._seen.clear()
+            self._held, self._motions = {}, (-math.inf, {}, {})
         self._stamps.append(stamp_s)
         self._vectors.append(vector)
         oldest = stamp_s - windows.LONGEST_S - windows.LONGEST_GAP_S
         while self._stamps[0] < oldest:
             del self._stamps[0], self._vectors[0]
 
-    def _of_motions(self, stamp_s: float) -> dict[str, float]:
-        """Distances of the motions: as often as their windows have frames, and not more."""
-        when, known = self._motions
+    def _of_motions(self, stamp_s: float) -> tuple[dict[str, float], dict[str, Array]]:
+        """Distances of the motions, and their windows: as often as those have frames, and not more."""
+        when, known, seen = self._motions
         if stamp_s - when < 0.9 / windows.RATE_HZ:
-            return dict(known)
-        made = {}
+            return known, seen
+        known, seen = {}, {}
         for one in self._gallery.taught:
             if one.motion:
-                seen = self.window(one.seconds)
-                made[one.name] = math.inf if seen is None else one.distance(seen)
-        self._motions = (stamp_s, made)
-        return dict(made)
+                window = self.window(one.seconds)
+                known[one.name] = math.inf if window is None else one.distance(window)
+                if window is not None:
+                    seen[one.name] = window
+        self._motions = (stamp_s, known, seen)
+        return known, seen
 
 
 class People:
@@ -280,17 +343,18 @@ class People:
             person.learn(gallery)
 
     def update(
-        self, stamp_s: float, track_id: int, xyz: ArrayLike, up: ArrayLike | None = None
-    ) -> list[Match]:
+        self, stamp_s: float, track_id: int, xyz: ArrayLike, up: ArrayLike | None = None,
+        covariance: ArrayLike | None = None,
+    ) -> list[Match]:  # fmt: skip
         """One person of a frame; who has no identity (-1) is compared by this frame alone.
 
         Raises:
             InputError: the pose has no vector.
         """
         if track_id < 0:
-            return nearest(self.gallery, xyz, up)
+            return nearest(self.gallery, xyz, up, covariance)
         person = self._known.setdefault(track_id, Person(self.gallery, self._rule))
-        return person.update(stamp_s, xyz, up)
+        return person.update(stamp_s, xyz, up, covariance)
 
     def window(self, track_id: int, seconds: float) -> Array | None:
         """The last seconds of somebody; see :meth:`Person.window`."""

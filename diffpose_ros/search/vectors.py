@@ -99,13 +99,23 @@ def distance(a: Array, b: Array) -> Array:
     return np.asarray(np.sqrt(np.einsum("...ij,...ij->...", apart, apart) / apart.shape[-2]))
 
 
-def _own(xyz: ArrayLike, up: ArrayLike | None) -> tuple[Array, Array, Array]:
-    """Joints in the body's own axes, the trunk's lean in degrees, and up in those axes."""
+def checked_poses(xyz: ArrayLike) -> Array:
+    """Poses as (..., 17, 3).
+
+    Raises:
+        InputError: the shape is wrong, or a number is not finite.
+    """
     pose = np.asarray(xyz, dtype=np.float64)
     if pose.ndim < 2 or pose.shape[-2:] != (JOINTS, 3):
         raise InputError(f"pose: expected (..., {JOINTS}, 3) joints of {H36M17.name}, got {pose.shape}")
     if not np.isfinite(pose).all():
         raise InputError("pose: expected finite numbers, got NaN or infinity")
+    return pose
+
+
+def _own(xyz: ArrayLike, up: ArrayLike | None) -> tuple[Array, Array, Array]:
+    """Joints in the body's own axes, the trunk's lean in degrees, and up in those axes."""
+    pose = checked_poses(xyz)
     towards = np.asarray(IMAGE_UP if up is None else up, dtype=np.float64)
     if towards.shape[-1:] != (3,) or not np.isfinite(towards).all():
         raise InputError(f"up: expected 3 finite numbers, got {np.asarray(up).tolist()}")

@@ -1,8 +1,8 @@
-"""Poses written down as angles, and the gallery of them that comes with the package.
+"""Poses written down as angles: examples of the names that come with the package.
 
 An angle pair tells where a limb points from the trunk: how far it is lifted from hanging (0 down along the
 trunk, 90 level, 180 up), and towards where (0 forward, 90 outward, -90 across the body, 180 backward).
-Nobody was measured: whoever a gallery of these is tried on is a person left out.
+Nobody was measured.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import H36M17
 from diffpose_ros.search import windows
-from diffpose_ros.search.gallery import Example, Gallery, Taught
 from diffpose_ros.search.vectors import pose_vectors
 
 Array = NDArray[np.float64]
 Angles = tuple[float, float]
 
-SOURCE = "written down"
 SIDES = {"left": 1.0, "right": -1.0}
 LENGTHS_M = {
     "hip": 0.09, "thigh": 0.41, "shank": 0.41, "spine": 0.33, "chest": 0.12, "neck": 0.24, "crown": 0.13,
@@ -164,37 +162,6 @@ def hands_on_head() -> Iterator[Written]:
         yield Written(arms=both((lift, about), (150.0 if lift < 120 else 130.0, -80.0)))
 
 
-def half_bent() -> Iterator[Written]:
-    """Legs that neither stand nor sit nor crouch: knees half bent, a leg lifted, bending over, kneeling."""
-    for thigh, knee, bend, spread in itertools.product((22.0, 38.0), (45.0, 80.0), (0.0, 25.0), (5.0, 30.0)):
-        if thigh + bend > 50:
-            continue  # as seen from the trunk, that is sitting
-        yield Written(legs=leaning(both((thigh, spread), pair(thigh - knee)), bend))
-    for side, (thigh, knee) in itertools.product(
-        SIDES, ((60.0, 70.0), (35.0, 70.0), (5.0, 75.0), (85.0, 90.0))
-    ):
-        other = next(s for s in SIDES if s != side)
-        legs = {side: ((thigh, 10.0), pair(thigh - knee)), other: ((8.0, 30.0), pair(-12.0))}
-        yield Written(legs=legs)
-    for bend, knee in itertools.product((50.0, 80.0), (10.0, 45.0)):
-        yield Written(legs=leaning(both((0.5 * knee, 10.0), pair(-0.5 * knee)), bend))
-    for bend in (0.0, 30.0):
-        yield Written(legs=leaning(both((10.0, 10.0), pair(-85.0)), bend))
-        yield Written(legs=leaning(both((30.0, 90.0), (20.0, 90.0)), bend))
-
-
-def arms_low() -> Iterator[Written]:
-    """Arms that show nothing: hanging, on the hips, bent before the body, folded, spread."""
-    ends: Sequence[tuple[Angles, Angles]] = (
-        HANGING, ((15.0, 60.0), (80.0, 0.0)), ((40.0, 85.0), (50.0, -60.0)), ((35.0, 20.0), (110.0, 0.0)),
-        ((60.0, 30.0), (90.0, -50.0)), ((45.0, 60.0), (140.0, -20.0)), ((70.0, 70.0), (60.0, 10.0)),
-    )  # fmt: skip
-    for left, right in itertools.product(ends, ends):
-        yield Written(arms={"left": left, "right": right})
-    for about in (0.0, 45.0, 90.0):
-        yield Written(arms=both((85.0, about), (90.0, about)))
-
-
 def leaning(legs: Mapping[str, tuple[Angles, Angles]], bend: float) -> dict[str, tuple[Angles, Angles]]:
     """Legs as a trunk that is bent forward by ``bend`` degrees sees them."""
     cos, sin = np.cos(np.radians(bend)), np.sin(np.radians(bend))
@@ -248,36 +215,3 @@ def walking(seconds: float) -> Iterator[Array]:
         for start in np.arange(8) / 8:
             phases = (start + frames / period) % 1.0
             yield np.stack([stride(float(p), reach).vector() for p in phases])
-
-
-WALK_S = 1.0
-POSTURE, ARMS = "posture", "arms"
-
-
-def shipped() -> Gallery:
-    """The gallery that comes with the package."""
-
-    def pose(
-        name: str, part: str, group: str, radius: float, poses: Iterator[Written], told: bool = True
-    ) -> Taught:
-        examples = tuple(Example(p.vector()[None], SOURCE) for p in poses)
-        return Taught(name, examples, part=part, group=group, radius=radius, told=told)
-
-    stride_windows = tuple(Example(w, SOURCE) for w in walking(WALK_S))
-    return Gallery(
-        (
-            pose("standing", "legs", POSTURE, 0.16, standing()),
-            pose("sitting", "legs", POSTURE, 0.16, sitting()),
-            pose("crouching", "legs", POSTURE, 0.20, crouching()),
-            pose("lying", "legs", POSTURE, 0.28, lying()),
-            Taught("walking", stride_windows, part="legs", group=POSTURE, seconds=WALK_S, radius=0.13),
-            pose("left arm raised", "arms", ARMS, 0.24, raised("left")),
-            pose("right arm raised", "arms", ARMS, 0.24, raised("right")),
-            pose("both arms raised", "arms", ARMS, 0.20, raised("left", "right")),
-            pose("pointing", "arms", ARMS, 0.16, pointing()),
-            pose("hands on head", "arms", ARMS, 0.12, hands_on_head()),
-            pose("legs half bent", "legs", POSTURE, 0.20, half_bent(), told=False),
-            pose("arms low", "arms", ARMS, 0.24, arms_low(), told=False),
-        ),
-        about="written down as angles by diffpose_ros.search.written",
-    )

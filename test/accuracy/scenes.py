@@ -53,7 +53,8 @@ class Scene:
     def people(self, frame: int, who: list[int] | slice = slice(None)) -> People2D:
         """The people of one frame, identities 1..P."""
         seen = self.keypoints[frame, who]
-        return People2D(xy=seen[..., :2], score=seen[..., 2], track_id=np.arange(1, PEOPLE + 1)[who])
+        every = np.arange(1, self.keypoints.shape[1] + 1)
+        return People2D(xy=seen[..., :2], score=seen[..., 2], track_id=every[who])
 
 
 def excerpt() -> tuple[np.ndarray, np.ndarray]:
@@ -65,20 +66,22 @@ def excerpt() -> tuple[np.ndarray, np.ndarray]:
         )
 
 
-def scene(name: str, seed: int) -> Scene:
-    """Everyone of the excerpt before one of :data:`CAMERAS`.
+def scene(name: str, seed: int, bodies: tuple[np.ndarray, np.ndarray] | None = None) -> Scene:
+    """Everyone before one of :data:`CAMERAS`.
 
     Args:
         name: which camera.
         seed: of the places, the turns and the detector's noise.
+        bodies: what :func:`excerpt` gives, of whom else; ``None``: those of the excerpt.
     """
-    width, height, focal, above, pitch, roll, bend = CAMERAS[name]
+    width, height, focal, above, _, _, bend = CAMERAS[name]
     rng = np.random.default_rng(seed)
-    h36m, coco = excerpt()
-    depth = rng.uniform(3.0, 8.0, PEOPLE)
-    side = depth * 0.5 * width / focal * rng.uniform(-0.75, 0.75, PEOPLE)
-    turn = rng.uniform(-np.pi, np.pi, PEOPLE)
-    rotation = _about("x", pitch) @ _about("z", roll) @ np.diag([1.0, -1.0, -1.0])
+    h36m, coco = excerpt() if bodies is None else bodies
+    people = h36m.shape[1]
+    depth = rng.uniform(3.0, 8.0, people)
+    side = depth * 0.5 * width / focal * rng.uniform(-0.75, 0.75, people)
+    turn = rng.uniform(-np.pi, np.pi, people)
+    rotation = tilt(name)
     skeleton, points = (
         np.einsum("ij,fpnj->fpni", rotation, _place(body, turn, side, depth, above)) for body in (h36m, coco)
     )
@@ -89,6 +92,12 @@ def scene(name: str, seed: int) -> Scene:
         width=width, height=height, distortion=d, model="plumb_bob" if len(d) else "none",
     )  # fmt: skip
     return Scene(camera, _detect(pixel, rng, width, height), skeleton)
+
+
+def tilt(name: str) -> np.ndarray:
+    """(3, 3) from a level world (x right, y up, z towards the viewer) to a camera's optical frame."""
+    *_, pitch, roll, _ = CAMERAS[name]
+    return _about("x", pitch) @ _about("z", roll) @ np.diag([1.0, -1.0, -1.0])
 
 
 def _place(body, turn, side, depth, above):

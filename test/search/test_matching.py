@@ -158,7 +158,7 @@ def test_shipped_names_know_what_was_written_down() -> None:
 
 def test_the_shipped_file_is_what_the_code_writes(tmp_path) -> None:
     from diffpose_ros.search.gallery_file import save
-    from diffpose_ros.search.written import shipped
+    from diffpose_ros.search.shipped import shipped
 
     save(tmp_path / "gallery.json", shipped())
     assert (tmp_path / "gallery.json").read_text() == shipped_path().read_text()
