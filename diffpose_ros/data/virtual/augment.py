@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from diffpose_ros.data.virtual.vectors import turned
+
 Array = NDArray[np.float32]
 
 # child -> parent, in an order in which parents come first; the face hangs on the head.
@@ -89,17 +91,17 @@ def crossover(body: Array, rng: np.random.Generator, probability: float) -> Arra
     """
     frame = torso_frame(body)
     vectors = bones(body)
-    local = np.einsum("btji,btnj->btni", frame, vectors)
+    local = vectors @ frame
     mixed = local.copy()
     for joints in LIMBS.values():
         donor = rng.permutation(len(body))
         take = (rng.random(len(body)) < probability)[:, None, None]
         for j in joints:
             length = np.linalg.norm(local[:, :, j], axis=-1, keepdims=True)
-            given = local[donor][:, :, j]
+            given = local[donor, :, j]
             given = given / np.maximum(np.linalg.norm(given, axis=-1, keepdims=True), 1e-6)
             mixed[:, :, j] = np.where(take, given * length, local[:, :, j])
-    changed = np.einsum("btij,btnj->btni", frame, mixed)
+    changed = turned(frame, mixed)
     changed[:, :, 0] = vectors[:, :, 0]
     return assemble(changed.astype(np.float32))
 
@@ -126,7 +128,7 @@ def rotate_joints(body: Array, rng: np.random.Generator, probability: float, max
         vector = vector * np.minimum(1.0, limit / np.maximum(norm, 1e-6))
         turn = rotation_from_vector(vector)
         index = list(moved)
-        vectors[:, :, index] = np.einsum("btij,btnj->btni", turn, vectors[:, :, index])
+        vectors[:, :, index] = turned(turn, vectors[:, :, index])
     return assemble(vectors)
 
 
@@ -164,15 +166,15 @@ def offset_bones(body: Array, rng: np.random.Generator, spread: float) -> Array:
     """
     frame = torso_frame(body)
     vectors = bones(body)
-    local = np.einsum("btji,btnj->btni", frame, vectors)
-    turned = local.copy()
+    local = vectors @ frame
+    moved = local.copy()
     mirrored = np.array([1.0, -1.0, -1.0], dtype=np.float32)  # of a rotation vector, trunk's left first
     for joints, share in _BUILD:
         vector = np.clip(rng.normal(size=(len(body), 3)), -2.5, 2.5).astype(np.float32) * (spread * share)
         for j in joints:
             turn = rotation_from_vector(vector * mirrored if j in _RIGHT else vector)
-            turned[:, :, j] = np.einsum("bij,btj->bti", turn, local[:, :, j])
-    changed = np.einsum("btij,btnj->btni", frame, turned)
+            moved[:, :, j] = turned(turn, local[:, :, j])
+    changed = turned(frame, moved)
     changed[:, :, 0] = vectors[:, :, 0]
     return assemble(changed.astype(np.float32))
 

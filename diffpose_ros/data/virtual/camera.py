@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from diffpose_ros.core import ConfigError
 from diffpose_ros.core.typed_config import at_least, share, span
 from diffpose_ros.data.virtual.augment import rotation_from_vector
+from diffpose_ros.data.virtual.vectors import turned
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def view(
 
 def project(cameras: Cameras, points: NDArray[np.float32]) -> Views:
     """What cameras see of points (B, T, N, 3) of the world."""
-    xyz = np.einsum("btij,btnj->btni", cameras.rotation, points - cameras.position[:, :, None])
+    xyz = turned(cameras.rotation, points - cameras.position[:, :, None])
     depth = xyz[..., 2]
     tangents = xyz[..., :2] / np.maximum(depth, 0.1)[..., None]
     f = cameras.focal[:, None, None]

@@ -192,7 +192,7 @@ def corrupt(
     spread = spread * np.exp(model.uneven * rng.normal(size=(b, 1, 17)) - model.uneven**2)
     error = strength[:, None, None, None] * (bias + spread[..., None] * _errors(b, times_s, rng, model))
     axes = trunk_axes(truth)
-    out = truth + size[..., None, None] * np.einsum("btik,btjk->btji", axes, error)
+    out = truth + size[..., None, None] * error @ np.swapaxes(axes, -1, -2)
     out, off = _far(out, truth, size, seen, times_s, rng, model, strength)
     out = _exchanged(out, view, times_s, rng, model)
     away = np.linalg.norm(out - truth, axis=-1) / np.maximum(size, 1e-9)[..., None]
@@ -210,7 +210,7 @@ def _errors(b: int, times_s: Array, rng: np.random.Generator, model: DetectorMod
     shape = (b, len(times_s), 17, 2)
     parts = [ornstein(shape, times_s, tau, rng) for tau in model.times_s] + [rng.normal(size=shape)]
     independent = sum(np.sqrt(share) * part for share, part in zip(model.shares, parts, strict=True))
-    return np.asarray(np.einsum("jk,btkx->btjx", mix, independent))
+    return np.asarray(mix @ independent)
 
 
 def _far(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from diffpose_ros.data.virtual.vectors import dot, length
+
 # Upper end, lower end, radius in metres of a body whose legs are LEG_M long; H36M-17.
 _CAPSULES = (
     (0, 8, 0.125), (11, 14, 0.085), (1, 4, 0.10), (8, 9, 0.06), (9, 9, 0.085),
@@ -45,9 +47,9 @@ def hidden_by_self(xyz: NDArray[np.floating], keypoints: NDArray[np.floating]) -
     """
     body = np.asarray(xyz, np.float32).reshape(-1, 21, 3)
     points = np.asarray(keypoints, np.float32).reshape(-1, 17, 3)
-    legs = sum(np.linalg.norm(body[:, a] - body[:, b], axis=-1) for a, b in ((1, 2), (2, 3), (4, 5), (5, 6)))
+    legs = sum(length(body[:, a] - body[:, b]) for a, b in ((1, 2), (2, 3), (4, 5), (5, 6)))
     size = np.asarray(legs / (2 * LEG_M), np.float32)[:, None]
-    away = np.linalg.norm(points, axis=-1)
+    away = length(points)
     ends = points * np.maximum(1 - _MARGIN * size / np.maximum(away, 1e-3), 0.0)[..., None].astype(np.float32)
     out = np.zeros(points.shape[:2], bool)
     for c, (a, b, radius) in enumerate(_CAPSULES):
@@ -64,15 +66,15 @@ def _distance(
     """Between the segments camera..end and a..b, by their closest points (Ericson, 2005, 5.1.9)."""
     along, axis = end, b - a
     r = -a
-    aa, ee = (along * along).sum(-1), np.maximum((axis * axis).sum(-1), 1e-9)
-    bb, cc, ff = (along * axis).sum(-1), (along * r).sum(-1), (axis * r).sum(-1)
+    aa, ee = dot(along, along), np.maximum(dot(axis, axis), 1e-9)
+    bb, cc, ff = dot(along, axis), dot(along, r), dot(axis, r)
     denominator = np.maximum(aa * ee - bb * bb, 1e-9)
     s = np.clip((bb * ff - cc * ee) / denominator, 0, 1)
     t = (bb * s + ff) / ee
     inside = np.clip(t, 0, 1)
     s = np.where(t != inside, np.clip((inside * bb - cc) / np.maximum(aa, 1e-9), 0, 1), s)
     gap = s[..., None] * along - (a + inside[..., None] * axis)
-    return np.asarray(np.linalg.norm(gap, axis=-1), np.float32)
+    return np.asarray(length(gap), np.float32)
 
 
 def _facing_away(body: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -80,9 +82,9 @@ def _facing_away(body: NDArray[np.float32], points: NDArray[np.float32]) -> NDAr
     ahead, left = _unit(body[:, 9] - ears), _unit(body[:, 19] - body[:, 20])
     outward = [ahead, _unit(ahead + 0.45 * left), _unit(ahead - 0.45 * left), left, -left]
     to_camera = -_unit(points[:, :5])
-    facing = np.stack([(o * to_camera[:, i]).sum(-1) for i, o in enumerate(outward)], axis=1)
+    facing = np.stack([dot(o, to_camera[:, i]) for i, o in enumerate(outward)], axis=1)
     return np.asarray(facing < _FACING)
 
 
 def _unit(v: NDArray) -> NDArray[np.float32]:
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-6)
+    return np.asarray(v / np.maximum(length(v), 1e-6)[..., None], np.float32)

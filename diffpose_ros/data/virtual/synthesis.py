@@ -22,6 +22,7 @@ from diffpose_ros.data.virtual.detector_noise import NoiseConfig
 from diffpose_ros.data.virtual.gravity import GravityConfig, told_gravity
 from diffpose_ros.data.virtual.missing import MissingConfig
 from diffpose_ros.data.virtual.people import PeopleConfig, become, coco_keypoints, draw_people
+from diffpose_ros.data.virtual.vectors import turned
 from diffpose_ros.geometry import mapping, normalise
 
 SPINE_PART = 0.735
@@ -275,7 +276,7 @@ def make_batch(
     up = told_gravity(seen.up, times, rng, config.gravity)
     points, view_vector, rotation, scale = observe_sequence(xy, score, times, up)
     relative = seen.xyz[:, :, :17] - seen.xyz[:, :, :1]
-    pose = np.einsum("btij,btnj->btni", rotation, relative).astype(np.float32)
+    pose = turned(rotation, relative).astype(np.float32)
     return Batch(times, points, view_vector, pose, rotation, scale, label)
 
 
