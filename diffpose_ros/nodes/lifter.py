@@ -18,6 +18,7 @@ from diffpose_ros.lifting.config import MAX_RATE_HZ
 from diffpose_ros.msg import Person2DArray, Skeleton3D, Skeleton3DArray
 from diffpose_ros.nodes.lifter_parameters import SPECS, check, lifter_config
 from diffpose_ros.nodes.process import run_node
+from diffpose_ros.nodes.prompting import Prompting
 from diffpose_ros.ros import conversions, qos
 from diffpose_ros.ros.body_frame import frame_prefix
 from diffpose_ros.ros.camera_info import Calibrated
@@ -51,6 +52,7 @@ class LifterNode(PipelineNode):
         self._lifter: Any = None
         self._lookup: Any = None
         self._switches: Switches | None = None
+        self._prompting: Prompting | None = None
         self._worker: NewestWorker[Any] | None = None
         self._calibrated = Calibrated()
 
@@ -75,6 +77,7 @@ class LifterNode(PipelineNode):
         self._lookup = self._make_tf()
         self._prefix = frame_prefix(self.parameters["frame_prefix"], self.get_namespace())
         self._switches = Switches(self, "people and their history")
+        self._prompting = Prompting(self)
 
     def start(self) -> None:
         """Listen to keypoints and camera_info."""
@@ -150,10 +153,10 @@ class LifterNode(PipelineNode):
 
     def teardown(self) -> None:
         """Drop the model, the services and the transforms."""
-        for made in (self._switches, self._lookup):
+        for made in (self._switches, self._prompting, self._lookup):
             if made is not None:
                 made.close()
-        self._switches = self._lookup = None
+        self._switches = self._prompting = self._lookup = None
         lifter, self._lifter = self._lifter, None
         # a worker stuck in the network still holds it; closing would pull it away
         if lifter is not None and not self.stuck:

@@ -7,7 +7,15 @@ import pytest
 
 from diffpose_ros.core import H36M17, ConfigError
 from diffpose_ros.methods.finepose import observed
-from diffpose_ros.methods.finepose.prompts import ACTIONS, PARTS, SPEEDS, STANDARD, Vocabulary
+from diffpose_ros.methods.finepose.prompts import (
+    ACTIONS,
+    EVERYONE,
+    PARTS,
+    SPEEDS,
+    STANDARD,
+    Vocabulary,
+    with_prompt,
+)
 
 
 @pytest.mark.parametrize(
@@ -116,3 +124,45 @@ def test_the_parts_in_view_come_from_the_scores() -> None:
 
 def test_about_twenty_actions() -> None:
     assert len(set(ACTIONS)) == len(ACTIONS) == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "track_id", "words", "said"),
+    [
+        ("", EVERYONE, "walking", "walking"),
+        ("walking", EVERYONE, "", ""),
+        ("walking; 3: lying", EVERYONE, "auto", "3: lying"),
+        ("", 3, "lying", "3: lying"),
+        (
+            "walking; 3: lying",
+            3,
+            "action: sitting, legs: hidden",
+            "walking; 3: action: sitting, legs: hidden",
+        ),
+        ("walking; 7: lying", 3, "unknown", "walking; 3: unknown; 7: lying"),
+        ("walking; 3: lying", 3, "", "walking; 3: auto"),
+        ("3: lying", 3, "", ""),
+    ],
+)
+def test_one_person_is_told_of_beside_the_others(text, track_id, words, said) -> None:
+    made = with_prompt(text, track_id, words)
+    assert made == said
+    everyone, people = STANDARD.parse_all(made)
+    before_everyone, before = STANDARD.parse_all(text)
+    if track_id == EVERYONE:
+        assert (everyone, people) == (STANDARD.parse(words), before)
+    else:
+        assert everyone == before_everyone and people.get(track_id, {}) == STANDARD.parse(words)
+
+
+@pytest.mark.parametrize(
+    ("track_id", "words", "text"),
+    [
+        (-2, "walking", "track_id: expected 0 or more, or -1 for everyone, got -2"),
+        (3, "walking; 4: lying", "expected what is said of one person"),
+        (EVERYONE, "4: lying", "expected what is said of one person"),
+    ],
+)
+def test_what_is_not_of_one_person_is_refused(track_id, words, text) -> None:
+    with pytest.raises(ConfigError, match=text):
+        with_prompt("", track_id, words)

@@ -272,6 +272,30 @@ def test_a_prompt_can_change_while_people_are_lifted(bench, kit, lifter):
     assert bench.spin(lambda: getattr(node._lifter, "prompt", None) == "walking; 3: lying")
 
 
+def test_a_service_says_what_is_known_of_one_person(bench, kit):
+    from diffpose_ros.srv import SetPrompt
+
+    node = bench.add(partial(LifterNode, make_lifter=kit.FakeLifter), model="finepose", prompt="walking")
+    client = bench.peer.create_client(SetPrompt, "/diffpose/lifter/set_prompt")
+    assert client.wait_for_service(10.0)
+
+    def ask(**fields):
+        future = client.call_async(SetPrompt.Request(**fields))
+        assert bench.spin(future.done)
+        return future.result()
+
+    told = ask(track_id=3, prompt="lying")
+    assert told.success and told.said == node.parameters["prompt"] == "walking; 3: lying"
+    refused = ask(track_id=3, prompt="flying")
+    assert not refused.success and refused.said == "walking; 3: lying"
+    assert "no such word; did you mean 'lying'?" in refused.message and "crouching" in refused.message
+    assert "name them by track_id" in ask(prompt="walking; 3: lying").message
+    ready(bench, kit)
+    send(bench, kit, kit.people(1))
+    assert bench.spin(lambda: getattr(node._lifter, "prompt", None) == "walking; 3: lying")
+    assert ask().said == "3: lying"
+
+
 def test_a_failed_configure_can_be_tried_again(bench, kit):
     def fail(config):
         raise ModelError("model /nowhere/x.onnx: no such file")

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import ConfigError
 
+_OF_TRACK = re.compile(r"(\d{1,18})\s*:(.*)", re.ASCII | re.DOTALL)
+"""A person's track id, and what is said of them."""
 UNKNOWN = "unknown"
 AUTO = "auto"
 """Names of no word: nothing is said of it; it is worked out."""
@@ -138,7 +140,7 @@ class Vocabulary:
         everyone: Said | None = None
         people: dict[int, Said] = {}
         for part in filter(None, (p.strip() for p in text.split(";"))):
-            found = re.match(r"(\d{1,18})\s*:(.*)", part, re.ASCII | re.DOTALL)
+            found = _OF_TRACK.match(part)
             if found:
                 track_id = int(found[1])
                 if track_id in people:
@@ -177,6 +179,34 @@ class Vocabulary:
 
 
 STANDARD = Vocabulary(WORDS)
+EVERYONE = -1
+
+
+def with_prompt(text: str, track_id: int, words: str) -> str:
+    """A text for :meth:`Vocabulary.parse_all` in which something else is said of one person, or of everyone.
+
+    Args:
+        text: what was said before.
+        track_id: whose; :data:`EVERYONE`: of everyone of whom nothing else is said.
+        words: what is said now; nothing, or ``auto``: it is worked out.
+
+    Raises:
+        ConfigError: there is no such person, or the words are of several.
+    """
+    if track_id < EVERYONE:
+        raise ConfigError(f"track_id: expected 0 or more, or {EVERYONE} for everyone, got {track_id}")
+    if ";" in words or _OF_TRACK.match(words.strip()):
+        raise ConfigError(
+            f"prompt '{_short(words)}': expected what is said of one person; name them by track_id"
+        )
+    parts = [part for part in (p.strip() for p in text.split(";")) if part]
+    said = {int(found[1]) if (found := _OF_TRACK.match(part)) else EVERYONE: part for part in parts}
+    said.pop(track_id, None)
+    if _plain(words) not in ("", AUTO):
+        said[track_id] = words.strip() if track_id == EVERYONE else f"{track_id}: {words.strip()}"
+    elif track_id != EVERYONE and EVERYONE in said:
+        said[track_id] = f"{track_id}: {AUTO}"
+    return "; ".join(said[key] for key in sorted(said))
 
 
 def _plain(text: str) -> str:
