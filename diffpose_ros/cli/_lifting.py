@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,9 @@ class Job:
             people = self._front_end.see(image, when)
             result = self._lifter.lift(people, camera, when, around=self._around)
             skeletons = tuple(result.skeletons)
-            self.table.add(stamp_ns, people, skeletons)
+            learnt = getattr(result.report, "up", None)
+            around = self._around if learnt is None else replace(self._around, up=learnt)
+            self.table.add(stamp_ns, people, skeletons, around)
             self.floor_refused.update(getattr(result.report, "floor_refused", ()))
             self.place = getattr(result.report, "place", "") or self.place
             if getattr(result.report, "thinned", False):

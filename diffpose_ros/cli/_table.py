@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from diffpose_ros.core import H36M17, People2D, Skeleton
+from diffpose_ros.core import H36M17, UNKNOWN, People2D, Skeleton, Surroundings
 from diffpose_ros.core.types import SIZE_SOURCES
 
 SIZE_SOURCE_TYPE = f"U{max(map(len, SIZE_SOURCES))}"
@@ -31,6 +31,8 @@ class PoseTable:
         self._velocity: list[np.ndarray] = []
         self._contact: list[np.ndarray] = []
         self._size_source: list[str] = []
+        self._up: list[np.ndarray] = []
+        self._camera_height: list[float] = []
 
     def __len__(self) -> int:
         return len(self._frame)
@@ -45,7 +47,9 @@ class PoseTable:
         """Different identities met."""
         return len(set(self._id))
 
-    def add(self, stamp_ns: int, people: People2D, skeletons: Sequence[Skeleton]) -> None:
+    def add(
+        self, stamp_ns: int, people: People2D, skeletons: Sequence[Skeleton], around: Surroundings = UNKNOWN
+    ) -> None:
         """Append one frame; each skeleton meets its keypoints by the track id."""
         row = {int(t): i for i, t in enumerate(people.track_id)}  # type: ignore[arg-type]
         skeletons = [s for s in skeletons if s.track_id in row]
@@ -61,13 +65,16 @@ class PoseTable:
             self._contact.append(s.contact)
             self._size_source.append(s.size_source)
         self._stamps.append(stamp_ns / 1e9)
+        self._up.append(np.full(3, np.nan) if around.up is None else around.up)
+        self._camera_height.append(np.nan if around.camera_height is None else around.camera_height)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """``stamps (F,)`` s, ``frame (R,)``, ``track_id (R,)``, ``keypoints (R, 17, 3)`` x, y in
         pixels and score, ``skeleton (R, 17, 3)`` m, ``covariance (R, 17, 3, 3)`` m^2,
         ``root_velocity (R, 3)`` m/s, ``contact (R, 2)`` probability that the right and the left foot
-        stand, ``size_source (R,)`` what told the size, ``score (R, 17)``, ``joint_names (17,)``. Velocity
-        and contact are NaN where they are not known."""
+        stand, ``size_source (R,)`` what told the size, ``score (R, 17)``, ``joint_names (17,)``,
+        ``up (F, 3)`` unit vector against gravity, ``camera_height (F,)`` m over the floor. Velocity, contact,
+        up and height are NaN where they are not known."""
         return {
             "stamps": np.array(self._stamps, dtype=np.float64),
             "frame": np.array(self._frame, dtype=np.int64),
@@ -80,4 +87,6 @@ class PoseTable:
             "contact": np.array(self._contact, dtype=np.float32).reshape(-1, 2),
             "size_source": np.array(self._size_source, dtype=SIZE_SOURCE_TYPE),
             "joint_names": np.array(H36M17.joints),
+            "up": np.array(self._up, dtype=np.float32).reshape(-1, 3),
+            "camera_height": np.array(self._camera_height, dtype=np.float32),
         }

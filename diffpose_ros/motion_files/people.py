@@ -49,6 +49,8 @@ ARRAYS = {
     "root_velocity": Array(("R", 3)),
     "contact": Array(("R", 2)),
     "size_source": Array(("R",), TEXT),
+    "up": Array(("F", 3)),
+    "camera_height": Array(("F",)),
 }
 """What ``diffpose_ros lift`` writes."""
 NEEDED = ("stamps", "frame", "track_id", "skeleton", "joint_names")

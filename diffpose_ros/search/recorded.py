@@ -163,10 +163,11 @@ def read_lifted(path: str | Path) -> Recorded:
                 raise InputError(f"{path}: its frames and stamps disagree")
             keypoints = file["keypoints"] if "keypoints" in file.files else None
             up = np.asarray(file["up"], dtype=np.float64) if "up" in file.files else np.full(3, np.nan)
+            up = np.broadcast_to(up, (len(stamps), 3))
             return Recorded(
                 str(path), stamps[frame], frame, np.asarray(file["track_id"], dtype=np.int64),
                 np.asarray(file["skeleton"], dtype=np.float64).reshape(rows, JOINTS, 3),
-                up=np.tile(up.reshape(3), (rows, 1)), box=_boxes(keypoints, rows),
+                up=up[frame], box=_boxes(keypoints, rows),
             )  # fmt: skip
     except InputError:
         raise

@@ -9,6 +9,7 @@ from diffpose_ros.cli import lift
 from diffpose_ros.core import H36M17, Camera, InputError, People2D
 from diffpose_ros.media.camera_yaml import write_camera
 from diffpose_ros.media.video import open_source
+from diffpose_ros.search.recorded import read_lifted
 
 FRAMES = 5
 
@@ -25,6 +26,7 @@ def test_the_arrays_are_as_documented(call, video, camera, actors, tmp_path):
             "keypoints": (rows, 17, 3), "skeleton": (rows, 17, 3),
             "covariance": (rows, 17, 3, 3), "score": (rows, 17), "joint_names": (17,),
             "root_velocity": (rows, 3), "contact": (rows, 2), "size_source": (rows,),
+            "up": (FRAMES, 3), "camera_height": (FRAMES,),
         }  # fmt: skip
         assert data["joint_names"].tolist() == list(H36M17.joints)
         assert data["stamps"] == pytest.approx(np.arange(FRAMES) / 25)
@@ -202,7 +204,10 @@ def test_what_people_tell_of_the_cameras_place_is_said(call, video, camera, acto
     from diffpose_ros.cli import _options
 
     configs, see = [], actors.lifter.lift
-    report = SimpleNamespace(place="by 30 steps of people: level", thinned=False, floor_refused=())
+    learnt = np.array([0.0, -0.8, -0.6])
+    report = SimpleNamespace(
+        place="by 30 steps of people: level", thinned=False, floor_refused=(), up=learnt
+    )  # fmt: skip
     monkeypatch.setattr("diffpose_ros.lifting.Lifter", lambda config: configs.append(config) or actors.lifter)
     monkeypatch.setattr(lift, "make_lifter", _options.make_lifter)
     monkeypatch.setattr(
@@ -213,6 +218,9 @@ def test_what_people_tell_of_the_cameras_place_is_said(call, video, camera, acto
     assert done.code == 0
     assert configs[0].estimate_gravity
     assert "the camera's place: by 30 steps of people: level" in done.out + done.err
+    with np.load(tmp_path / "w.npz") as data:
+        assert data["up"] == pytest.approx(np.tile(learnt, (len(data["stamps"]), 1)))
+        assert np.isnan(data["camera_height"]).all()
 
 
 def test_the_cameras_place_goes_to_the_lifter(call, video, camera, actors, tmp_path):
@@ -220,6 +228,11 @@ def test_the_cameras_place_goes_to_the_lifter(call, video, camera, actors, tmp_p
     assert call("lift", video, "--camera", camera, *place, "--output", tmp_path / "w.npz").code == 0
     assert actors.lifter.around.up == pytest.approx([0, -np.cos(np.pi / 6), -0.5])
     assert actors.lifter.around.camera_height == 2.5
+    with np.load(tmp_path / "w.npz") as data:
+        assert data["up"] == pytest.approx(np.tile([0, -np.cos(np.pi / 6), -0.5], (FRAMES, 1)))
+        assert data["camera_height"] == pytest.approx(np.full(FRAMES, 2.5))
+    recorded = read_lifted(tmp_path / "w.npz")
+    assert recorded.up == pytest.approx(np.tile([0, -np.cos(np.pi / 6), -0.5], (len(recorded), 1)))
 
 
 @pytest.mark.parametrize(
