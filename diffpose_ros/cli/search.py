@@ -16,15 +16,18 @@ from diffpose_ros.cli._recordings import add_lifting_options, recording_of
 from diffpose_ros.core import InputError
 from diffpose_ros.core.files import write_text
 from diffpose_ros.media.sheet import ENDINGS, Thumbnail, write_sheet
-from diffpose_ros.search import gallery_file
-from diffpose_ros.search.finding import like_pose, like_taught
+from diffpose_ros.search import gallery_file, parts, windows
+from diffpose_ros.search.finding import like_motion, like_pose, like_taught
+from diffpose_ros.search.gallery import Example, Taught
 from diffpose_ros.search.index import Hit, PoseIndex
+from diffpose_ros.search.recorded import Recorded
 from diffpose_ros.search.vectors import JOINTS, variants
 
 EXAMPLES = """
 diffpose_ros search --in poses/ --like "arm raised"
 diffpose_ros search --in poses/ --like picture.jpg --sheet found.png
 diffpose_ros search --in poses/ --like walk.npz --at 2.5 --track 3 --count 50 --json found.json
+diffpose_ros search --in poses/ --like wave.mp4 --at 4 --seconds 1.5 --part "right arm"
 """
 
 
@@ -40,6 +43,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--at", type=bounded(float, 0), metavar="S", default=0.0, help="the moment in the file, seconds"
     )
+    parser.add_argument(
+        "--seconds", type=bounded(float, 0.2, windows.LONGEST_S), metavar="S",
+        help="a motion of so many seconds that ends at --at (without it at the file's end), not a pose",
+    )  # fmt: skip
+    parser.add_argument(
+        "--part", choices=tuple(parts.PARTS), default=parts.WHOLE, metavar="NAME",
+        help=f"joints of the motion that count: {', '.join(parts.PARTS)} (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--track", type=bounded(int, 0), metavar="ID", help="who in the file shows it")
     parser.add_argument(
         "--gallery", metavar="FILE", default="",
@@ -93,6 +104,8 @@ def found(index: PoseIndex, args: argparse.Namespace) -> list[Hit]:
     """
     path = Path(args.like)
     if not path.exists():
+        if args.seconds is not None:
+            raise InputError(f"--seconds: is for files; '{args.like}' is as long as it was taught")
         gallery = gallery_file.begin(gallery_file.place(args.gallery), shipped=not args.gallery)
         named = gallery.like(args.like)
         if not named:
@@ -100,11 +113,25 @@ def found(index: PoseIndex, args: argparse.Namespace) -> list[Hit]:
             raise InputError(f"--like {args.like}: neither a file nor a taught pose; taught are {known}")
         return like_taught(index, named, args.count)
     recording, _ = recording_of(path, args)
+    if args.seconds is not None:
+        return like_motion(index, motion_of(recording, args), args.count)
     end = args.at + 0.5 if args.at else 0.0
     person = recording.between(args.at, end).only(-1 if args.track is None else args.track)
     nearest = int(np.abs(person.stamp_s - recording.stamp_s.min() - args.at).argmin())
     up = person.up[nearest]
     return like_pose(index, variants(person.xyz[nearest], up if np.isfinite(up).all() else None), args.count)
+
+
+def motion_of(recording: Recorded, args: argparse.Namespace) -> Taught:
+    """The motion that a file shows.
+
+    Raises:
+        InputError: it is shorter, or nobody or several people are in it.
+    """
+    begin = max(0.0, args.at - args.seconds - windows.LONGEST_GAP_S) if args.at else 0.0
+    person = recording.between(begin, args.at).only(-1 if args.track is None else args.track)
+    example = Example(person.window(args.seconds), recording.source)
+    return Taught("motion", (example,), part=args.part, seconds=args.seconds)
 
 
 def line(hit: Hit) -> str:

@@ -226,6 +226,19 @@ class PoseIndex:
                 table = pa.Table.from_batches([batch])
                 yield _matrix(table["vector"], self.kind.size), table
 
+    def recordings(self) -> Iterator[tuple[NDArray, Any]]:
+        """All vectors (R, D) and their rows, recording by recording.
+
+        Raises:
+            InputError: the index is damaged.
+        """
+        with _told(self.folder):
+            for source in self.sources:
+                only = self._table.search().where(f"source = {source.number}").select([*COLUMNS, "vector"])
+                table = only.limit(source.rows).to_arrow() if source.rows else None
+                if table is not None:
+                    yield _matrix(table["vector"], self.kind.size), table
+
     def hits(self, table: Any, rows: NDArray, distances: NDArray) -> list[Hit]:
         """Rows of a piece of :meth:`batches` as hits."""
         return self._hits(table.take(rows), None, distances)

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("lancedb", reason="lancedb is not installed: pip install 'diffpose_ros[search]'")
 
 import cv2
-from taught_bodies import raise_left, seen, sit, stand
+from taught_bodies import raise_left, seen, sit, stand, wave
 
 from diffpose_ros.cli import main
 from diffpose_ros.core.joints import H36M17
@@ -22,6 +22,14 @@ def write(path, *poses):
     np.savez(
         path, stamps=np.arange(rows) * 2.0, frame=np.arange(rows), track_id=np.full(rows, 4),
         skeleton=np.stack([seen(p) for p in poses]), joint_names=np.array(H36M17.joints),
+    )  # fmt: skip
+
+
+def write_motion(path, frames):
+    rows = len(frames)
+    np.savez(
+        path, stamps=np.arange(rows) / 30, frame=np.arange(rows), track_id=np.full(rows, 7),
+        skeleton=frames, joint_names=np.array(H36M17.joints),
     )  # fmt: skip
 
 
@@ -61,11 +69,27 @@ def test_a_name_and_a_file_find_their_moments(index, capsys) -> None:
     assert main.main([*call, "--like", "hands on head", "--within", "30"]) == 3
 
 
+def test_a_name_and_a_file_find_their_motions(index, capsys) -> None:
+    still = [seen(stand())] * 60
+    write_motion(index / "lifted" / "w.npz", np.stack([*still, *wave(2.0), *still]))
+    assert main.main(["index", str(index / "lifted"), "--into", str(index / "poses")]) == 0
+    found, query = index / "found.json", index / "query.npz"
+    write_motion(query, wave(3.0, hz=1.1))
+    call = ["search", "--in", str(index / "poses"), "--json", str(found), "--overwrite", "--like"]
+    motion = ["--seconds", "1.5", "--part", "right arm", "--count", "1"]
+    assert main.main([*call, str(query), *motion]) == 0
+    (hit,) = json.loads(found.read_text())
+    assert hit["file"].endswith("w.npz") and hit["track_id"] == 7
+    assert 3.3 < hit["stamp_s"] < 4.3 and hit["distance_mm"] < 100, "the wave ends at 4 s"
+    assert main.main([*call, "walking", "--within", "100"]) == 3, "nobody walks"
+
+
 def test_what_cannot_be_looked_for_is_told(index, capsys) -> None:
     call = ["search", "--in", str(index / "poses"), "--like"]
     for words, text in (
         (["moonwalk"], "neither a file nor a taught pose; taught are standing"),
-        (["walking"], "'walking' is a motion"),
+        (["walking", "--seconds", "2"], "--seconds: is for files"),
+        ([str(index / "lifted" / "b.npz"), "--seconds", "2"], "expected somebody seen for 2 s"),
         (["sitting", "--sheet", "s.bmp"], "expected a name ending in .png"),
         ([str(index / "lifted" / "a.npz"), "--track", "9"], "no person 9 is in it, but 4"),
         ([str(index / "lifted" / "a.npz"), "--at", "60"], "nobody is in it"),
