@@ -21,7 +21,7 @@ Vector = tuple[float, float, float]
 Matrix = tuple[Vector, Vector, Vector]
 _Seen = tuple[float, float, float, float, float, float]
 """Projection (a, b), inverse depth, residual (du, dv), weight of one placed joint."""
-_SINGULAR = 1e-12
+SINGULAR = 1e-12
 
 
 def fit_root(joints: Sequence[Joint], rounds: int, tangent_noise: float) -> tuple[Vector, Matrix] | None:
@@ -107,7 +107,7 @@ def _step(seen: list[_Seen], sizes: list[float], limit: float) -> Vector:
         gz -= pull * (du * a + dv * b)
     if not n > 0:
         return 0.0, 0.0, 0.0
-    dz = (gz + (na * gx + nb * gy) / n) / max(nn - (na * na + nb * nb) / n, _SINGULAR)
+    dz = (gz + (na * gx + nb * gy) / n) / max(nn - (na * na + nb * nb) / n, SINGULAR)
     return (gx + na * dz) / n, (gy + nb * dz) / n, dz
 
 
@@ -144,7 +144,7 @@ def _covariance(seen: list[_Seen], sizes: list[float], limit: float, tangent_noi
     measured = cut2 / (2 * total) / max(passed / total, 1e-6) ** 2 * (freedom + 3) / max(freedom - 2, 1.0)
     assumed = tangent_noise * tangent_noise
     variance = max(measured - assumed * sqrt(2 / max(freedom, 1.0)), assumed)
-    schur = max(nn - (na * na + nb * nb) / n, _SINGULAR)
+    schur = max(nn - (na * na + nb * nb) / n, SINGULAR)
     x, y = na / n, nb / n
     inverse = (
         (1 / n + x * x / schur, x * y / schur, x / schur),

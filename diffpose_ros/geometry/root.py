@@ -7,12 +7,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from diffpose_ros.core import H36M17, InputError
 from diffpose_ros.geometry._root_fit import fit_root
+from diffpose_ros.geometry._root_fit_many import fit_roots
 from diffpose_ros.geometry._root_told import refit
 
 MIN_JOINTS = 3
 TANGENT_NOISE = 0.004
 """Assumed noise of a ray (about 4 px at f = 1000 px), one sigma."""
 
+MANY = 12
+"""People from which arrays are faster than loops."""
 ROUNDS = 5
 """At most. Enough for Gauss-Newton to come back from where one wild ray took the start."""
 
@@ -92,13 +95,18 @@ def root_translation(
     usable = (w > 0) & np.isfinite(ray).all(-1) & np.isfinite(pose).all(-1)
     translation, covariance = np.full((len(w), 3), np.nan), np.full((len(w), 3, 3), np.nan)
     joints = np.concatenate([pose, ray, w[..., None]], axis=2)
-    for person, (row, seen) in enumerate(zip(joints, usable, strict=True)):
-        measured = row[seen].tolist()
-        if len(measured) < MIN_JOINTS:
-            continue
-        fitted = fit_root(measured, rounds, tangent_noise)
-        if fitted is not None:
-            translation[person], covariance[person] = fitted
+    if len(w) >= MANY:
+        enough = usable & (usable.sum(axis=1) >= MIN_JOINTS)[:, None]
+        counted = np.where(enough[..., None], joints, 0.0)
+        translation, covariance = fit_roots(counted, rounds, tangent_noise)
+    else:
+        for person, (row, seen) in enumerate(zip(joints.tolist(), usable.tolist(), strict=True)):
+            measured = [joint for joint, counts in zip(row, seen, strict=True) if counts]
+            if len(measured) < MIN_JOINTS:
+                continue
+            fitted = fit_root(measured, rounds, tangent_noise)
+            if fitted is not None:
+                translation[person], covariance[person] = fitted
     if ray_covariance is not None:
         told = np.asarray(ray_covariance, dtype=np.float64)
         if told.shape != (*w.shape, 2, 2):

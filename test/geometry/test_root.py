@@ -7,6 +7,7 @@ from scipy.optimize import least_squares
 
 from diffpose_ros.core import H36M17, InputError
 from diffpose_ros.geometry import MEASURED_H36M, root_translation, stature
+from diffpose_ros.geometry import root as root_module
 from diffpose_ros.geometry.root import TANGENT_NOISE
 
 
@@ -68,6 +69,25 @@ def test_people_do_not_influence_each_other():
         alone, cov_alone = root_translation(pose[p : p + 1], rays[p : p + 1], weight[p : p + 1])
         np.testing.assert_allclose(together[p], alone[0], atol=1e-12)
         np.testing.assert_allclose(cov[p], cov_alone[0], atol=1e-15)
+
+
+def test_many_people_are_placed_as_each_alone(monkeypatch):
+    """In arrays as in loops: seen well, with wild and hidden keypoints, hardly, not at all, and behind."""
+    rng = np.random.default_rng(5)
+    pose = rng.normal(size=(20, 17, 3)) * (0.3, 0.6, 0.3)
+    root = np.stack([rng.normal(size=20), rng.normal(size=20), rng.uniform(1.5, 9.0, 20)], axis=1)
+    rays = seen_from(pose, root) + rng.normal(0, 0.004, (20, 17, 2))
+    weight = rng.uniform(0.1, 1.0, (20, 17)) * (rng.random((20, 17)) > 0.2)
+    rays[rng.random((20, 17)) < 0.05] += 0.3
+    rays[0, 3], weight[1], weight[2, 2:], rays[3], pose[4] = np.nan, 0.0, 0.0, rays[3, 0], -pose[4]
+    answers = []
+    for many in (100, 1):
+        monkeypatch.setattr(root_module, "MANY", many)
+        answers.append(root_translation(pose, rays, weight))
+    assert np.isnan(answers[0][0][[1, 2, 3]]).all()
+    assert np.isfinite(answers[0][0]).all(axis=1).sum() >= 14
+    for one, all_at_once in zip(*answers, strict=True):
+        np.testing.assert_allclose(all_at_once, one, rtol=1e-9, atol=1e-12)
 
 
 def test_one_wrong_keypoint_hardly_moves_the_person():

@@ -242,6 +242,16 @@ def test_a_floor_that_fits_is_not_refused() -> None:
     assert placed.source == (ScaleSource.FLOOR,)
 
 
+@pytest.mark.parametrize(("leans_deg", "least", "most"), [(8, 1.5, 4.0), (20, 0.0, 4.0), (-8, -4.0, -1.5)])
+def test_how_far_a_body_leans_tells_a_tilted_floor_from_a_child(leans_deg, least, most) -> None:
+    """Most people lean by two degrees, some by ten: the first say much, the second cannot say everything."""
+    lean = Lean([0.0] * 3)
+    angle = np.radians(leans_deg)
+    for k in range(45):
+        lean.update((0.0, -1.3 * np.cos(angle), 1.3 * np.sin(angle)), 1.33, (0.0, 0.0), UP.tolist(), k and DT)
+    assert least < lean.tilt_rather_than_none(np.radians(8)) < most
+
+
 def test_somebody_who_bends_says_nothing_of_gravity() -> None:
     lean = Lean([0.0] * 3)
     for _ in range(60):

@@ -116,9 +116,11 @@ class Company:
         """Running means of (P, N) values, of those ``where`` they are to be taken in."""
         seconds = self.numbers[:, clock] + np.maximum(dt, 1e-6)
         gain = np.maximum(1.0 - np.exp(-dt / MEMORY_S), np.maximum(dt, 1e-6) / seconds)
-        for i in np.flatnonzero(where & np.isfinite(value).all(axis=1)):
-            self.numbers[i, what] += gain[i] * (value[i] - self.numbers[i, what])
-            self.numbers[i, clock] = seconds[i]
+        taken = (where & np.isfinite(value).all(axis=1))[:, None]
+        columns = slice(what[0], what[-1] + 1)
+        before = self.numbers[:, columns]
+        self.numbers[:, columns] = np.where(taken, before + gain[:, None] * (value - before), before)
+        self.numbers[:, clock] = np.where(taken[:, 0], seconds, self.numbers[:, clock])
 
     @staticmethod
     def _head(rays: Array, score: Array, z: Array) -> tuple[Array, NDArray[np.bool_]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from diffpose_ros.methods.root.track import Matrix, Vector
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """One person in one frame.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -61,11 +62,17 @@ class Placed:
             floor_refused=np.zeros(people, dtype=np.bool_),
         )  # fmt: skip
 
-    def fill(self, person: int, track: Track) -> None:
-        """Write where ``person`` is into the arrays."""
-        self.root[person], self.covariance[person] = track.position(), track.position_covariance()
-        self.velocity[person] = track.velocity()
-        self.velocity_covariance[person] = track.velocity_covariance()
+    def fill(
+        self, people: Sequence[int], tracks: Sequence[Track], contact: Sequence[tuple[float, float]]
+    ) -> None:
+        """Write where ``people`` are, and how surely their feet stand, into the arrays."""
+        if not people:
+            return
+        self.root[people] = [track.position() for track in tracks]
+        self.covariance[people] = [track.position_covariance() for track in tracks]
+        self.velocity[people] = [track.velocity() for track in tracks]
+        self.velocity_covariance[people] = [track.velocity_covariance() for track in tracks]
+        self.contact[people] = contact
 
     def known(self) -> NDArray[np.bool_]:
         """(P,) whether there is a position."""

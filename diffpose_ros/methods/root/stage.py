@@ -119,35 +119,30 @@ class RootStage:
             spread_m = np.sqrt(variances.mean(axis=(1, 2)))
             company.see(mean, bones, axis, root, seen.rays, seen.score, rows.dt_s, seen.up, spread_m)
         placed = Placed.nowhere(len(seen), given)
-        sources = []
-        for i, memory in enumerate(memories):
+        frames = _persons(root, covariance, mean, seen, axis, bones, height, rows, measured, spread)
+        sources, people, contacts, unsure = [], [], [], np.zeros(len(seen))
+        for i, (memory, person) in enumerate(zip(memories, frames, strict=True)):
             if known[i]:
-                person = Person(
-                    root=tuple(root[i].tolist()), covariance=covariance[i].tolist(),
-                    feet=mean[i, FEET].tolist(), trunk=(mean[i, THORAX] - mean[i, HIP]).tolist(),
-                    rays=seen.rays[i, FEET].tolist(), scores=seen.score[i, FEET].tolist(),
-                    axis=axis[i].tolist(), bones=float(bones[i]),
-                    stature=float(height[i]), dt=float(rows.dt_s[i]), age_s=float(rows.age_s[i]),
-                    depth=measured[i], depth_variance=spread[i],
-                )  # fmt: skip
                 began = not memory.placed
-                placed.contact[i] = self._follow(memory, person, seen, size_noise[i])
-                unsure = 0.0
+                people.append(i)
+                contacts.append(self._follow(memory, person, seen, size_noise[i]))
                 if on_floor:
-                    unsure, placed.floor_refused[i] = memory.ground.variance, memory.ground.refused
+                    unsure[i], placed.floor_refused[i] = memory.ground.variance, memory.ground.refused
                 elif compared and not memory.ground.tells:
-                    unsure = company.variance[i]
+                    unsure[i] = company.variance[i]
                     if not memory.by_depth:
                         gain = 1.0 if began else 1.0 - exp(-person.dt / COMPANY_TIME_S)
                         size = memory.track.depth[SIZE]
-                        memory.track.resize(size + gain * (company.size[i] - size), 0.0)
-                placed.fill(i, memory.track)
-                if unsure > 0 and not memory.by_depth:
-                    placed.covariance[i] += unsure * np.outer(placed.root[i], placed.root[i])
+                        memory.track.resize(size + gain * (float(company.size[i]) - size), 0.0)
+                if memory.by_depth:
+                    unsure[i] = 0.0
             elif memory.placed:
-                memory.track.move_on(float(rows.dt_s[i]), 0.0, None)
-            placed.scale[i] *= exp(-memory.track.depth[SIZE])
+                memory.track.move_on(person.dt, 0.0, None)
             sources.append(self._source(memory, seen))
+        placed.fill(people, [memories[i].track for i in people], contacts)
+        if unsure.any():
+            placed.covariance[:] += unsure[:, None, None] * placed.root[:, :, None] * placed.root[:, None]
+        placed.scale[:] *= [exp(-memory.track.depth[SIZE]) for memory in memories]
         remembered = np.array([memory.numbers() for memory in memories]).reshape(len(seen), -1)
         rows.keep(**{_FIELD: remembered, _COMPANY: company.numbers})
         return replace(placed, source=tuple(sources))
@@ -292,6 +287,20 @@ class _Memory:
             gain = 1.0 - exp(-dt / STATURE_TIME_CONSTANT_S) if self.stature > 0 else 1.0
             self.stature += gain * (measured - self.stature)
         return self.stature
+
+
+def _persons(
+    root: NDArray, covariance: NDArray, mean: NDArray, seen: Observed, axis: NDArray, bones: NDArray,
+    height: NDArray, rows: Rows, measured: Sequence[float], spread: Sequence[float],
+) -> list[Person]:  # fmt: skip
+    """What one frame shows of each person, in plain numbers: arrays become lists in one go."""
+    columns = (
+        map(tuple, root.tolist()), covariance.tolist(), mean[:, FEET].tolist(),
+        (mean[:, THORAX] - mean[:, HIP]).tolist(), seen.rays[:, FEET].tolist(), seen.score[:, FEET].tolist(),
+        axis.tolist(), bones.tolist(), height.tolist(), rows.dt_s.tolist(), rows.age_s.tolist(), measured,
+        spread,
+    )  # fmt: skip
+    return [Person(*row) for row in zip(*columns, strict=True)]
 
 
 def _uprights(mean: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

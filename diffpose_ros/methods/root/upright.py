@@ -7,15 +7,19 @@ of a second. Where it leans from what is said to be up, up is wrong, and so is t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import atan2, exp, radians, sqrt
+from math import atan2, exp, log, radians, sqrt
 
 STRAIGHT = 0.92
 """Distance from ankles to neck over the bones between, from which a body counts as stretched."""
 TIME_CONSTANT_S = 1.0
-LEAN_NOISE, ACROSS_NOISE = radians(5.0), radians(3.5)
-"""Standard deviation of such means along the view and across it."""
-FIRST_LEAN_NOISE, SETTLED_S = radians(8.0), 0.3
+LEAN_NOISE = radians(2.5)
+"""Standard deviation of such means, along the view and across it, of people who stand and walk."""
+SELDOM, ACROBATS_NOISE = 0.25, radians(8.0)
+"""How many lean farther, and how far."""
+FIRST_LEAN_NOISE, SETTLED_S = radians(5.0), 0.3
 """The first frames lean by so much more."""
+WRONG_NOISE = radians(10.0)
+"""How far a wrong gravity may lie to the side."""
 WRONG_ALONG, WRONG_ACROSS = radians(17.0), radians(10.0)
 """Nobody leans so far for long, along the view, where a lifter is less sure, and across it (on held-out
 views, 99 % of such means lie within 12 and 7 degrees)."""
@@ -55,11 +59,10 @@ class Lean:
         """Logarithm of how much better the body's lean fits a floor that falls off by ``tilt`` radians
         towards where the camera looks than one that is as it is said to be. A lean to the side, which
         such a floor does not explain either, speaks for a wrong gravity, too."""
-        off = self.along - tilt
         first = FIRST_LEAN_NOISE**2 / (1.0 + self._seconds / SETTLED_S)
-        along = (self.along * self.along - off * off) / (2 * (LEAN_NOISE**2 + first))
-        across = self.across * self.across / (2 * (ACROSS_NOISE**2 + first))
-        return along + max(0.0, across - 1.0)
+        along = log(_upright(self.along - tilt, first) / _upright(self.along, first))
+        across = log(_normal(self.across, WRONG_NOISE**2 + first) / _upright(self.across, first))
+        return along + max(0.0, across)
 
     def update(
         self, axis: Sequence[float], bones: float, ray: Sequence[float], up: Sequence[float], dt: float
@@ -91,6 +94,16 @@ class Lean:
         gain = max(1.0 - exp(-dt / TIME_CONSTANT_S), min(1.0, dt / self._seconds)) if dt > 0 else 1.0
         self.along += gain * (atan2(_dot(axis, ahead), upwards) - self.along)
         self.across += gain * (atan2(_dot(axis, side), upwards) - self.across)
+
+
+def _upright(lean: float, first: float) -> float:
+    """Probability density of a lean, most of which are small and few of which are large."""
+    core = _normal(lean, LEAN_NOISE**2 + first)
+    return (1.0 - SELDOM) * core + SELDOM * _normal(lean, ACROBATS_NOISE**2 + first)
+
+
+def _normal(value: float, variance: float) -> float:
+    return exp(-0.5 * value * value / variance) / sqrt(variance)
 
 
 def _dot(a: Sequence[float], b: Sequence[float]) -> float:
