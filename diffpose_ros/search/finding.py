@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from diffpose_ros.search import windows
 from diffpose_ros.search.gallery import Taught
 from diffpose_ros.search.index import Hit, PoseIndex
+from diffpose_ros.search.index_rows import ROW, values
 from diffpose_ros.search.vectors import JOINTS, distance
 
 Array = NDArray[np.float64]
@@ -49,7 +50,8 @@ def like_motion(index: PoseIndex, taught: Taught, count: int) -> list[Hit]:
     best: list[Hit] = []
     for vectors, table in index.recordings():
         poses = vectors.reshape(-1, JOINTS, 3).astype(np.float64)
-        stamps, who = table["stamp_s"].to_numpy(), table["track_id"].to_numpy()
+        told = values(table)
+        stamps, who = told[:, ROW.index("stamp_s")], told[:, ROW.index("track_id")]
         ends, apart = [], []
         for track_id in np.unique(who):
             rows = np.flatnonzero(who == track_id)

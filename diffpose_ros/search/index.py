@@ -22,20 +22,19 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
 from diffpose_ros.core.files import read_limited, reason, write_text
+from diffpose_ros.search.index_rows import READ, arrow, matrix, schema, values
 from diffpose_ros.search.kinds import LIFTED_POSE, Kind, check_same, kind_from_json
 from diffpose_ros.search.recorded import Recorded
 from diffpose_ros.search.scan import Scan, checked_query
 
 FORMAT = "diffpose_ros pose index"
-VERSION = 1
+VERSION = 2
 META, LOCK, TABLE = "index.json", "lock", "poses"
 MOST_META_BYTES = 256 << 20
 SCANNED_ROWS = 50_000
 """Up to so many, a scan of all is faster than an index."""
 PROBES = 24
 INSTALL = "needs the Python package 'lancedb', which is not installed: pip install 'diffpose_ros[search]'"
-ROOT, BOX = ["x", "y", "z"], ["left", "top", "right", "bottom"]
-COLUMNS = ["source", "frame", "stamp_s", "track_id", *ROOT, *BOX]
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ class PoseIndex:
         size, mtime_ns = (path.stat().st_size, path.stat().st_mtime_ns)
         with _told(self.folder):
             if len(rows):
-                self._table.add(_arrow(vectors, recording.take(rows), number, self.kind.size))
+                self._table.add(arrow(vectors, recording.take(rows), number, self.kind.size))
             old = [s for s in self.sources if s.path == name]
             new = Source(number, name, size, mtime_ns, len(rows), video)
             self._write([*(s for s in self.sources if s.path != name), new])
@@ -179,6 +178,7 @@ class PoseIndex:
                 else:
                     from lancedb.index import IvfFlat
 
+                    self._table.optimize()  # into few files, of which a query opens fewer
                     parts = max(64, round(count**0.5))
                     self._table.create_index(
                         "vector", config=IvfFlat(distance_type="l2", num_partitions=parts)
@@ -208,7 +208,7 @@ class PoseIndex:
                 .distance_type("l2")
                 .nprobes(probes)
                 .limit(count)
-                .select([*COLUMNS, "vector", "_distance"])
+                .select([*READ, "_distance"])
                 .to_arrow()
             )
             return self._hits(found, np.asarray(found["_distance"]))
@@ -220,11 +220,11 @@ class PoseIndex:
             InputError: the index is damaged.
         """
         with _told(self.folder):
-            for batch in self._table.search().select([*COLUMNS, "vector"]).to_batches(batch_size=size):
+            for batch in self._table.search().select(READ).to_batches(batch_size=size):
                 import pyarrow as pa
 
                 table = pa.Table.from_batches([batch])
-                yield _matrix(table["vector"], self.kind.size), table
+                yield matrix(table["vector"], self.kind.size), table
 
     def recordings(self) -> Iterator[tuple[NDArray, Any]]:
         """All vectors (R, D) and their rows, recording by recording.
@@ -234,10 +234,10 @@ class PoseIndex:
         """
         with _told(self.folder):
             for source in self.sources:
-                only = self._table.search().where(f"source = {source.number}").select([*COLUMNS, "vector"])
+                only = self._table.search().where(f"source = {source.number}").select(READ)
                 table = only.limit(source.rows).to_arrow() if source.rows else None
                 if table is not None:
-                    yield _matrix(table["vector"], self.kind.size), table
+                    yield matrix(table["vector"], self.kind.size), table
 
     def hits(self, table: Any, rows: NDArray, distances: NDArray) -> list[Hit]:
         """Rows of a piece of :meth:`batches` as hits."""
@@ -245,18 +245,16 @@ class PoseIndex:
 
     def _hits(self, table: Any, squared: NDArray | None, given: NDArray | None = None) -> list[Hit]:
         by_number = {s.number: s for s in self.sources}
-        columns = {name: table[name].to_pylist() for name in COLUMNS}
-        vectors = _matrix(table["vector"], self.kind.size)
+        vectors, rows = matrix(table["vector"], self.kind.size), values(table)
         distances = given if squared is None else self._distance(squared)
         assert distances is not None
         return [
             Hit(
-                by_number[columns["source"][k]], columns["frame"][k], columns["stamp_s"][k],
-                columns["track_id"][k], float(distances[k]), np.array([columns[n][k] for n in ROOT]),
-                np.array([columns[n][k] for n in BOX]), vectors[k],
+                by_number[int(row[0])], int(row[1]), float(row[2]), int(row[3]), float(distances[k]),
+                row[4:7], row[7:], vectors[k],
             )
-            for k in range(table.num_rows)
-            if columns["source"][k] in by_number
+            for k, row in enumerate(rows)
+            if int(row[0]) in by_number
         ]  # fmt: skip
 
     def _distance(self, squared: NDArray) -> NDArray:
@@ -267,7 +265,7 @@ class PoseIndex:
     def _scanned(self) -> tuple[Scan, Any]:
         if self._scan is None:
             table = self._table.to_arrow()
-            self._scan = Scan(_matrix(table["vector"], self.kind.size)), table
+            self._scan = Scan(matrix(table["vector"], self.kind.size)), table
         return self._scan
 
     @property
@@ -281,7 +279,7 @@ class PoseIndex:
         with _told(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             lancedb.connect(str(self.folder)).create_table(
-                TABLE, schema=_schema(self.kind.size), mode="overwrite"
+                TABLE, schema=schema(self.kind.size), mode="overwrite"
             )
             self._write([])
         assert meta.exists()
@@ -320,7 +318,7 @@ class PoseIndex:
         lancedb = _lancedb()
         with _told(self.folder):
             table = lancedb.connect(str(self.folder)).open_table(TABLE)
-            if not table.schema.equals(_schema(self.kind.size)):
+            if not table.schema.equals(schema(self.kind.size)):
                 raise InputError(f"{self.folder}: its table has other columns than a pose index")
             if table.count_rows() < len(self):
                 raise InputError(f"{self.folder}: is damaged: rows are missing")
@@ -333,36 +331,6 @@ def _lancedb() -> Any:
     except ImportError:
         raise InputError(INSTALL) from None
     return lancedb
-
-
-def _schema(size: int) -> Any:
-    import pyarrow as pa
-
-    fields = [
-        ("vector", pa.list_(pa.float32(), size)), ("source", pa.int32()), ("frame", pa.int64()),
-        ("stamp_s", pa.float64()), ("track_id", pa.int64()),
-    ]  # fmt: skip
-    return pa.schema([*fields, *((name, pa.float32()) for name in (*ROOT, *BOX))])
-
-
-def _arrow(vectors: NDArray, recording: Recorded, number: int, size: int) -> Any:
-    import pyarrow as pa
-
-    rows = len(vectors)
-    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
-    columns = [
-        pa.FixedSizeListArray.from_arrays(flat, size), pa.array(np.full(rows, number, np.int32)),
-        pa.array(recording.frame), pa.array(recording.stamp_s), pa.array(recording.track_id),
-    ]  # fmt: skip
-    for values in (recording.xyz[:, 0], recording.box):
-        columns += [pa.array(np.ascontiguousarray(column, dtype=np.float32)) for column in values.T]
-    return pa.table(columns, schema=_schema(size))
-
-
-def _matrix(column: Any, size: int) -> NDArray[np.float32]:
-    """(N, D) of a column of vectors."""
-    chunks = [np.asarray(c.flatten(), dtype=np.float32).reshape(-1, size) for c in column.chunks]
-    return np.concatenate(chunks) if chunks else np.empty((0, size), np.float32)
 
 
 @contextlib.contextmanager

@@ -145,7 +145,7 @@ with PoseIndex({str(files / "index")!r}).writing():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"version": 7}, "is an index of version 7, this program reads 1"),
+        ({"version": 7}, "is an index of version 7, this program reads 2"),
         ({"format": "x"}, "expected a pose index of diffpose_ros, got another file"),
         ({"kind": "unihpr_3d"}, "another kind: expected lifted_pose, got unihpr_3d"),
         ({"model": "m 1"}, "another model: expected none, got m 1"),
