@@ -311,7 +311,8 @@ def _orientations_from(joints: Sequence[Any]) -> tuple[NDArray[np.float64], NDAr
     q = np.array([(o.x, o.y, o.z, o.w) for o in (j.orientation for j in joints)])
     doubt = np.array([j.orientation_covariance for j in joints])
     known = ~(doubt[:, 0] <= 0)  # zeros: a publisher that fills in none
-    length = np.sqrt((q * q).sum(axis=1))
+    with np.errstate(over="ignore", invalid="ignore"):  # a number whose square is none is refused below
+        length = np.sqrt((q * q).sum(axis=1))
     wrong = known & ~(np.abs(length - 1) < 0.01)
     if wrong.any():
         raise InputError(

@@ -4,8 +4,9 @@
     python test/fuzz/run_cli.py --only 137 --seed 1       one call again, with its output
 
 Calls run in this process, a hundred to a worker, so that imports are paid once and a crash costs its
-worker alone. A call ends well with an exit code of the documented ones, at most one line on stderr (one
-exactly, when it failed), no traceback, within two minutes and without gigabytes.
+worker alone. A call ends well with an exit code of the documented ones, one line on stderr when it failed,
+at most one when it did not (`build-engine`, whose stdout is the engine's path, tells there how it goes), no
+traceback, within two minutes and without gigabytes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cases
 
 CODES = {0, 1, 2, 3, 129, 130, 143}
+TALKS_ON_STDERR = {"build-engine"}
 BATCH = 100
 LIMIT_S = 120
 MOST_KB = 2 << 20
@@ -140,7 +142,8 @@ def call(seed: int, index: int) -> dict[str, object]:
         stderr = err.read_bytes().decode(errors="backslashreplace")
         del out
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
-        problem = wrong(code, stderr) or (f"took {memory >> 10} MiB" if memory > MOST_KB else "")
+        problem = wrong(str(words[0]) if words else "", code, stderr)
+        problem = problem or (f"took {memory >> 10} MiB" if memory > MOST_KB else "")
     return {
         "index": index, "code": code if isinstance(code, int) else -1,
         "words": repr(words)[:600], "stderr": stderr[-2000:],
@@ -148,7 +151,7 @@ def call(seed: int, index: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def wrong(code: int | str, stderr: str) -> str:
+def wrong(command: str, code: int | str, stderr: str) -> str:
     """What is wrong with a call's end; empty when nothing is."""
     if isinstance(code, str):
         return code
@@ -157,6 +160,8 @@ def wrong(code: int | str, stderr: str) -> str:
     if "Traceback" in stderr or "error: unexpected " in stderr:
         return "an error that is not ours"
     lines = stderr.count("\n")
+    if code == 0 and command in TALKS_ON_STDERR:
+        return ""
     if lines > 1 or (code != 0 and lines != 1):
         return f"exit code {code} and {lines} lines on stderr"
     return ""

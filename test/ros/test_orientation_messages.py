@@ -69,7 +69,8 @@ def test_a_publisher_that_fills_in_no_orientations_tells_none():
     assert np.isnan(conversions.skeleton_from_message(message).orientation).all()
 
 
-@pytest.mark.parametrize("w", [0.0, 2.0, math.nan, math.inf])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("w", [0.0, 2.0, 1e200, math.nan, math.inf])
 def test_what_is_no_rotation_is_refused(w):
     message = on_the_wire(person())
     q = message.joints[4].orientation
