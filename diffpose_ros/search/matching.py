@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -258,7 +258,7 @@ class Person:
         while stamp_s - self._seen[0][0] > LOOK_BACK_S + 1e-6:
             self._seen.popleft()
         measured = _measured(self._seen, up)
-        of_motions, shown = self._of_motions(stamp_s)
+        of_motions, shown = self._of_motions(stamp_s, measured)
         distances = {**of_motions, **self._gallery.pose_distances(query)}
         nearness = {
             one.name: one.nearness(
@@ -306,15 +306,21 @@ class Person:
         while self._stamps[0] < oldest:
             del self._stamps[0], self._vectors[0]
 
-    def _of_motions(self, stamp_s: float) -> tuple[dict[str, float], dict[str, Array]]:
-        """Distances of the motions, and their windows: as often as those have frames, and not more."""
+    def _of_motions(
+        self, stamp_s: float, measured: Mapping[str, float]
+    ) -> tuple[dict[str, float], dict[str, Array]]:
+        """Distances of the motions, and their windows: as often as those have frames, and not more.
+
+        Whom a definition alone keeps far is not warped: that costs more than all else.
+        """
         when, known, seen = self._motions
         if stamp_s - when < 0.9 / windows.RATE_HZ:
             return known, seen
         known, seen = {}, {}
         for one in self._gallery.taught:
             if one.motion:
-                window = self.window(one.seconds)
+                far = bool(one.cases) and one.shown is None and one.nearness(0.0, None, measured) > NEAR
+                window = None if far else self.window(one.seconds)
                 known[one.name] = math.inf if window is None else one.distance(window)
                 if window is not None:
                     seen[one.name] = window

@@ -109,9 +109,9 @@ def test_a_motion_is_known_at_another_pace_and_phase() -> None:
 
 
 def test_an_arm_that_is_held_does_not_wave() -> None:
-    held = np.tile(wave(0.1)[:1], (90, 1, 1))
+    held = np.tile(wave(0.1)[:1], (60, 1, 1))
     assert not any(told_of(waving(), held))
-    assert not any(told_of(waving(), np.tile(seen(stand()), (90, 1, 1))))
+    assert not any(told_of(waving(), np.tile(seen(stand()), (60, 1, 1))))
 
 
 def test_a_gap_begins_anew() -> None:
