@@ -116,6 +116,22 @@ def test_the_next_frame_begins_where_the_last_one_ended(model: Path) -> None:
     lifter.close()
 
 
+@pytest.mark.parametrize(("settings", "second"), [({}, [2, 1, 1]), ({"steps": 6}, [2, 2, 2])])
+def test_who_was_there_goes_on_with_one_run_and_who_begins_gets_all(
+    model: Path, monkeypatch: pytest.MonkeyPatch, settings: dict, second: list
+) -> None:
+    lifter = Lifter(LifterConfig(model=model, backend="onnxruntime", **settings))
+    batches: list[int] = []
+    run = lifter.method._run
+    monkeypatch.setattr(lifter.method, "_run", lambda p, now: batches.append(len(p)) or run(p, now))
+    lifter.lift(people(0), CAMERA, S)
+    assert batches == [1, 1, 1]
+    batches.clear()
+    lifter.lift(people(1, places=((0.0, 0.3, 4.0), (1.2, 0.2, 5.0))), CAMERA, S + S // 30)
+    assert batches == second
+    lifter.close()
+
+
 def test_gravity_rights_a_rolled_camera(model: Path) -> None:
     c, s = np.cos(0.6), np.sin(0.6)
     roll = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])

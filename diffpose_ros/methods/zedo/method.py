@@ -27,6 +27,9 @@ Array = NDArray[np.float64]
 FRAME_S = 1.0 / 30.0
 LONGEST_S = 0.5
 """Joints that have not been seen for longer may be anywhere."""
+SHORT = 2.0
+"""One run that goes on from the last frame begins with so much more noise than the model's two: fewer
+iterations have to go as far."""
 
 
 def open_model(
@@ -82,6 +85,7 @@ class ZedoMethod:
         else:
             steps = settings.steps or spec.steps
             self._anchors = Anchors(spec.anchors)
+        self._told_steps = settings.steps is not None
         self.levels = ladder(hypotheses, min(settings.min_hypotheses, hypotheses), steps, spec.loop.unrolled)
         if self._paper:
             self.levels = self.levels[:1]
@@ -95,7 +99,11 @@ class ZedoMethod:
         }
 
     def step(self, seen: Observed, rows: Rows, level: Level) -> Poses:
-        """Optimise the people of one frame; see :meth:`Method.step`."""
+        """Optimise the people of one frame; see :meth:`Method.step`.
+
+        For people whose last frame was optimised one run of the graph goes on from there, unless the user
+        has said how many iterations there are to be.
+        """
         if not len(rows):
             nobody = np.zeros((0, 17, 3))
             return Poses(nobody, np.zeros((0, 17, 3, 3)))
@@ -111,15 +119,22 @@ class ZedoMethod:
         standing = np.array(rows["zedo.standing"][:, :n])
         self._begin(poses, standing, rays, spread, first)
         motion = np.where(first, np.inf, config.motion * np.sqrt(np.maximum(rows.dt_s, 1e-3) / FRAME_S))
-        levels = loop.noise_levels(np.where(first, config.cold, config.warm), config.last, level.steps)
-        clean, graph_s = poses, 0.0
-        before = poses
+        whole = np.asarray(first | self._told_steps)
+        begin = np.where(first, config.cold, config.warm)
+        levels = loop.noise_levels(begin, config.last, level.steps)
+        short = loop.noise_levels(SHORT * begin, config.last, config.unrolled)
+        levels[~whole, : config.unrolled] = short[~whole]
+        before, clean, graph_s = poses, poses.copy(), 0.0
+        poses = poses.copy()
         for k in range(0, level.steps, config.unrolled):
+            who = np.flatnonzero(whole) if k else np.arange(len(poses))
+            if not len(who):
+                break
             now = loop.optimise(
-                rays, spread, before, motion, levels[:, k : k + config.unrolled],
+                rays[who], spread[who], before[who], motion[who], levels[who, k : k + config.unrolled],
                 trust=config.trust, size=self._spec.size,
             )  # fmt: skip
-            poses, clean, seconds = self._run(poses, now)
+            poses[who], clean[who], seconds = self._run(poses[who], now)
             graph_s += seconds
         cost = loop.misfit(clean, rays, spread)
         standing = config.memory * standing - cost / config.temper
