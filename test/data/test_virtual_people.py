@@ -101,6 +101,19 @@ def test_coco_hips_lie_where_detectors_put_them_and_mirror_each_other(motion: np
     assert np.array_equal(coco[:, :, :5], body[:, :, [9, 17, 18, 19, 20]])
 
 
+def test_some_keep_the_motion_captures_body_with_keypoints_at_the_joints(motion: np.ndarray) -> None:
+    people = drawn(len(motion), own=0.4)
+    assert people.own.mean() == pytest.approx(0.4, abs=0.1)
+    body = become(motion, people)
+    np.testing.assert_array_equal(body[people.own], motion[people.own])
+    assert np.abs(body[~people.own] - motion[~people.own]).max(axis=(1, 2, 3)).min() > 0.005
+    keypoints, joints = coco_keypoints(body, people), coco_keypoints(body, None)
+    np.testing.assert_array_equal(keypoints[people.own], joints[people.own])
+    assert np.abs(keypoints[~people.own] - joints[~people.own]).max(axis=(1, 2, 3)).min() > 0.005
+    # Who is not asked for changes nobody: the same bodies as without the option.
+    np.testing.assert_array_equal(people.lengths, drawn(len(motion)).lengths)
+
+
 def test_options_out_of_range_are_refused() -> None:
     with pytest.raises(ConfigError, match="children: expected"):
         PeopleConfig(children=1.5)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class PeopleConfig:
     """Whose bodies move.
 
     Attributes:
+        own: share who keep the motion capture's body, face and all, with COCO's keypoints at the joints, as
+            benchmarks made from motion capture have it.
         women: share of women among adults.
         children: share of children.
         child_stature_m: smallest and tallest child, uniform.
@@ -54,8 +56,10 @@ class PeopleConfig:
     face_spread: float = 0.06
     coco_offsets: float = 1.0
     coco_spread_m: float = 0.01
+    own: float = 0.0
 
     def __post_init__(self) -> None:
+        share("own", self.own)
         share("women", self.women)
         share("children", self.children)
         span("child_stature_m", self.child_stature_m, above=0.4)
@@ -75,6 +79,7 @@ class People:
         face_up: (B,) metres by which the face is raised.
         coco: (B, 17, 3) metres by which COCO's keypoints lie off the joints: hips and shoulders along the
             trunk's left, up and forward axes, others along their bone in the first number.
+        own: (B,) whose body stays the motion capture's.
     """
 
     stature: NDArray[np.float64]
@@ -83,12 +88,12 @@ class People:
     head: NDArray[np.float64]
     face_up: NDArray[np.float64]
     coco: NDArray[np.float64]
+    own: NDArray[np.bool_]
 
     def repeated(self, times: int) -> People:
         """All of them, ``times`` times in a row."""
         return People(
-            *(np.concatenate([value] * times) for value in (self.stature, self.child, self.lengths)),
-            *(np.concatenate([value] * times) for value in (self.head, self.face_up, self.coco)),
+            *(np.concatenate([getattr(self, f.name)] * times) for f in fields(self)),
         )
 
 
@@ -142,8 +147,13 @@ def draw_people(count: int, rng: np.random.Generator, config: PeopleConfig) -> P
     offsets = config.coco_offsets * np.array(numbers["coco_offsets_m"])
     coco = size * (offsets + config.coco_spread_m * rng.normal(size=(count, 17, 3)))
     coco[:, :5] = 0.0
+    own = np.zeros(count, bool)
+    if config.own > 0:
+        own = rng.random(count) < config.own
+        coco[own] = 0.0
     up = config.face_up_m + config.face_up_spread_m * np.clip(rng.normal(size=count), -2.5, 2.5)
-    return People(stature, child, lengths, head, up * (lengths[:, 9] / numbers["reference_m"]["neck"]), coco)
+    up = up * (lengths[:, 9] / numbers["reference_m"]["neck"])
+    return People(stature, child, lengths, head, up, coco, own)
 
 
 def become(body: NDArray[np.float32], people: People) -> NDArray[np.float32]:
@@ -171,7 +181,7 @@ def become(body: NDArray[np.float32], people: People) -> NDArray[np.float32]:
     up = out[:, :, 10] - out[:, :, 8]
     up = up / np.maximum(np.linalg.norm(up, axis=-1, keepdims=True), 1e-6)
     out[:, :, _HEAD] += (up * people.face_up[:, None, None])[:, :, None].astype(np.float32)
-    return out
+    return np.where(people.own[:, None, None, None], body, out)
 
 
 def coco_keypoints(body: NDArray[np.float32], people: People | None) -> NDArray[np.float32]:
