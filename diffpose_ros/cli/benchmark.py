@@ -60,7 +60,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write one file per kind."""
     from diffpose_ros.data.benchmark import to_benchmark
-    from diffpose_ros.data.motion import ClipChoice, choose, load_motion
+    from diffpose_ros.data.motion import load_motion, select
     from diffpose_ros.data.virtual.benchmark import record
     from diffpose_ros.data.virtual.detector_noise import NoiseConfig
     from diffpose_ros.data.virtual.kinds import KINDS
@@ -69,17 +69,14 @@ def run(args: argparse.Namespace) -> int:
     for name in names:
         if name not in KINDS:
             raise InputError(f"--kinds: expected of {', '.join(KINDS)}; got '{name}'")
-    clips = load_motion(args.data)
-    if args.subjects or args.actions:
-        choice = ClipChoice(hold_out_subjects=tuple(args.subjects), hold_out_actions=tuple(args.actions))
-        clips = list(choose(clips, choice).held_out)
+    clips = select(load_motion(args.data), subjects=args.subjects, actions=args.actions)
     if len(clips) > args.clips:
         clips = [clips[i * len(clips) // args.clips] for i in range(args.clips)]
     clips = [clip.middle(args.seconds) for clip in clips]
     paths = {name: args.output / f"{name}.npz" for name in names}
     claim({f"--output ({n})": p for n, p in paths.items()}, sources=args.data, overwrite=args.overwrite)
     console = Screen(soft_wrap=True)
-    noise = NoiseConfig(kind=args.noise, made_share=0.0) if args.noise == "learnt" else NoiseConfig()
+    noise = NoiseConfig(kind=args.noise, made_share=0.0)
     with progress(console) as bar:
         task = bar.add_task("recording", total=len(names) * len(clips), rate="")
         for name, path in paths.items():

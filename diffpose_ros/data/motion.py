@@ -84,12 +84,7 @@ def choose(clips: Sequence[Clip], choice: ClipChoice) -> Motions:
         ("hold_out_subjects", choice.hold_out_subjects, {c.subject for c in clips}),
         ("hold_out_actions", choice.hold_out_actions, {c.action for c in clips}),
     ):
-        for name in names:
-            if name not in known:
-                listed = ", ".join(sorted(filter(None, known))) or "none"
-                raise InputError(
-                    f"{what}: no clip has '{name}'{nearest(name, known)}; there are: {_short(listed)}"
-                )
+        _check_names(what, names, known)
     used = [c for c in clips if c.source not in choice.leave_out_sources]
     apart = [
         c.subject in choice.hold_out_subjects or c.action in choice.hold_out_actions for c in used
@@ -103,6 +98,26 @@ def choose(clips: Sequence[Clip], choice: ClipChoice) -> Motions:
     if not train:
         raise InputError(f"nothing to learn from: all {len(clips)} clips are left out or held out")
     return Motions(tuple(train), tuple(held_out))
+
+
+def select(clips: Sequence[Clip], *, subjects: Sequence[str] = (), actions: Sequence[str] = ()) -> list[Clip]:
+    """The clips of these people, and anyone's of these actions; all where neither is named.
+
+    Raises:
+        InputError: a subject or action is named that no clip has.
+    """
+    _check_names("subjects", subjects, {c.subject for c in clips})
+    _check_names("actions", actions, {c.action for c in clips})
+    return [c for c in clips if not (subjects or actions) or c.subject in subjects or c.action in actions]
+
+
+def _check_names(what: str, names: Sequence[str], known: set[str]) -> None:
+    for name in names:
+        if name not in known:
+            listed = ", ".join(sorted(filter(None, known))) or "none"
+            raise InputError(
+                f"{what}: no clip has '{name}'{nearest(name, known)}; there are: {_short(listed)}"
+            )
 
 
 def fingerprint(clips: Sequence[Clip]) -> str:

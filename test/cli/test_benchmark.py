@@ -29,11 +29,19 @@ def test_a_file_per_kind_of_the_clips_that_were_asked_for(tmp_path: Path, capsys
     assert "above.npz: exists" in capsys.readouterr().err
 
 
+def test_everyone_of_a_file_may_be_asked_for(tmp_path: Path) -> None:
+    subjects = sorted({c.subject for c in load_clips(EXCERPT)})
+    words = ["benchmark", "--data", str(EXCERPT), "--output", str(tmp_path), "--seconds", "0.5",
+             "--kinds", "level", "--noise", "made", "--subjects", *subjects]  # fmt: skip
+    assert cli.main(words) == 0
+    assert {s.subject for s in load(tmp_path / "level.npz")} == set(subjects)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--kinds", "below"], "--kinds: expected of level, above, rolled, close, children; got 'below'"),
-        (["--subjects", "nobody"], "hold_out_subjects: no clip has 'nobody'"),
+        (["--subjects", "nobody"], "subjects: no clip has 'nobody'"),
         (["--data", "nowhere.npz"], "nowhere.npz"),
         (["--seconds", "0"], "expected a number, 0.5 to 600, got '0'"),
     ],

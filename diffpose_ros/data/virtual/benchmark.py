@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from diffpose_ros.core import UNKNOWN, Camera, InputError, Surroundings
 from diffpose_ros.core.surroundings import HEIGHTS_M
@@ -102,7 +101,7 @@ def _see(
         fps=clip.fps,
         keypoints=np.concatenate([pixels, score[0, ..., None]], axis=-1),
         skeleton=np.asarray(seen.xyz[0, :, :17], dtype=np.float64),
-        around=_around(cameras, body),
+        around=_around(cameras),
     )
 
 
@@ -118,7 +117,7 @@ def _turned(cameras: Cameras, rng: np.random.Generator, kind: Kind) -> Cameras:
     return replace(cameras, rotation=turn[:, None] @ cameras.rotation)
 
 
-def _around(cameras: Cameras, body: NDArray[np.float32]) -> Surroundings:
+def _around(cameras: Cameras) -> Surroundings:
     """Gravity and the camera's height over the floor at y = 0, of a camera that stands still."""
     if np.ptp(cameras.rotation[0], axis=0).max() > 1e-6 or np.ptp(cameras.position[0], axis=0).max() > 1e-6:
         return UNKNOWN
