@@ -44,26 +44,27 @@ _DIFFUSION = ("diffpose_ros.methods.diffusion.method", "diffpose_ros.methods.dif
 
 METHODS = {
     "starpose": Entry(
-        *_DIFFUSION, "DiffPose with its own past answers and guidance by the body (StarPose)"
+        *_DIFFUSION,
+        "DiffPose that also sees its own past answers, with guidance by body constraints (StarPose)",
     ),
-    "diffpose": Entry(*_DIFFUSION, "diffusion around what a context encoder says (DiffPose)"),
+    "diffpose": Entry(*_DIFFUSION, "diffusion around the answer of a context encoder (DiffPose)"),
     "finepose": Entry(
         "diffpose_ros.methods.finepose.method", "diffpose_ros.methods.finepose.checkpoint",
-        "DiffPose told by prompts: what people do, how fast, which parts are seen (FinePOSE)",
+        "DiffPose with prompts: the action, the speed, the visible parts (FinePOSE)",
         takes_prompts=True,
     ),
     "baseline": Entry(
         "diffpose_ros.methods.baseline.method", "diffpose_ros.methods.baseline.network",
-        "the context encoder alone: one pose with its own error, no diffusion, half the time",
+        "the context encoder alone: one pose with its own error estimate, in half the time",
     ),
     "zedo": Entry(
         "diffpose_ros.methods.zedo.method", "diffpose_ros.methods.zedo.network",
-        "optimises each pose under a prior of poses; no camera was seen in training (ZeDO)",
+        "optimises each pose under a pose prior; no camera in its training (ZeDO)",
         has_paper_setting=True,
     ),
     "unihpr": Entry(
         "diffpose_ros.methods.unihpr.method", "diffpose_ros.methods.unihpr.graphs",
-        "one embedding of keypoints, skeletons and pictures, and poses from it alone (UniHPR)",
+        "one embedding of keypoints, skeletons and pictures; decodes poses from it alone (UniHPR)",
     ),
 }  # fmt: skip
 """Kind, as a model file's metadata names it -> the method."""

@@ -13,6 +13,7 @@ import yaml
 from diffpose_ros.cli._exit_codes import MEANINGS
 from diffpose_ros.cli.main import COMMANDS
 from diffpose_ros.core.choices import DETECTORS
+from diffpose_ros.evaluation.results import OTHERS
 from diffpose_ros.methods.registry import METHODS
 from diffpose_ros.runtime.load import BACKEND_CHOICES
 
@@ -87,18 +88,19 @@ def test_the_tables_of_the_code_are_the_nodes_choices() -> None:
 
 def test_methods_stand_there_as_in_the_code_and_with_the_figures_of_the_results() -> None:
     results = (ROOT / "docs" / "results.md").read_text()
-    named = {"starpose": "StarPose", "diffpose": "DiffPose + STPG",
-             "baseline": "Context encoder alone, no diffusion"}  # fmt: skip
+    named = {
+        "starpose": "StarPose",
+        "diffpose": "DiffPose + STPG",
+        "baseline": "Context encoder alone, no diffusion",
+        **OTHERS,
+    }
     table = rows("model")
     assert [(quoted(name)[0], about) for name, about, *_ in table] == [
         (name, entry.summary) for name, entry in METHODS.items()
     ]
     for name, _, mpjpe, p_mpjpe, inside in table:
-        if quoted(name)[0] not in named:  # docs/results.md has not measured it
-            assert quoted(name) in (["zedo"], ["finepose"], ["unihpr"])
-            continue
         overall, of_uncertainty = figures(results, named[quoted(name)[0]])
-        assert [mpjpe, p_mpjpe, inside] == [overall[0], overall[1], of_uncertainty[0]]
+        assert [mpjpe, p_mpjpe, inside] == [overall[0], overall[1], of_uncertainty[0]], name
 
 
 def figures(results: str, name: str) -> tuple[list[str], list[str]]:
