@@ -15,6 +15,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="diffpose_ros_")  # noqa: SIM115
+        self._moved = False
         self._names: list[str] = []
         self._topic, self._time, self._start = array("q"), array("q"), array("q", [0])
 
@@ -27,7 +28,9 @@ class Spool:
         topic, time_ns, data = entry
         if topic not in self._names:
             self._names.append(topic)
-        self._file.seek(self._start[-1])
+        if self._moved:  # a seek writes the buffer out, so not each time
+            self._file.seek(self._start[-1])
+            self._moved = False
         self._file.write(data)
         self._start.append(self._start[-1] + len(data))
         self._topic.append(self._names.index(topic))
@@ -45,6 +48,7 @@ class Spool:
         if not 0 <= i < len(self):
             raise IndexError(i)
         self._file.seek(self._start[i])
+        self._moved = True
         data = self._file.read(self._start[i + 1] - self._start[i])
         return self._names[self._topic[i]], self._time[i], data
 

@@ -121,7 +121,7 @@ class HriNode(PipelineNode):
             self.listen(
                 Image if raw else CompressedImage, "image_raw" if raw else "image_raw/compressed",
                 self._images.add, name="images", asked=self.parameters["image_qos"],
-                reliable_depth=qos.RELIABLE_IMAGE_DEPTH,
+                reliable_depth=qos.RELIABLE_IMAGE_DEPTH, near=raw,
                 advice="start the camera, or remap image_raw (transport: compressed for JPEGs)",
             )  # fmt: skip
         steady = Clock(clock_type=ClockType.STEADY_TIME)

@@ -22,6 +22,7 @@ from diffpose_ros.core import ConfigError, DiffposeError
 from diffpose_ros.nodes.runner import NODES, OPTIONAL, node_class
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.malloc import reuse_large_blocks
+from diffpose_ros.ros.threads import switch_threads_often
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ROS_ARGUMENT_ERRORS = (rclpy_implementation.RCLError, rclpy_implementation.UnknownROSArgsError)
@@ -99,17 +100,17 @@ def run_nodes(makes: Sequence[Callable[[], PipelineNode]], args: Sequence[str] |
     code, clean = 0, True
     nodes: list[PipelineNode] = []
     starter: threading.Thread | None = None
+    spinning: Spinning | None = None
     reuse_large_blocks()
+    switch_threads_often()
     try:
         _init(args)
         signals.ros_runs = True
         nodes += [make() for make in makes]
-        executor = SingleThreadedExecutor()
-        for node in nodes:
-            executor.add_node(node)
+        spinning = Spinning(nodes)
         starter = threading.Thread(target=_start, args=(nodes,), name="start", daemon=True)
         starter.start()
-        _spin(executor, nodes[0])
+        spinning.run()
     except DiffposeError as error:
         print(f"[ERROR] {error}", file=sys.stderr)
         code = 2
@@ -122,6 +123,8 @@ def run_nodes(makes: Sequence[Callable[[], PipelineNode]], args: Sequence[str] |
     if starter is not None:
         starter.join(LOADING_S)
         clean = not starter.is_alive()
+    if spinning is not None:
+        clean &= spinning.ended()
     if clean:
         for node in nodes:
             clean &= node.close()
@@ -190,6 +193,51 @@ def _start(nodes: Sequence[PipelineNode]) -> None:
         except Exception as error:
             if rclpy.ok():
                 node.failed(error)
+
+
+class Spinning:
+    """Nodes that spin, each on an executor of its own: the first in this thread, others in theirs.
+
+    rclpy's executor goes through all that it could wait for each time it wakes, so one for all nodes would
+    take the interpreter from the work several hundred times a second.
+    """
+
+    def __init__(self, nodes: Sequence[PipelineNode]) -> None:
+        self._nodes = list(nodes)
+        self._executors = [SingleThreadedExecutor() for _ in nodes]
+        for executor, node in zip(self._executors, nodes, strict=True):
+            executor.add_node(node)
+        self._error: Exception | None = None
+        self._threads = [
+            threading.Thread(target=self._beside, args=pair, name=f"spin {pair[1].get_name()}", daemon=True)
+            for pair in zip(self._executors[1:], self._nodes[1:], strict=True)
+        ]
+
+    def run(self) -> None:
+        """Spin until the signal.
+
+        Raises:
+            Exception: an executor failed for good.
+        """
+        for thread in self._threads:
+            thread.start()
+        _spin(self._executors[0], self._nodes[0])
+        if self._error is not None:
+            raise self._error
+
+    def ended(self) -> bool:
+        """Whether no other thread spins any more; waits a moment for that."""
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(LOADING_S)
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _beside(self, executor: SingleThreadedExecutor, node: PipelineNode) -> None:
+        try:
+            _spin(executor, node)
+        except Exception as error:
+            self._error = error
+            rclpy.try_shutdown()
 
 
 def _spin(executor: SingleThreadedExecutor, node: Any) -> None:

@@ -14,6 +14,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -24,6 +25,7 @@ from rclpy.parameter import Parameter
 from diffpose_ros.core import ConfigError
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.malloc import reuse_large_blocks
+from diffpose_ros.ros.threads import switch_threads_often
 
 NAMESPACE = "diffpose"
 NODES = ("video_source", "keypoints", "lifter", "markers")
@@ -126,7 +128,10 @@ def make_nodes(
 
 
 class Graph:
-    """Nodes on one executor that spins in a thread; a context manager that stops cleanly.
+    """Nodes that spin, each on an executor and a thread of its own; a context manager that stops cleanly.
+
+    rclpy's executor goes through all that it could wait for each time it wakes, so one for all nodes would
+    take the interpreter from the work several hundred times a second.
 
     Args:
         nodes: lifecycle nodes of this package, by name (they are autostarted and closed here).
@@ -140,13 +145,18 @@ class Graph:
         self.nodes = dict(nodes)
         self._extra = list(extra)
         self._context = context
-        self._executor = SingleThreadedExecutor(context=context)
         self._error: BaseException | None = None
         self._stopped = False
+        self._executors: list[SingleThreadedExecutor] = []
+        self._threads: list[threading.Thread] = []
         for node in (*self.nodes.values(), *self._extra):
-            self._executor.add_node(node)
+            executor = SingleThreadedExecutor(context=context)
+            executor.add_node(node)
+            self._executors.append(executor)
+            spin = partial(self._spin, executor)
+            self._threads.append(threading.Thread(target=spin, name=f"spin {node.get_name()}", daemon=True))
         reuse_large_blocks()
-        self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
+        switch_threads_often()
 
     def __enter__(self) -> Graph:
         try:
@@ -169,7 +179,8 @@ class Graph:
             if not node.autostart():
                 problem = node.monitor.status().problems.get("transition")
                 raise ConfigError(f"{name}: {problem.text if problem else 'did not start'}")
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def wait(self, until: Callable[[], bool], *, timeout_s: float, period_s: float = 0.05) -> bool:
         """Wait until a condition holds. False when the time ran out first.
@@ -191,17 +202,19 @@ class Graph:
         if self._stopped:
             return
         self._stopped = True
-        self._executor.shutdown(timeout_sec=2.0)
-        if self._thread.is_alive():
-            self._thread.join(2.0)
+        for executor in self._executors:
+            executor.shutdown(timeout_sec=2.0)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(2.0)
         for node in self.nodes.values():
             node.close()
         for node in self._extra:
             node.destroy_node()
 
-    def _spin(self) -> None:
+    def _spin(self, executor: SingleThreadedExecutor) -> None:
         try:
-            self._executor.spin()
+            executor.spin()
         except ExternalShutdownException:
             return
         except Exception as error:

@@ -15,6 +15,7 @@ from diffpose_ros.media.camera_yaml import read_camera
 from diffpose_ros.media.video import VideoSource, open_source
 from diffpose_ros.nodes.process import run_node
 from diffpose_ros.ros import conversions, images, qos
+from diffpose_ros.ros.handover import READERS
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec
 
@@ -190,8 +191,10 @@ class VideoSourceNode(PipelineNode):
         camera = self._camera_for(image)
         header = Header(stamp=conversions.ns_to_stamp(self.now_ns()), frame_id=self.parameters["frame_id"])
         self._infos.publish(conversions.camera_to_info(camera, header))
-        if self._images is not None and self._images.get_subscription_count():
-            self._images.publish(images.rgb_to_image(image, header))
+        if self._images is not None and (matched := self._images.get_subscription_count()):
+            topic = self._images.topic_name
+            if not READERS.hand_over(self.context, topic, header, image, matched):
+                self._images.publish(images.rgb_to_image(image, header))
         if self._compressed is not None and self._compressed.get_subscription_count():
             quality = self.parameters["jpeg_quality"]
             self._compressed.publish(images.rgb_to_compressed(image, header, quality=quality))

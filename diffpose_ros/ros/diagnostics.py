@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from diffpose_ros.ros.health import (
     ERROR,
     OK,
@@ -128,8 +126,17 @@ def _ages(ages_s: tuple[float, ...]) -> list[tuple[str, str]]:
     plausible = [age for age in ages_s if plausible_age(age)]
     if not plausible:
         return [("age_p50_ms", "unknown"), ("age_p99_ms", "unknown")]
-    p50, p99 = np.percentile(plausible, (50, 99)) * 1e3
-    return [("age_p50_ms", f"{p50:.1f}"), ("age_p99_ms", f"{p99:.1f}")]
+    # four times a second in each node: sorting a list costs a twentieth of numpy's percentile
+    plausible.sort()
+    return [(f"age_p{p}_ms", f"{1e3 * _percentile(plausible, p):.1f}") for p in (50, 99)]
+
+
+def _percentile(ordered: list[float], percent: float) -> float:
+    """Of values in order, linear between two of them."""
+    place = (len(ordered) - 1) * percent / 100
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
 def _input_values(seen: InputStatus) -> list[tuple[str, str]]:

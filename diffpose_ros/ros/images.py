@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
 from diffpose_ros.media.encodings import to_rgb
+from diffpose_ros.ros.handover import NearImage
 
 Image = NDArray[np.uint8]
 
@@ -23,7 +24,7 @@ BRIDGED = {
 
 
 def image_to_rgb(message: Any) -> Image:
-    """A ``sensor_msgs/Image`` as (H, W, 3) uint8 RGB.
+    """A ``sensor_msgs/Image`` as (H, W, 3) uint8 RGB; a :class:`NearImage` is one already.
 
     ``cv_bridge`` converts where it is installed, the package's own conversion where not; both give the
     same numbers.
@@ -31,6 +32,8 @@ def image_to_rgb(message: Any) -> Image:
     Raises:
         InputError: zero size, too little data, unknown encoding.
     """
+    if isinstance(message, NearImage):
+        return message.rgb
     width, height, step = int(message.width), int(message.height), int(message.step)
     if width <= 0 or height <= 0:
         raise InputError(f"image: expected a positive size, got {width}x{height}")

@@ -14,6 +14,7 @@ from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventType
 from rclpy.qos import qos_policy_name_from_kind
 
 from diffpose_ros.ros import qos
+from diffpose_ros.ros.handover import READERS, NearImage
 from diffpose_ros.ros.health import BEHIND_S, SILENT_S, InputStatus
 
 RECENT_S = 5.0
@@ -21,6 +22,9 @@ RECENT_S = 5.0
 
 ALIKE_EVERY_S = 2.0
 """How often other topics are looked for while nobody publishes, seconds."""
+
+OVERTAKEN_S = 1.0
+"""How long after an image was handed over older ones may still come through the middleware, seconds."""
 
 
 class Input:
@@ -39,6 +43,7 @@ class Input:
         timeout_s: see :class:`InputStatus`.
         advice: what to do when nobody publishes.
         also: other types whose topics may be what the user looks for.
+        near: images of a publisher in this process may come as :class:`~.handover.NearImage`.
         clock: monotonic seconds.
     """
 
@@ -57,6 +62,7 @@ class Input:
         timeout_s: float | None = SILENT_S,
         advice: str = "",
         also: Sequence[str] = (),
+        near: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._node, self._kind, self._callback = node, kind, callback
@@ -86,6 +92,8 @@ class Input:
         # a node is configured in one thread and spun in another
         self._lock = threading.RLock()
         self._offer: qos.Offer | None = None
+        self._near_s, self._near_ns = -OVERTAKEN_S, 0
+        self._end_near = READERS.add(node.context, self.topic, self._near_came) if near else None
         self.watch()
 
     def watch(self) -> bool:
@@ -138,6 +146,8 @@ class Input:
         """Stop listening. Calling it twice does no harm."""
         with self._lock:
             self._closed = True
+            if self._end_near is not None:
+                self._end_near()
             self._drop()
 
     def _drop(self) -> None:
@@ -182,16 +192,27 @@ class Input:
             except UnsupportedEventTypeError:
                 continue
 
+    def _near_came(self, image: NearImage) -> None:
+        self._near_s, self._near_ns = self._clock(), _stamp_ns(image.header)
+        self._came(image)
+
     def _came(self, message: Any) -> None:
+        if self._overtaken(message):
+            return
         self._last = self._clock()
         self._times.append(self._last)
         self._received += 1
         self._incompatible = ""
         header = getattr(message, "header", None)
         if header is not None:
-            stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
-            self._offset_s = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e9
+            self._offset_s = (self._node.get_clock().now().nanoseconds - _stamp_ns(header)) / 1e9
         self._callback(message)
+
+    def _overtaken(self, message: Any) -> bool:
+        """Whether it was on its way through the middleware when a newer image was handed over."""
+        if self._clock() - self._near_s >= OVERTAKEN_S or isinstance(message, NearImage):
+            return False
+        return _stamp_ns(message.header) < self._near_ns
 
     def _lost_some(self, event: Any) -> None:
         count = max(int(event.total_count_change), 0)
@@ -206,6 +227,10 @@ def kind_name(kind: type) -> str:
     """A message type as ROS names it, e.g. ``sensor_msgs/msg/Image``."""
     package, group = kind.__module__.split(".")[:2]
     return f"{package}/{group}/{kind.__name__}"
+
+
+def _stamp_ns(header: Any) -> int:
+    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
 
 
 def _full_name(endpoint: Any) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed: nodes need ROS 2")
 
 from diffpose_ros.nodes import process as graph  # noqa: E402
+from diffpose_ros.ros.threads import switch_threads_often  # noqa: E402
 
 
 class Executor:
@@ -68,3 +72,57 @@ def test_failures_far_apart_never_end_a_node(monkeypatch) -> None:
     executor = Executor(100)
     graph._spin(executor, Node())
     assert executor.spins == 101
+
+
+class Named(Node):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def get_name(self) -> str:
+        return self.name
+
+
+class Waiting:
+    """Spins until the context shuts down."""
+
+    def __init__(self, down: threading.Event) -> None:
+        self.down, self.nodes = down, []
+
+    def add_node(self, node: Named) -> None:
+        self.nodes.append(node)
+
+    def spin(self) -> None:
+        assert self.down.wait(10.0)
+
+
+def test_each_node_has_an_executor_and_one_that_fails_for_good_ends_all(monkeypatch) -> None:
+    down, made = threading.Event(), []
+
+    def make() -> Waiting | Executor:
+        made.append(Waiting(down))
+        return made[-1]
+
+    monkeypatch.setattr(graph, "SingleThreadedExecutor", make)
+    monkeypatch.setattr(graph.rclpy, "ok", lambda: True)
+    monkeypatch.setattr(graph.rclpy, "try_shutdown", down.set)
+    nodes = [Named("a"), Named("b"), Named("c")]
+    spinning = graph.Spinning(nodes)
+    assert [[n.name for n in executor.nodes] for executor in made] == [["a"], ["b"], ["c"]]
+    made[2].spin = Executor(100).spin
+    with pytest.raises(RuntimeError, match="convert"):
+        spinning.run()
+    assert spinning.ended()
+
+
+def test_threads_take_turns_ten_times_as_often() -> None:
+    before = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(0.005)
+        switch_threads_often()
+        assert sys.getswitchinterval() == pytest.approx(5e-4, rel=0.02)
+        sys.setswitchinterval(1e-4)  # who wants more keeps it
+        switch_threads_often()
+        assert sys.getswitchinterval() == pytest.approx(1e-4, rel=0.02)
+    finally:
+        sys.setswitchinterval(before)
