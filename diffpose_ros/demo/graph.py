@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import struct
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +16,6 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from diffpose_ros.core.closing import Closing
 from diffpose_ros.demo.recording import Recording
 from diffpose_ros.nodes.runner import NAMESPACE, Graph, make_nodes, ros_context
-from diffpose_ros.ros.conversions import stamp_to_ns
 
 KEYPOINTS = f"/{NAMESPACE}/keypoints"
 SKELETONS = f"/{NAMESPACE}/skeletons"
@@ -31,6 +32,7 @@ TOPICS = {
     "/tf": "tf2_msgs/msg/TFMessage",
     "/diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
 }
+TAKE_EVERY_S = 0.05
 QUEUE = QoSProfile(depth=500, reliability=ReliabilityPolicy.RELIABLE)
 
 
@@ -45,33 +47,62 @@ def message_class(name: str) -> type | None:
 
 
 class Recorder(Node):
-    """Keeps the messages of :data:`TOPICS` as they come over the wire."""
+    """Keeps the messages of :data:`TOPICS` as they come over the wire.
+
+    Nothing spins it: a thread takes what has come a few times a second, all at once, since waiting for each
+    message costs an executor more than the message does.
+    """
 
     def __init__(self, context: Any) -> None:
-        super().__init__("demo_recorder", context=context, use_global_arguments=False)
+        super().__init__(
+            "demo_recorder", context=context, use_global_arguments=False, start_parameter_services=False
+        )
         self.recording = Recording({})
         self.counts = dict.fromkeys(TOPICS, 0)
+        self._halt = threading.Event()
+        self._taken: list[tuple[str, Any]] = []
         for topic, name in TOPICS.items():
             kind = message_class(name)
             if kind is None:
                 continue  # an installation without tf2 has no /tf to record
             self.recording.types[topic] = name
-            self.create_subscription(kind, topic, self._keeper(topic), QUEUE, raw=topic != CAMERA)
+            made = self.create_subscription(kind, topic, lambda message: None, QUEUE, raw=True)
+            self._taken.append((topic, made))
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
 
-    def _keeper(self, topic: str) -> Any:
-        def keep(data: Any) -> None:
-            self.counts[topic] += 1
-            if topic == CAMERA:
-                from rclpy.serialization import serialize_message
+    def close(self) -> None:
+        """Take what is still there, then go."""
+        self._halt.set()
+        self._thread.join(2.0)
+        self.destroy_node()
 
-                self.recording.image_stamps.append(stamp_to_ns(data.header.stamp))
-                data = serialize_message(data)
-            try:
-                self.recording.messages.append((topic, time.time_ns(), bytes(data)))
-            except OSError as error:
-                self.recording.error = error
+    def _run(self) -> None:
+        while not self._halt.wait(TAKE_EVERY_S):
+            self._take()
+        self._take()
 
-        return keep
+    def _take(self) -> None:
+        for topic, subscription in self._taken:
+            with subscription.handle:
+                while (got := subscription.handle.take_message(subscription.msg_type, True)) is not None:
+                    self._keep(topic, bytes(got[0]), int(got[1].get("source_timestamp", 0)))
+
+    def _keep(self, topic: str, data: bytes, sent_ns: int) -> None:
+        self.counts[topic] += 1
+        if topic == CAMERA:
+            self.recording.image_stamps.append(_stamp_ns(data))
+        try:
+            self.recording.messages.append((topic, sent_ns or time.time_ns(), data))
+        except OSError as error:
+            self.recording.error = error
+
+
+def _stamp_ns(data: bytes) -> int:
+    """The stamp of a serialised message that begins with a header: CDR, after four bytes that say which."""
+    order = "<" if data[1] & 1 else ">"
+    seconds, nanoseconds = struct.unpack_from(f"{order}iI", data, 4)
+    return int(seconds) * 10**9 + int(nanoseconds)
 
 
 class Demonstration(Closing):
@@ -89,8 +120,9 @@ class Demonstration(Closing):
         with contextlib.ExitStack() as stack:
             context = stack.enter_context(ros_context())
             recorder = Recorder(context)
+            stack.callback(recorder.close)
             nodes = make_nodes(context, parameters)
-            stack.enter_context(Graph(nodes, context=context, extra=[recorder]))
+            stack.enter_context(Graph(nodes, context=context))
             self._stack = stack.pop_all()
         self._recorder = recorder
         self._source: Any = nodes["video_source"]

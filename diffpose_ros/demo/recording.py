@@ -37,7 +37,7 @@ class Recording:
 
     Attributes:
         types: topic -> message type.
-        messages: (topic, time of reception in nanoseconds, CDR bytes), on disk.
+        messages: (topic, time of sending in nanoseconds, CDR bytes), on disk.
         image_stamps: stamps of the images that were published, nanoseconds, in order.
         error: why messages are missing, or ``None``.
     """

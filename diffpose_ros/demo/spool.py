@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterator
 
 Entry = tuple[str, int, bytes]
-"""Topic, time of reception in nanoseconds, CDR bytes."""
+"""Topic, time of sending in nanoseconds, CDR bytes."""
 
 
 class Spool:
@@ -37,7 +37,7 @@ class Spool:
         self._time.append(time_ns)
 
     def in_time(self) -> Iterator[Entry]:
-        """All of them by time of reception."""
+        """All of them by time of sending."""
         return (self[i] for i in sorted(range(len(self)), key=self._time.__getitem__))
 
     def __len__(self) -> int:

@@ -19,10 +19,10 @@ from rclpy.logging import LoggingSeverity, set_logger_level
 from rclpy.utilities import remove_ros_args
 
 from diffpose_ros.core import ConfigError, DiffposeError
+from diffpose_ros.core.threads import switch_threads_often
 from diffpose_ros.nodes.runner import NODES, OPTIONAL, node_class
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.malloc import reuse_large_blocks
-from diffpose_ros.ros.threads import switch_threads_often
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ROS_ARGUMENT_ERRORS = (rclpy_implementation.RCLError, rclpy_implementation.UnknownROSArgsError)

@@ -23,9 +23,9 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 
 from diffpose_ros.core import ConfigError
+from diffpose_ros.core.threads import switch_threads_often
 from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.malloc import reuse_large_blocks
-from diffpose_ros.ros.threads import switch_threads_often
 
 NAMESPACE = "diffpose"
 NODES = ("video_source", "keypoints", "lifter", "markers")

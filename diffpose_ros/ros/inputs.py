@@ -91,6 +91,8 @@ class Input:
         self._closed = False
         # a node is configured in one thread and spun in another
         self._lock = threading.RLock()
+        # images that are handed over come in their publisher's thread
+        self._counting = threading.Lock()
         self._offer: qos.Offer | None = None
         self._near_s, self._near_ns = -OVERTAKEN_S, 0
         self._end_near = READERS.add(node.context, self.topic, self._near_came) if near else None
@@ -119,8 +121,10 @@ class Input:
         """How it is doing."""
         now = self._clock()
         since = now - RECENT_S
-        times = [t for t in self._times if t >= since]
-        gaps = [b - a for a, b in pairwise(self._times)]
+        with self._counting:
+            came, lost = list(self._times), list(self._lost)
+        times = [t for t in came if t >= since]
+        gaps = [b - a for a, b in pairwise(came)]
         return InputStatus(
             name=self.name,
             topic=self.topic,
@@ -135,7 +139,7 @@ class Input:
             incompatible=self._incompatible,
             qos=str(self._offer),
             recent=len(times),
-            recent_lost=sum(count for t, count in self._lost if t >= since),
+            recent_lost=sum(count for t, count in lost if t >= since),
             lost=self._lost_total,
             offset_s=self._offset_s,
             alike=self._alike,
@@ -199,9 +203,10 @@ class Input:
     def _came(self, message: Any) -> None:
         if self._overtaken(message):
             return
-        self._last = self._clock()
-        self._times.append(self._last)
-        self._received += 1
+        with self._counting:
+            self._last = self._clock()
+            self._times.append(self._last)
+            self._received += 1
         self._incompatible = ""
         header = getattr(message, "header", None)
         if header is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed: nodes need ROS 2")
 
 from diffpose_ros.nodes import process as graph  # noqa: E402
-from diffpose_ros.ros.threads import switch_threads_often  # noqa: E402
 
 
 class Executor:
@@ -113,16 +111,3 @@ def test_each_node_has_an_executor_and_one_that_fails_for_good_ends_all(monkeypa
     with pytest.raises(RuntimeError, match="convert"):
         spinning.run()
     assert spinning.ended()
-
-
-def test_threads_take_turns_ten_times_as_often() -> None:
-    before = sys.getswitchinterval()
-    try:
-        sys.setswitchinterval(0.005)
-        switch_threads_often()
-        assert sys.getswitchinterval() == pytest.approx(5e-4, rel=0.02)
-        sys.setswitchinterval(1e-4)  # who wants more keeps it
-        switch_threads_often()
-        assert sys.getswitchinterval() == pytest.approx(1e-4, rel=0.02)
-    finally:
-        sys.setswitchinterval(before)
