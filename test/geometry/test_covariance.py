@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import COCO17, Camera, InputError
+from diffpose_ros.geometry._root_told import HUBER
 from diffpose_ros.geometry.mapping import points_covariance
 from diffpose_ros.geometry.root import root_translation
 from diffpose_ros.geometry.undistort import undistort, undistort_with_covariance
@@ -89,6 +90,39 @@ def test_it_is_better_than_without():
         for c in (None, told)
     )
     assert with_it < 0.8 * plain
+
+
+def test_a_ray_that_is_surely_wrong_pulls_no_harder_than_one_at_the_limit():
+    """Twice as far off moves the person no farther."""
+    _, pose, place, rays = scene(seed=3)
+    told = np.tile(np.eye(2) * 0.004**2, (1, 17, 1, 1))
+    moved = []
+    for off in (0.1, 0.2):
+        wrong = rays.copy()
+        wrong[0, 10, 0] += off
+        at, _ = root_translation(pose, wrong, np.ones((1, 17)), ray_covariance=told)
+        moved.append(float(np.linalg.norm(at[0] - place[0])))
+    assert moved[1] == pytest.approx(moved[0], rel=0.05)
+    assert moved[1] < 0.02
+
+
+def test_rays_that_contradict_each_other_more_than_they_say_are_doubted():
+    """The covariance is that of the weighted fit, times what the residuals say, cut at the limit."""
+    rng, pose, _, rays = scene(seed=4)
+    seen = np.zeros((1, 17))
+    seen[0, [1, 4, 11, 14, 9]] = 1.0
+    rays = rays + 0.02 * rng.standard_normal(rays.shape)
+    told, noise = np.tile(np.eye(2) * 0.002**2, (1, 17, 1, 1)), 0.001
+    at, covariance = root_translation(pose, rays, seen, ray_covariance=told, tangent_noise=noise)
+    body, variance = (pose + at[:, None])[0, seen[0] > 0], 0.002**2 + noise**2
+    near = body[:, :2] / body[:, 2:]
+    off = np.linalg.norm(rays[0, seen[0] > 0] - near, axis=1) / np.sqrt(variance)
+    slope = np.concatenate([np.tile(np.eye(2), (5, 1, 1)), -near[..., None]], axis=2) / body[:, 2, None, None]
+    trust = np.minimum(1.0, HUBER / off)
+    normal = (trust[:, None, None] * slope.swapaxes(1, 2) @ slope).sum(axis=0) / variance
+    doubt = (np.minimum(off, HUBER) ** 2).sum() / (2 * 5 - 3)
+    assert doubt > 1.2
+    np.testing.assert_allclose(covariance[0], doubt * np.linalg.inv(normal), rtol=0.02)
 
 
 @pytest.mark.parametrize("shape", [(1, 17, 2), (2, 17, 2, 2), (1, 16, 2, 2)])

@@ -134,6 +134,54 @@ def test_its_covariance_is_that_of_its_errors() -> None:
         assert measured == pytest.approx(said, rel=0.25), name
 
 
+def about_itself(rotations, joint):
+    """rad^2 of a joint's frame about its own Y."""
+    y = rotations.matrix[J[joint]][:, 1]
+    return y @ rotations.covariance[J[joint]] @ y
+
+
+def test_the_doubt_about_the_trunk_follows_from_how_far_apart_its_joints_are() -> None:
+    """Neighbours share half of an error, so a difference is as noisy as one joint: 1 cm."""
+    xyz, _ = body()
+    got = RotationTracker().update(xyz, np.tile(0.01**2 * np.eye(3), (17, 1, 1)))
+    wide = np.linalg.norm(xyz[J["left_shoulder"]] - xyz[J["right_shoulder"]])
+    long = np.linalg.norm(xyz[J["thorax"]] - xyz[J["spine"]])
+    doubt = got.matrix[J["spine"]].T @ got.covariance[J["spine"]] @ got.matrix[J["spine"]]
+    np.testing.assert_allclose(doubt, 0.01**2 * np.diag([long**-2, wide**-2, long**-2]), atol=1e-9)
+
+
+def test_a_hinge_that_is_seen_exactly_is_still_no_perfect_hinge() -> None:
+    """4 degrees, beside the 45 of which nothing was known before."""
+    xyz, _ = body({"left_elbow": about("z", 70)})
+    got = RotationTracker().update(xyz, np.zeros((17, 3, 3)))
+    hinge, before = np.deg2rad(4.0) ** 2, np.deg2rad(45.0) ** 2
+    assert about_itself(got, "left_shoulder") == pytest.approx(hinge * before / (hinge + before), rel=1e-6)
+
+
+def test_an_unseen_twist_is_doubted_by_90_degrees_more_after_a_second() -> None:
+    """As a random walk: the variance grows with time."""
+    tracker = RotationTracker()
+    bent = tracker.update(body({"left_elbow": about("z", 90)})[0])
+    for k in range(1, 3):
+        straight = tracker.update(body({"left_elbow": about("z", 0)})[0], dt=0.1)
+        grown = about_itself(straight, "left_shoulder") - about_itself(bent, "left_shoulder")
+        assert grown == pytest.approx(np.deg2rad(90.0) ** 2 * 0.1 * k, rel=1e-3)
+
+
+def test_the_sigmas_of_angles_are_those_of_turns_about_their_axes() -> None:
+    """Two frames, each off by one degree in every direction; at 60 degrees of abduction a flexion is twice
+    as unsure, since the limb is half as long in its plane."""
+    turned = RotationTracker().update(body({"right_hip": about("x", -60), "right_knee": about("z", -50)})[0])
+    one = np.deg2rad(1.0)
+    angles = joint_angles(JointRotations(turned.matrix, np.tile(one**2 * np.eye(3), (17, 1, 1))), (0, -1, 0))
+    sigma = dict(zip(ANGLES, np.rad2deg(angles.sigma), strict=True))
+    for name, degrees in (
+        ("right_hip_abduction", 2**0.5), ("right_hip_flexion", 2 * 2**0.5), ("left_hip_flexion", 2**0.5),
+        ("right_knee_flexion", 2**0.5), ("trunk_flexion", 1.0), ("trunk_side_bend", 1.0),
+    ):  # fmt: skip
+        assert sigma[name] == pytest.approx(degrees, rel=1e-6), name
+
+
 def test_quaternions_are_those_of_the_matrices() -> None:
     rng = np.random.default_rng(3)
     m = Rotation.random(17, random_state=rng).as_matrix()

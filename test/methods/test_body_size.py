@@ -47,6 +47,19 @@ def test_of_a_child_the_told_height_alone_tells() -> None:
     assert variance == pytest.approx(0.02**2, rel=0.01)
 
 
+@pytest.mark.parametrize("size", [-0.9, -0.16, -0.13, -0.1, 0.0, 0.12])
+def test_a_told_height_gives_the_mean_and_spread_of_adults_and_all_others(size) -> None:
+    """Four of five are adults, the others of any size, evenly; what is told is a normal distribution."""
+    at = np.linspace(-1.5, 0.5, 200_001)
+    prior = 0.8 * np.exp(-0.5 * (at / 0.045) ** 2) / (0.045 * np.sqrt(2 * np.pi)) + 0.2 / 2.0
+    weight = prior * np.exp(-0.5 * ((at - size) / 0.03) ** 2)
+    weight /= weight.sum()
+    mean = weight @ at
+    given = told(size, 0.03**2)
+    assert given[0] == pytest.approx(mean, abs=1e-4)
+    assert given[1] == pytest.approx(weight @ (at - mean) ** 2, rel=1e-3)
+
+
 def test_a_belief_is_doubted_when_something_speaks_against_it() -> None:
     assert wrong(0.0, 0.02**2) < 0.01
     assert wrong(0.02, 0.02**2) < 0.01

@@ -24,7 +24,7 @@ def seen_of(size, root, head):
     return at[:, :2] / at[:, 2:]
 
 
-def together(people, *, frames=30, noise=0.002, up=None, faces=True, common_floor=True):
+def together(people, *, frames=30, noise=0.002, up=None, faces=True, common_floor=True, spread=0.0):
     """The last answer about people (size, x, z, height of their floor, size of the head)."""
     stage, rng = RootStage(), np.random.default_rng(0)
     state = PeopleState(len(people), stage.state())
@@ -39,7 +39,8 @@ def together(people, *, frames=30, noise=0.002, up=None, faces=True, common_floo
         scores[:, 17:] = faces
         rays += rng.normal(scale=noise, size=rays.shape)
         observed = Observed(now, CAMERA, rays, scores, up=up, common_floor=common_floor)
-        poses = Poses(np.repeat(POSE[None], len(people), 0), np.zeros((len(people), 17, 3, 3)))
+        covariance = np.broadcast_to(spread**2 * np.eye(3), (len(people), 17, 3, 3))
+        poses = Poses(np.repeat(POSE[None], len(people), 0), covariance)
         placed = stage.place(poses, observed, rows)
         rows.commit(np.ones(len(people), dtype=bool))
     return placed
@@ -84,6 +85,15 @@ def test_what_is_not_sure_is_in_the_covariance() -> None:
     off = abs(placed.root[1, 2] - 4.0)
     assert off < 1.5 * np.sqrt(placed.covariance[1, 2, 2])
     assert placed.covariance[1, 2, 2] > 4 * placed.covariance[0, 2, 2]
+
+
+def test_poses_that_are_not_sure_tell_less() -> None:
+    """Poses that may be 10 cm off make adults say heights as different as a child does; 4 cm are nothing."""
+    small = [ADULT, child(0.74)]
+    exact, sure, unsure = (together(small, faces=False, spread=s).scale[1] for s in (0.0, 0.04, 0.10))
+    assert exact < 0.85
+    assert sure == pytest.approx(exact)
+    assert unsure > 0.99
 
 
 def test_somebody_alone_is_as_before() -> None:

@@ -9,14 +9,16 @@ import pytest
 from depth_camera import SMALL, points_of, render, sensed
 from walker import CAMERA, DT, POSE, Watched, rays_of
 
-from diffpose_ros.core import Camera, InputError
+from diffpose_ros.core import H36M17, Camera, InputError
 from diffpose_ros.core.depth import DepthImage
-from diffpose_ros.geometry.body_surface import SITES, at_sites, surface_depth
+from diffpose_ros.geometry.body_surface import SITES, at_sites, bone_behind_surface, surface_depth
 from diffpose_ros.lifting.depth import unusable
 from diffpose_ros.methods.root import ScaleSource
+from diffpose_ros.methods.root.depth import root_depth
 
 ROOT = np.array([0.2, 0.1, 3.0])
 NS = 1_000_000_000
+THORAX = H36M17.index("thorax")
 
 
 def turned(degrees):
@@ -58,7 +60,7 @@ def test_an_image_of_another_camera_is_found_along_the_rays() -> None:
     """A depth camera 6 cm to the side that squints by 8 degrees."""
     a = np.radians(8)
     rotation = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
-    translation = np.array([0.06, 0.01, 0.0])
+    translation = np.array([0.06, 0.01, -0.05])
     seen = (points_of(POSE) + ROOT - translation) @ rotation
     camera = Camera(matrix=np.array([[260.0, 0, 190], [0, 260.0, 110], [0, 0, 1]]), width=320, height=240)
     image = DepthImage(render(seen, camera), NS, camera, rotation, translation)
@@ -103,6 +105,30 @@ def test_a_walk_is_followed() -> None:
         watched.known = {"depth": measured(image, POSE, root)}
         off.append(np.linalg.norm(watched.see(POSE, rays_of(POSE, root)).root[0] - root))
     assert np.mean(off[5:]) < 0.04
+
+
+@pytest.mark.parametrize(("degrees", "across"), [(0, 0.150), (90, 0.105)])
+def test_the_trunk_is_wider_than_thick(degrees, across) -> None:
+    """How much nearer than the spine the surface is: half the thickness from the front, half the width from
+    the side (a share of 0.3 up the trunk)."""
+    site = 1
+    upright = turned(90 - degrees)
+    upright[:, [0, 2]] -= upright[:, [0, 2]] * (np.arange(17) == THORAX)[:, None]  # straight up
+    behind = bone_behind_surface(upright[None], np.zeros((1, SITES, 2)))
+    assert behind[0, site] == pytest.approx(across)
+    aslant = bone_behind_surface(upright[None], np.tile([0.0, 0.75], (1, SITES, 1)))
+    assert aslant[0, site] == pytest.approx(across)  # 1 / 0.8 as long a way, of which 0.8 is depth
+
+
+def test_a_depth_is_as_sure_as_bodies_are_thick_and_sensors_good() -> None:
+    """3 cm, and 4 mm more for each metre."""
+    for z in (2.0, 8.0):
+        root = np.array([0.0, 0.0, z])
+        rays = rays_of(POSE, root)[None]
+        surface = at_sites((POSE + root)[None])[..., 2] - bone_behind_surface(POSE[None], at_sites(rays))
+        depth, variance = root_depth(surface, POSE[None], rays, np.array([z * 1.1]))
+        assert depth[0] == pytest.approx(z, abs=1e-6)
+        assert variance[0] == pytest.approx(0.03**2 + (0.004 * z) ** 2, rel=1e-3)
 
 
 METRES = np.full((48, 64), 3.0, dtype=np.float32)

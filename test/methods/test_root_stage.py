@@ -7,7 +7,8 @@ import pytest
 from walker import DT, HIP_M, POSE, UP, Watched, follow, rays_of, walk
 
 from diffpose_ros.core import H36M17, Surroundings
-from diffpose_ros.methods.root import ScaleSource
+from diffpose_ros.methods.root import RootStage, ScaleSource
+from diffpose_ros.methods.root.stage import STANCE_GAIN
 from diffpose_ros.methods.root.track import FIRST_SPEED_MPS, Track
 from diffpose_ros.methods.root.upright import Lean
 
@@ -129,6 +130,27 @@ def test_a_known_height_makes_the_place_metric() -> None:
     assert prior.source == (ScaleSource.BODY_PRIOR,)
     assert places[-1, 2] / free[-1, 2] == pytest.approx(placed.scale[0], rel=0.01)
     assert placed.covariance[0, 2, 2] < prior.covariance[0, 2, 2]
+
+
+def test_a_pose_that_grows_and_shrinks_by_turns_does_not_make_the_size_flicker() -> None:
+    """The lifter's statures go through a low-pass of a second before they are compared with the height."""
+    watched, scales = Watched(person_height=1.6), []
+    for k in range(60):
+        said = POSE * (1.04 if k % 2 else 0.96)
+        scales.append(watched.see(POSE, rays_of(POSE, on_floor(0.0, 4.0)), said=said).scale[0])
+    assert np.ptp(scales[40:]) < 0.01
+
+
+@pytest.mark.parametrize(("speed", "surely"), [(0.0, 1.0), (0.2, 16 / 17), (0.4, 0.5), (0.8, 1 / 17)])
+def test_a_foot_stands_less_surely_the_faster_it_moves(speed, surely) -> None:
+    """Half as surely at 0.4 m/s; the other foot is high in the air."""
+    track = Track([0.0] * Track.NUMBERS)
+    track.begin((0.0, 0.0, 4.0), 0.01)
+    track.depth_covariance[1][1] = track.bearing_covariance[2] = 1e-12  # the hip is known to stand still
+    swinging = (2.0, 0.0, 0.0)
+    right, left = RootStage._stance(track, [(speed / STANCE_GAIN, 0.0, 0.0), swinging], [0.9, 0.4])
+    assert right == pytest.approx(surely, abs=1e-3)
+    assert left < 0.01
 
 
 def test_a_size_is_metric_when_it_was_measured_or_given() -> None:
