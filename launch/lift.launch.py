@@ -1,11 +1,11 @@
-"""Images in, 3D skeletons out: keypoints, lifter and markers; a video and RViz on request.
+"""Images in, 3D skeletons out: keypoints, lifter and markers; optionally a video and RViz.
 
     ros2 launch diffpose_ros lift.launch.py image:=/cam/image_raw camera_info:=/cam/camera_info
     ros2 launch diffpose_ros lift.launch.py video:=people.mp4 rviz:=true
     ros2 launch diffpose_ros lift.launch.py image:=/cam/image_raw single_process:=true respawn:=true
 
-Node parameters have their defaults in the package's config folder alone. An argument that is left
-empty overrides nothing; ``params_file`` overrides the config, other arguments override both.
+The defaults of all node parameters are in the package's config folder. ``params_file`` overrides them,
+and other arguments override both. An empty argument overrides nothing.
 """
 
 import os
@@ -31,7 +31,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "image",
         default_value="image_raw",
-        description="Image topic; its compressed form is this name with /compressed behind it.",
+        description="Image topic; compressed images are read from this name plus /compressed.",
     ),
     DeclareLaunchArgument(
         "camera_info",
@@ -42,7 +42,7 @@ ARGUMENTS = [
         "compressed",
         default_value="",
         choices=["", *BOOLS],
-        description="Read compressed images; empty: as configured, and with video: true.",
+        description="Read compressed images; empty: as configured, or true with video.",
     ),
     DeclareLaunchArgument(
         "detector",
@@ -65,29 +65,29 @@ ARGUMENTS = [
         "backend",
         default_value="",
         choices=["", *BACKEND_CHOICES],
-        description="What runs the lifter; empty: as configured.",
+        description="Runtime of the lifter; empty: as configured.",
     ),
     DeclareLaunchArgument(
         "refine",
         default_value="",
         choices=["", *BOOLS],
-        description="Whether poses are moved towards the rays of their keypoints; empty: as configured.",
+        description="Move poses towards the rays of their keypoints; empty: as configured.",
     ),
     DeclareLaunchArgument(
         "person_height",
         default_value="",
-        description="Height of the people in metres, makes the scale metric; empty: as configured.",
+        description="Height of everyone in view, metres; makes the scale metric. Empty: as configured.",
     ),
     DeclareLaunchArgument(
         "rectified",
         default_value="",
         choices=["", "auto", *BOOLS],
-        description="Whether images are rectified (P of camera_info counts); empty: as configured.",
+        description="Whether images are rectified (P of camera_info applies); empty: as configured.",
     ),
     DeclareLaunchArgument(
         "frame_id",
         default_value="",
-        description="Optical frame of the camera instead of the images' own; empty: as configured.",
+        description="Optical frame of the camera, instead of that of the images; empty: as configured.",
     ),
     DeclareLaunchArgument(
         "target_frame",
@@ -97,26 +97,25 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "frame_prefix",
         default_value="",
-        description="Stands before the names of body frames; empty: as configured (the namespace, "
-        "unless it is diffpose).",
+        description="Prefix of body frames; empty: as configured (the namespace, unless it is diffpose).",
     ),
     DeclareLaunchArgument(
         "gravity",
         default_value="",
         choices=["", "auto", "none", "angles", "tf", "imu", "people"],
-        description="What tells which way is up; people: learnt from those who walk before a camera that "
-        "does not move. Empty: as configured, or as the following say.",
+        description="Source of the up direction; people: learnt from people who walk in view of a fixed "
+        "camera. Empty: as configured, or from the next arguments.",
     ),
     DeclareLaunchArgument(
         "gravity_frame",
         default_value="",
-        description="Frame whose z axis points up and whose plane z = 0 is the floor, through tf2, e.g. "
-        "base_footprint; people then stand on the floor. Empty: as configured.",
+        description="Frame with z pointing up and the floor at z = 0, through tf2, e.g. base_footprint; "
+        "people then stand on that floor. Empty: as configured.",
     ),
     DeclareLaunchArgument(
         "imu",
         default_value="",
-        description="Topic of a sensor_msgs/Imu on the camera, which tells gravity; empty: as configured.",
+        description="Topic of a sensor_msgs/Imu on the camera, for gravity; empty: as configured.",
     ),
     DeclareLaunchArgument(
         "camera_pitch_deg",
@@ -126,12 +125,12 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "camera_roll_deg",
         default_value="",
-        description="How far its right side is lower than its left, degrees; empty: as configured.",
+        description="How far the camera's right side is lower than its left, degrees; empty: as configured.",
     ),
     DeclareLaunchArgument(
         "camera_height",
         default_value="",
-        description="Height of the camera over the floor, metres; empty: as configured.",
+        description="Height of the camera above the floor, metres; empty: as configured.",
     ),
     DeclareLaunchArgument(
         "depth",
@@ -157,54 +156,54 @@ ARGUMENTS = [
         "single_process",
         default_value="false",
         choices=BOOLS,
-        description="Run all nodes in one process; images stay in it and are not compressed.",
+        description="Run all nodes in one process; the images of a video stay in it, uncompressed.",
     ),
     DeclareLaunchArgument(
         "respawn",
         default_value="false",
         choices=BOOLS,
-        description="Start a node again, two seconds after it died.",
+        description="Restart a node two seconds after it dies.",
     ),
     DeclareLaunchArgument(
         "hri",
         default_value="false",
         choices=BOOLS,
-        description="Publish people as REP-155 (ROS4HRI) wants them, too: /humans/bodies/...",
+        description="Also publish people as in REP-155 (ROS4HRI): /humans/bodies/...",
     ),
     DeclareLaunchArgument(
         "pose_search",
         default_value="false",
         choices=BOOLS,
-        description="Say what people do, of the poses and motions that were taught, too.",
+        description="Also publish which taught poses and motions people do.",
     ),
     DeclareLaunchArgument(
         "gallery",
         default_value="",
-        description="File of the taught poses, with pose_search:=true; empty: as configured.",
+        description="File of the taught poses, for pose_search:=true; empty: as configured.",
     ),
     DeclareLaunchArgument(
         "standard",
         default_value="false",
         choices=BOOLS,
-        description="Publish people as vision_msgs, geometry_msgs and people_msgs, too.",
+        description="Also publish people as vision_msgs, geometry_msgs and people_msgs.",
     ),
     DeclareLaunchArgument(
         "rviz",
         default_value="false",
         choices=BOOLS,
-        description="Start RViz with image, overlay and skeletons; without rviz2 a line says so.",
+        description="Start RViz with image, overlay and skeletons; if rviz2 is missing, log that and go on.",
     ),
     DeclareLaunchArgument(
         "use_sim_time",
         default_value="",
         choices=["", *BOOLS],
-        description="Take time from /clock, e.g. when a bag plays; empty: as configured.",
+        description="Take time from /clock, e.g. while a bag plays; empty: as configured.",
     ),
     DeclareLaunchArgument(
         "log_level",
         default_value="info",
         choices=["debug", "info", "warn", "error", "fatal"],
-        description="Least severity that is logged.",
+        description="Lowest severity that is logged.",
     ),
 ]
 
@@ -215,7 +214,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def pipeline(context: LaunchContext) -> list:
-    """The nodes, with the parameters that were asked for.
+    """The nodes, with the given parameters.
 
     Raises:
         ConfigError: an argument is wrong; nothing has started.
@@ -224,7 +223,7 @@ def pipeline(context: LaunchContext) -> list:
     launching.parameter_file(get("params_file"))
     alone = get("single_process") == "true"
     if get("video") and not get("compressed") and not alone:
-        # JPEGs arrive whole with every middleware and its settings
+        # JPEGs are small enough for every middleware with its default settings
         context.launch_configurations["compressed"] = "both"
     transports = {"true": "compressed", "both": "compressed", "false": "raw"}
     clock = {"use_sim_time": (get("use_sim_time"), bool)}
@@ -272,7 +271,7 @@ def pipeline(context: LaunchContext) -> list:
 
 
 def camera_place(context: LaunchContext) -> dict[str, tuple[str, type]]:
-    """What tells gravity and the camera's height; a pitch of 0 that was given is one that is known."""
+    """Parameters for gravity and the camera's height. A given pitch of 0 counts as known."""
     get = context.launch_configurations.__getitem__
     pitch = launching.number("camera_pitch_deg", get("camera_pitch_deg"), -90.0, 90.0)
     roll = launching.number("camera_roll_deg", get("camera_roll_deg"), -180.0, 180.0)
@@ -323,7 +322,7 @@ def one_process(context: LaunchContext, given: dict[str, dict[str, tuple[str, ty
 
 
 def common(context: LaunchContext) -> dict:
-    """What every process of ours is started with."""
+    """Settings that every process starts with."""
     get = context.launch_configurations.__getitem__
     image = launching.topic("image", get("image"))
     return {
@@ -343,7 +342,7 @@ def common(context: LaunchContext) -> dict:
 
 
 def rviz(context: LaunchContext) -> list:
-    """RViz when asked for; without it the nodes run all the same."""
+    """RViz if asked for. Without rviz2 the nodes run all the same."""
     if context.launch_configurations["rviz"] != "true":
         return []
     try:

@@ -14,7 +14,7 @@ CONFIG = Path(__file__).resolve().parents[1] / "config" / "rviz" / "lift.rviz"
 
 
 def generate_launch_description() -> LaunchDescription:
-    """RViz; the topics of its config are moved to where the nodes are."""
+    """RViz, with the topics of its config remapped to the nodes' namespace."""
     namespace = LaunchConfiguration("namespace")
     return LaunchDescription(
         [
@@ -26,7 +26,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "fixed_frame",
                 default_value="camera_optical_frame",
-                description="Frame that RViz holds still: the camera's, or one above it in /tf.",
+                description="RViz's fixed frame: the camera's, or one above it in /tf.",
             ),
             Node(
                 package="rviz2",

@@ -25,7 +25,7 @@ ARGUMENTS = [
         "loop",
         default_value="",
         choices=BOOLS,
-        description="Start again at the video's end; empty: as configured.",
+        description="Restart at the video's end; empty: as configured.",
     ),
     DeclareLaunchArgument(
         "compressed",
@@ -50,9 +50,9 @@ ARGUMENTS = [
         "respawn",
         default_value="false",
         choices=BOOLS[1:],
-        description="Start a node again, two seconds after it died.",
+        description="Restart the node two seconds after it dies.",
     ),
-    DeclareLaunchArgument("log_level", default_value="info", description="Least severity that is logged."),
+    DeclareLaunchArgument("log_level", default_value="info", description="Lowest severity that is logged."),
 ]
 
 
@@ -62,7 +62,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def video_source(context: LaunchContext) -> list[Node]:
-    """The node, with the parameters that were asked for.
+    """The node, with the given parameters.
 
     It never takes time from /clock: it is a camera, and in a simulation there is another one.
     """

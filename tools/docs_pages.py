@@ -1,7 +1,7 @@
 """Writes docs/parameters.md from the nodes and docs/messages.md from msg/ and srv/.
 
-    . .venv/env.sh && python tools/docs_pages.py             write them
-    . .venv/env.sh && python tools/docs_pages.py --check     fail where they are not up to date
+. .venv/env.sh && python tools/docs_pages.py             write them
+. .venv/env.sh && python tools/docs_pages.py --check     fail where they are not up to date
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def parameters() -> str:
 
     lines = [
         "# Parameters", "",
-        "Defaults live in `config/*.yaml`. *Fixed* ones are read when a node is configured: deactivate it "
-        "and clean it up to change them.", "",
+        "Defaults live in `config/*.yaml`. *Fixed* parameters are read when a node is configured: to change "
+        "one, deactivate and clean up the node first.", "",
     ]  # fmt: skip
     for node in (*NODES, *OPTIONAL):
         module = importlib.import_module(f"diffpose_ros.nodes.{node}")
@@ -71,7 +71,7 @@ def messages() -> str:
     """Every message as it is defined."""
     lines = [
         "# Messages and services", "",
-        "As `ros2 interface show` has them: every field with its unit and frame.", "",
+        "The definitions as `ros2 interface show` prints them: every field with its unit and frame.", "",
     ]  # fmt: skip
     for path in (*sorted((ROOT / "msg").glob("*.msg")), *sorted((ROOT / "srv").glob("*.srv"))):
         text = path.read_text(encoding="utf-8").rstrip()

@@ -83,33 +83,31 @@ def add_lifter_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--backend", default="auto", choices=CHOICES["backend"],
-        help="what runs the network (default: %(default)s, the best that works here)",
+        help="runtime of the network (default: %(default)s, the best that works here)",
     )  # fmt: skip
     group.add_argument(
         "--hypotheses", type=bounded(int, 1, 1000), metavar="N",
-        help="poses sampled per person and frame (default: what the model says)",
+        help="poses sampled per person and frame (default: the model's)",
     )  # fmt: skip
     group.add_argument(
         "--steps", type=bounded(int, 1, 1000), metavar="S",
-        help="denoising steps, of those that the model was exported with (default: the most); with zedo "
+        help="denoising steps, one of the numbers the model was exported with (default: the largest); zedo: "
         "iterations, a multiple of those in its graph",
     )  # fmt: skip
-    group.add_argument(
-        "--no-guidance", action="store_true", help="switch the STPG guidance of the sampler off"
-    )
+    group.add_argument("--no-guidance", action="store_true", help="switch off the sampler's STPG guidance")
     group.add_argument(
         "--refine", action="store_true",
-        help="move each pose towards the rays of its keypoints, as far as both are to be believed",
+        help="move each pose towards the rays of its keypoints, weighted by the covariances of both",
     )  # fmt: skip
     group.add_argument(
         "--reduce", default="mean", choices=CHOICES["reduce"],
-        help="how one pose is made of the hypotheses; jpma takes of each joint the one nearest to its ray, "
-        "for comparison with papers: it is less accurate (default: %(default)s)",
+        help="how the hypotheses become one pose (default: %(default)s); jpma takes the hypothesis nearest "
+        "to the ray of each joint: less accurate, for comparison with papers",
     )  # fmt: skip
     group.add_argument(
         "--prompt", default="", metavar="WORDS",
         help='what is known of everyone in view, with finepose: "walking", "action: sitting, legs: hidden", '
-        "unknown (default: it is worked out)",
+        "unknown (default: inferred)",
     )  # fmt: skip
     group.add_argument(
         "--person-height", type=bounded(float, 0.4, 2.8), metavar="M",
@@ -117,7 +115,7 @@ def add_lifter_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--person-height-stddev", type=bounded(float, 0.001, 1.0), metavar="M", default=0.02,
-        help="how sure --person-height is, metres, one sigma (default: %(default)g)",
+        help="standard deviation of --person-height, metres (default: %(default)g)",
     )  # fmt: skip
 
 
@@ -155,11 +153,12 @@ def add_camera_place_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--camera-roll", type=bounded(float, -180, 180), metavar="DEG",
-        help="how far its right side is lower than its left, degrees (default with --camera-pitch: 0)",
+        help="how far the camera's right side is lower than its left, degrees (default with --camera-pitch: "
+        "0)",
     )  # fmt: skip
     group.add_argument(
         "--camera-height", type=bounded(float, 0.1, 50), metavar="M",
-        help="metres over the floor that people stand on (default: unknown)",
+        help="height above the floor that people stand on, metres (default: unknown)",
     )  # fmt: skip
 
 
@@ -167,8 +166,8 @@ def add_learnt_place_option(parser: argparse.ArgumentParser) -> None:
     """``--estimate-gravity``: learn up from the people, where nothing tells it."""
     parser.add_argument(
         "--estimate-gravity", action="store_true",
-        help="the camera does not move, and nobody knows how it hangs: learn which way is up from people "
-        "who walk before it, off until that is sure",
+        help="for a fixed camera whose pose is unknown: learn the up direction from people who walk in view; "
+        "it is used once it is certain",
     )  # fmt: skip
 
 
@@ -214,7 +213,7 @@ def progress(console: Console) -> Progress:
 
 def add_overwrite_option(parser: argparse.ArgumentParser) -> None:
     """``--overwrite``, for commands that write what is asked for."""
-    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist already")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
 
 
 def detector_size(text: str) -> int:

@@ -23,13 +23,12 @@ def add_keypoint_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("keypoints of another program")
     group.add_argument(
         "--keypoints", metavar="PATH",
-        help=f"lift these instead of looking at images: {KINDS}; VIDEO is then for times and overlay, "
-        "and may be left out",
+        help=f"lift these keypoints instead of detecting them: {KINDS}; VIDEO is then optional and gives "
+        "times and overlay",
     )  # fmt: skip
     group.add_argument(
         "--image-size", type=image_size, metavar="WxH",
-        help="size of the images the keypoints were found in, where neither the file, VIDEO nor --camera "
-        "says it",
+        help="size of the images of the keypoints, if neither the file, VIDEO nor --camera tells it",
     )  # fmt: skip
 
 

@@ -29,22 +29,25 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--encoder", metavar="FILE.safetensors",
-        help="a trained context encoder for all lifters (default: each trains its recipe's)",
+        help="a trained context encoder for all lifters (default: each trains its own)",
     )  # fmt: skip
     parser.add_argument("--benchmark", required=True, metavar="FILE.npz", help="what to score on")
     parser.add_argument(
         "--folder", type=Path, default=Path("out/training/ablation"),
-        help="of the checkpoints; a stopped run goes on from there (default: %(default)s)",
+        help="folder of the checkpoints; a stopped run continues from there (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="TABLE.md", help="(default: ablation.md in --folder)")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="a picture of the table")
     add_overwrite_option(parser)
     parser.add_argument(
-        "--only", action="append", metavar="VARIANT", help="train this one, write no table (repeatable)"
+        "--only",
+        action="append",
+        metavar="VARIANT",
+        help="train only this variant, without a table; repeatable",
     )
     parser.add_argument("--threads", type=bounded(int, 0, 256), help="CPU threads; 0: all")
     parser.add_argument(
-        "--restart", action="store_true", help="begin anew what was made with other settings or data"
+        "--restart", action="store_true", help="repeat what was made with other settings or data"
     )
 
 

@@ -43,36 +43,39 @@ DOCS = "docs/performance.md"
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "bench", "latency per frame of each stage and of the whole", EXAMPLES)
+    parser = command(subparsers, "bench", "measure the latency per frame of each stage", EXAMPLES)
     parser.add_argument(
         "--model", default="starpose", metavar="NAME|PATH",
         help="a shipped model or an .onnx file (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--people", type=_sizes, default=(1, 5, 10, 50), metavar="P,P,...",
-        help="sizes of the crowd (default: 1,5,10,50)",
+        help="numbers of people (default: 1,5,10,50)",
     )  # fmt: skip
     parser.add_argument(
         "--backend", action="append", choices=sorted(BACKENDS), default=[],
-        help="only this one; may be given several times (default: each that works here)",
+        help="only this backend; may be repeated (default: all that work here)",
     )  # fmt: skip
     parser.add_argument(
         "--frames", type=bounded(int, 5), default=200, metavar="N",
-        help="frames of each; large crowds get fewer (default: %(default)s)",
+        help="frames per measurement; many people get fewer (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--no-ratios", action="store_true",
-        help="leave out the comparisons, of which the papers' way takes seconds a frame",
+        help="skip the alternatives; the papers' way takes seconds per frame",
     )  # fmt: skip
-    parser.add_argument("--json", metavar="OUT", help="write the numbers here, too")
+    parser.add_argument("--json", metavar="OUT", help="also write the numbers to this file")
     add_overwrite_option(parser)
-    parser.add_argument("--plot", metavar="OUT.png", help="draw latency over people")
+    parser.add_argument("--plot", metavar="OUT.png", help="plot latency over the number of people")
     parser.add_argument(
         "--write-docs", nargs="?", const=DOCS, metavar="FILE.md",
-        help=f"put the tables into this file (default: {DOCS})",
+        help=f"write the tables into this page (default: {DOCS})",
     )  # fmt: skip
     parser.add_argument(
-        "--from", dest="source", metavar="FILE.json", help="measure nothing, take these numbers"
+        "--from",
+        dest="source",
+        metavar="FILE.json",
+        help="take the numbers from this file instead of measuring",
     )
 
 

@@ -21,14 +21,14 @@ diffpose_ros evaluate --data hard/above.npz                                   # 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
     parser = command(
-        subparsers, "benchmark", "benchmark files of hard views, from motion capture", EXAMPLES
+        subparsers, "benchmark", "make benchmark files of hard views from motion capture", EXAMPLES
     )
     parser.add_argument(
         "--data", nargs="+", required=True, metavar="PATH",
         help="motion capture: archives (.npz) and folders of BVH files",
     )  # fmt: skip
     parser.add_argument(
-        "--output", required=True, type=Path, metavar="DIR", help="folder for one KIND.npz per kind"
+        "--output", required=True, type=Path, metavar="DIR", help="folder for a file KIND.npz per kind"
     )
     parser.add_argument(
         "--kinds", nargs="+", metavar="KIND", help="level, above, rolled, close, children (default: all)"
@@ -38,11 +38,11 @@ def add_parser(subparsers: Any) -> None:
     group.add_argument("--actions", nargs="+", default=[], metavar="NAME", help="and anyone's of these")
     group.add_argument(
         "--clips", type=bounded(int, 1), default=40, metavar="N",
-        help="at most so many, spread evenly over those chosen (default: %(default)s)",
+        help="at most this many clips, spread evenly over the chosen ones (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--seconds", type=bounded(float, 0.5, 600), default=8.0, metavar="S",
-        help="of each clip, from its middle (default: %(default)g)",
+        help="length taken from the middle of each clip (default: %(default)g)",
     )  # fmt: skip
     group = parser.add_argument_group("how they are seen")
     group.add_argument(
@@ -51,7 +51,7 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     group.add_argument(
         "--noise", choices=("learnt", "made"), default="learnt",
-        help="its errors: learnt from rendered people, or drawn from ranges (default: %(default)s)",
+        help="the detector's errors: learnt from rendered people or drawn from ranges (default: %(default)s)",
     )  # fmt: skip
     group.add_argument("--seed", type=bounded(int, 0), default=0, help="of everything (default: %(default)s)")
     add_overwrite_option(parser)
@@ -90,4 +90,3 @@ def run(args: argparse.Namespace) -> int:
             text = f"{path}: {len(seen)} sequences, {frames} frames; {KINDS[name].about}"
             console.print(text, highlight=False, markup=False)
     return 0
-

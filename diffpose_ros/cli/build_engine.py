@@ -26,17 +26,17 @@ diffpose_ros build-engine starpose --fp16 --output starpose.plan --cache-dir /va
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "build-engine", "an ONNX model to a TensorRT engine", EXAMPLES)
+    parser = command(subparsers, "build-engine", "build a TensorRT engine from an ONNX model", EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="a shipped model's name or an .onnx file")
     parser.add_argument(
         "--max-people", type=bounded(int, 1, 1000), default=10, metavar="N",
-        help="most people in one run; smaller numbers get profiles of their own "
-        "(default: %(default)s, as the lifter node's)",
+        help="largest number of people in one run; smaller numbers get their own profiles "
+        "(default: %(default)s, as in the lifter node)",
     )  # fmt: skip
     parser.add_argument(
         "--size", action="append", default=[], metavar="NAME=N", type=_size,
-        help="a size that runs will have, e.g. context=81 frames kept, or hypotheses=3, of which fewer "
-        "can be asked for later; may be repeated (default: the model's)",
+        help="a size of the runs, e.g. context=81 frames, or hypotheses=3, which runs may reduce; may be "
+        "repeated (default: the model's)",
     )  # fmt: skip
     parser.add_argument("--fp16", action="store_true", help="run the blocks in half precision (needs onnx)")
     parser.add_argument(
@@ -50,7 +50,7 @@ def add_parser(subparsers: Any) -> None:
     add_overwrite_option(parser)
     parser.add_argument(
         "--cache-dir", type=Path, metavar="DIR",
-        help="where engines are kept (default: $XDG_CACHE_HOME/diffpose_ros)",
+        help="folder of the engines (default: $XDG_CACHE_HOME/diffpose_ros)",
     )  # fmt: skip
     parser.add_argument(
         "--timing-cache", type=Path, metavar="FILE",

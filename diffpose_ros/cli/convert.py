@@ -16,12 +16,13 @@ diffpose_ros convert walk.npz walk.trc
 diffpose_ros convert walk.npz walk.bvh walk.csv --overwrite
 """
 
+
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "convert", "lifted skeletons to another format", EXAMPLES)
+    parser = command(subparsers, "convert", "convert lifted skeletons to other formats", EXAMPLES)
     kinds = "\n".join(f"  .{name:<8} {kind.text}" for name, kind in FORMATS.items())
     parser.epilog = f"formats:\n{kinds}\n\n{parser.epilog}"
-    parser.add_argument("skeletons", metavar="IN.npz", help="what `diffpose_ros lift` wrote")
+    parser.add_argument("skeletons", metavar="IN.npz", help="output of `diffpose_ros lift`")
     parser.add_argument("outputs", nargs="+", metavar="OUT", help="files to write; their endings choose")
     add_overwrite_option(parser)
 

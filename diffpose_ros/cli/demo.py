@@ -55,7 +55,7 @@ KEPT_UP = 0.8
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    text = "the whole ROS graph on a video, in one process"
+    text = "run the whole ROS graph on a video, in one process"
     parser = command(subparsers, "demo", text, EXAMPLES)
     parser.add_argument(
         "video", metavar="VIDEO", nargs="?",
@@ -65,22 +65,22 @@ def add_parser(subparsers: Any) -> None:
     camera.add_argument("--camera", metavar="CAMERA.yaml", help="calibration file of ROS, Kalibr or OpenCV")
     camera.add_argument(
         "--fov", type=bounded(float, 10, 170), metavar="DEG",
-        help="diagonal field of view to guess a camera from, without --camera",
+        help="diagonal field of view for a guessed camera, without --camera",
     )  # fmt: skip
     parser.add_argument(
         "--output", default=DEFAULT_OUTPUT, metavar="OUT",
-        help="writes OUT.mp4 and the bag OUT/ (default: %(default)s, its own files there are replaced)",
+        help="write OUT.mp4 and the bag OUT/ (default: %(default)s, where its own files are replaced)",
     )  # fmt: skip
     add_overwrite_option(parser)
     parser.add_argument(
         "--speed", type=bounded(float, 0.05, 10), default=1.0, metavar="X",
-        help="play this much faster or slower (default: the video's own rate)",
+        help="playback speed (default: 1)",
     )  # fmt: skip
     parser.add_argument("--no-bag", action="store_true", help="do not write the bag")
     parser.add_argument(
         "--view", action="store_true",
-        help="a recording for the Rerun viewer, OUT.rrd beside the bag; opened where there is a screen "
-        "(pip install rerun-sdk)",
+        help="also write OUT.rrd for the Rerun viewer, and open it if there is a screen (pip install "
+        "rerun-sdk)",
     )  # fmt: skip
     parser.add_argument("--no-overlay", action="store_true", help="do not write the video")
     group = parser.add_argument_group("nodes (default: as config/*.yaml has it)")
@@ -90,7 +90,7 @@ def add_parser(subparsers: Any) -> None:
     group.add_argument("--front-end", metavar="NAME", help=", ".join(FRONT_ENDS))
     group.add_argument(
         "--detector-size", type=detector_size, metavar="PX",
-        help="longer side of what the detector sees, a multiple of 32",
+        help="longer side of the detector's input, pixels, a multiple of 32",
     )  # fmt: skip
     _options.add_camera_place_options(parser)
 

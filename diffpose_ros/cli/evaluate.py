@@ -57,14 +57,14 @@ PER_ACTION = ("mpjpe_mm", "p_mpjpe_mm", "pck150", "mpjve_mm", "acc_err_mm")
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "evaluate", "errors of a model on a benchmark file", EXAMPLES)
+    parser = command(subparsers, "evaluate", "measure a model's errors on a benchmark file", EXAMPLES)
     parser.add_argument("--data", required=True, metavar="FILE.npz", help="the benchmark file")
-    parser.add_argument("--json", metavar="OUT", help="write the numbers here, too")
+    parser.add_argument("--json", metavar="OUT", help="also write the numbers to this file")
     add_overwrite_option(parser)
-    parser.add_argument("--per-action", action="store_true", help="a row for each action, too")
+    parser.add_argument("--per-action", action="store_true", help="also print a row per action")
     parser.add_argument(
         "--frame-rate", type=bounded(float, 0.1), metavar="HZ",
-        help="drop frames as a slower camera would (default: the file's rate)",
+        help="skip frames, as a slower camera would (default: the file's rate)",
     )  # fmt: skip
     parser.add_argument("--sequences", type=bounded(int, 1), metavar="N", help="only the first N sequences")
     parser.add_argument("--no-gravity", action="store_true", help="do not use the file's `up`")
@@ -73,11 +73,11 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--paper", action="store_true",
-        help="zedo as its paper prints it: 1,000 iterations from the mean pose in every frame (slow)",
+        help="zedo with its paper's setting: 1,000 iterations from the mean pose in every frame (slow)",
     )  # fmt: skip
     parser.add_argument(
         "--retrieval", nargs="?", const="unihpr", metavar="MODEL",
-        help="how well poses are found again, too: by the lifted pose and by embeddings of MODEL (unihpr)",
+        help="also measure how well poses are found again, by lifted pose and embeddings of MODEL (unihpr)",
     )  # fmt: skip
     add_lifter_options(parser)
 

@@ -22,10 +22,10 @@ diffpose_ros export out/training/starpose/model --baseline mocap_30hz.npz --outp
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "export", "a trained checkpoint to ONNX", EXAMPLES)
+    parser = command(subparsers, "export", "export a trained checkpoint to ONNX", EXAMPLES)
     parser.add_argument(
         "folder", type=Path, metavar="FOLDER",
-        help="folder with model.safetensors and config.yaml, as `train` leaves it",
+        help="folder with model.safetensors and config.yaml, as written by `train`",
     )  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="DIR", help="where the graphs go (default: FOLDER)")
     add_overwrite_option(parser)
@@ -33,12 +33,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--steps", type=bounded(int, 1, 1000), nargs="+", metavar="S",
         help="DDIM steps; the first becomes model.onnx, the others model_S.onnx "
-        "(default: the trained number, then those that covariances are calibrated for: 2 and 1, with "
-        "finepose 10, 2 and 1)",
+        "(default: the trained number, then those with calibrated covariances: 2 and 1; finepose: 10, 2 "
+        "and 1)",
     )  # fmt: skip
     parser.add_argument(
         "--baseline", type=Path, metavar="MOCAP.npz",
-        help="export the context encoder alone, a model of kind baseline; its sigma is calibrated on "
+        help="export only the context encoder, as a model of kind baseline, with its sigma calibrated on "
         "virtual views of this motion capture; needs --output",
     )  # fmt: skip
 

@@ -28,8 +28,8 @@ ASIDE = 0.15
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "features", "the detector's features of rendered people", EXAMPLES)
-    parser.add_argument("pictures", type=Path, metavar="DIR", help="what `diffpose_ros render` wrote")
+    parser = command(subparsers, "features", "compute the detector's features of rendered people", EXAMPLES)
+    parser.add_argument("pictures", type=Path, metavar="DIR", help="output of `diffpose_ros render`")
     parser.add_argument("--output", required=True, metavar="OUT.npz", help="features, keypoints, true poses")
     parser.add_argument("--threads", type=bounded(int, 1, 256), default=1, help="CPU threads (default: 1)")
     add_overwrite_option(parser)
@@ -59,9 +59,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def look_at(
-    folder: Path, truth: Mapping[str, NDArray], threads: int
-) -> Iterator[dict[str, NDArray] | None]:
+def look_at(folder: Path, truth: Mapping[str, NDArray], threads: int) -> Iterator[dict[str, NDArray] | None]:
     """For each picture the fields of :class:`diffpose_ros.training.unihpr_pictures.Pictures` of its person;
     ``None`` where the detector sees nobody, or somebody else.
 

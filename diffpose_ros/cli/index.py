@@ -23,14 +23,14 @@ diffpose_ros index walk_bag/ hall.mp4 --into poses/ --fov 65
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "index", "make the poses of recordings searchable", EXAMPLES)
+    parser = command(subparsers, "index", "index the poses of recordings for search", EXAMPLES)
     parser.add_argument(
         "sources", nargs="+", metavar="FILE",
-        help="what `diffpose_ros lift` wrote (.npz), folders of that, bags with skeletons, or pictures and "
-        "videos, which are lifted first",
+        help="output of `diffpose_ros lift` (.npz), folders of such files, bags with skeletons, or pictures "
+        "and videos, which are lifted first",
     )  # fmt: skip
     parser.add_argument(
-        "--into", required=True, metavar="DIR", help="folder of the index; made where there is none"
+        "--into", required=True, metavar="DIR", help="folder of the index; created if it does not exist"
     )
     add_lifting_options(parser)
 

@@ -60,38 +60,37 @@ NOBODY_RECORDED = "people count who are seen in three frames in a row, with a me
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "lift", "a video to 3D skeletons, without ROS", EXAMPLES)
+    parser = command(subparsers, "lift", "turn a video into 3D skeletons, without ROS", EXAMPLES)
     parser.add_argument(
         "video", metavar="VIDEO", nargs="*",
         help="a video file, a picture, a folder of images, a webcam (0, /dev/video0) or rtsp://...; with "
-        "--into any number of videos and folders of videos",
+        "--into several videos and folders of videos",
     )  # fmt: skip
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--camera", metavar="CAMERA.yaml", help="calibration file of ROS, Kalibr or OpenCV")
     camera.add_argument(
         "--fov", type=bounded(float, 5, 175), metavar="DEG", default=70.0,
-        help="diagonal field of view to guess a camera from, without --camera "
-        "(default: %(default)g)",
+        help="diagonal field of view for a guessed camera, without --camera (default: %(default)g)",
     )  # fmt: skip
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument(
         "--output", metavar="OUT",
-        help=f"where the skeletons go, in the format of its ending: {', '.join(FORMATS)}",
+        help=f"file for the skeletons; its ending chooses the format: {', '.join(FORMATS)}",
     )  # fmt: skip
     place.add_argument(
         "--into", metavar="DIR",
-        help="a folder for the skeletons of many videos, an .npz each; what is done is left out, so the same "
-        "call goes on with a run that was cut off",
+        help="folder for the skeletons of many videos, an .npz each; existing results are skipped, so the "
+        "same call continues an interrupted run",
     )  # fmt: skip
     parser.add_argument(
         "--format", choices=tuple(FORMATS), metavar="NAME",
-        help=f"the format of --output whatever its ending: {', '.join(FORMATS)}",
+        help=f"the format of --output, whatever its ending: {', '.join(FORMATS)}",
     )  # fmt: skip
-    parser.add_argument("--overlay", metavar="OUT.mp4", help="a video of the result, too")
+    parser.add_argument("--overlay", metavar="OUT.mp4", help="also write a video of the result")
     parser.add_argument(
         "--view", action="store_true",
-        help="a recording for the Rerun viewer beside --output, with the ending .rrd; opened where there is "
-        "a screen (pip install rerun-sdk)",
+        help="also write a recording for the Rerun viewer beside --output (.rrd), and open it if there is a "
+        "screen (pip install rerun-sdk)",
     )  # fmt: skip
     add_overwrite_option(parser)
     parser.add_argument(
@@ -101,7 +100,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--frames", type=bounded(int, 1), metavar="N", help="stop after N frames")
     parser.add_argument(
         "--pictures", action="store_true",
-        help="the images of a folder are pictures of their own, not frames of one video",
+        help="the images of a folder are separate pictures, not frames of one video",
     )  # fmt: skip
     add_keypoint_options(parser)
     add_detector_options(parser)
@@ -121,18 +120,18 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--front-end", choices=FRONT_ENDS, default="auto",
-        help="tracked follows people by crops (movenet); whole_image puts every image through the "
-        "detector (default: auto, tracked where the detector can)",
+        help="tracked: follow people by crops (movenet); whole_image: run the detector on every whole "
+        "image (default: auto, tracked if the detector can)",
     )  # fmt: skip
     group.add_argument(
         "--detector-size", type=detector_size, metavar="PX",
-        help="longer side of what the detector sees, a multiple of 32 (default: 384 for movenet)",
+        help="longer side of the detector's input, pixels, a multiple of 32 (default: 384 for movenet)",
     )  # fmt: skip
     group.add_argument("--detector-model", metavar="PATH", help="its weights (default: the detector's own)")
     group.add_argument(
         "--detector-runtime", choices=RUNTIMES, metavar="NAME",
-        help="what runs movenet: auto, onnxruntime or openvino (default: auto, openvino where it "
-        "is faster)",
+        help="runtime of movenet: auto, onnxruntime or openvino (default: auto, openvino if it is "
+        "faster here)",
     )  # fmt: skip
 
 

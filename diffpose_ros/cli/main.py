@@ -27,22 +27,22 @@ from diffpose_ros.cli._exit_codes import MEANINGS
 from diffpose_ros.core import DiffposeError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("demo", "the whole ROS graph on a video, in one process"),
-    "lift": ("lift", "a video to 3D skeletons, without ROS"),
-    "index": ("index", "make the poses of recordings searchable"),
+    "demo": ("demo", "run the whole ROS graph on a video, in one process"),
+    "lift": ("lift", "turn a video into 3D skeletons, without ROS"),
+    "index": ("index", "index the poses of recordings for search"),
     "search": ("search", "find a pose in indexed recordings"),
-    "convert": ("convert", "lifted skeletons to another format: CSV, TRC, C3D, BVH, ..."),
-    "evaluate": ("evaluate", "errors of a model on a benchmark file"),
-    "benchmark": ("benchmark", "benchmark files of hard views, from motion capture"),
-    "results": ("results", "tables and plots of the shipped models"),
-    "models": ("models", "list the models and backends that are here"),
-    "bench": ("bench", "latency of each stage and of the whole"),
-    "features": ("features", "the detector's features of rendered people, for `train`"),
-    "train": ("train", "train a lifter from a config"),
+    "convert": ("convert", "convert lifted skeletons to CSV, TRC, C3D, BVH, ..."),
+    "evaluate": ("evaluate", "measure a model's errors on a benchmark file"),
+    "benchmark": ("benchmark", "make benchmark files of hard views from motion capture"),
+    "results": ("results", "measure the shipped models: tables and plots"),
+    "models": ("models", "list the models and the backends that work here"),
+    "bench": ("bench", "measure the latency of each stage"),
+    "features": ("features", "compute the detector's features of rendered people, for `train`"),
+    "train": ("train", "train a model from a recipe"),
     "ablate": ("ablate", "train with one thing changed at a time"),
-    "render": ("render", "pictures of people with known joints, from motion capture"),
-    "export": ("export", "a trained checkpoint to ONNX"),
-    "build-engine": ("build_engine", "an ONNX model to a TensorRT engine"),
+    "render": ("render", "render pictures of people with known joints"),
+    "export": ("export", "export a trained checkpoint to ONNX"),
+    "build-engine": ("build_engine", "build a TensorRT engine from an ONNX model"),
 }
 """Command -> (module of this package, one line of help)."""
 
@@ -142,7 +142,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """
     parser = _Parser(
         prog="diffpose_ros",
-        description="3D human skeletons from a camera, frame by frame.",
+        description="3D human skeletons from one camera, frame by frame.",
         epilog="`diffpose_ros COMMAND --help` shows a command's options and examples.\n\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -22,7 +22,7 @@ diffpose_ros render --data mocap_30hz.npz --output pictures/ --count 2000       
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "render", "pictures of people with known joints", EXAMPLES)
+    parser = command(subparsers, "render", "render pictures of people with known joints", EXAMPLES)
     parser.add_argument(
         "--data", nargs="+", required=True, metavar="PATH",
         help="motion capture: archives (.npz) and folders of BVH files",
@@ -32,26 +32,28 @@ def add_parser(subparsers: Any) -> None:
         required=True,
         type=Path,
         metavar="DIR",
-        help="folder for pictures/ and truth/; what is there already is not drawn again",
+        help="folder for pictures/ and truth/; existing pictures are not drawn again",
     )
     parser.add_argument(
-        "--count", type=bounded(int, 1), default=1000, metavar="N", help="pictures (default: %(default)s)"
+        "--count",
+        type=bounded(int, 1),
+        default=1000,
+        metavar="N",
+        help="number of pictures (default: %(default)s)",
     )
-    parser.add_argument(
-        "--seed", type=bounded(int, 0), default=0, help="of everything (default: %(default)s)"
-    )
+    parser.add_argument("--seed", type=bounded(int, 0), default=0, help="random seed (default: %(default)s)")
     parser.add_argument(
         "--workers", type=bounded(int, 1, 256), metavar="N",
-        help="processes that draw; the pictures do not depend on it (default: one per core)",
+        help="number of processes; the pictures do not depend on it (default: one per core)",
     )  # fmt: skip
     parser.add_argument(
         "--detect", action="store_true",
-        help="then let the detector look at them, into detected/; what is there is kept",
+        help="then run the detector on the pictures, into detected/; existing results are kept",
     )  # fmt: skip
     parser.add_argument(
         "--learn", type=Path, metavar="NOISE.json",
-        help="with --detect and --frames of 10 or more: write the detector's errors as a recipe's "
-        "`noise: {kind: learnt, model: NOISE.json}` reads them",
+        help="with --detect and --frames of 10 or more: write a model of the detector's errors, for a "
+        "recipe's `noise: {kind: learnt, model: NOISE.json}`",
     )  # fmt: skip
     group = parser.add_argument_group("what is drawn")
     group.add_argument(
@@ -60,11 +62,11 @@ def add_parser(subparsers: Any) -> None:
     group.add_argument("--crop", action="store_true", help="the person fills the picture, as in a crop")
     group.add_argument(
         "--frames", type=bounded(int, 1, 3000), default=1, metavar="N",
-        help="pictures of each scene, 30 per second (default: %(default)s)",
+        help="pictures per scene, at 30 Hz (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--builds", type=bounded(int, 10), default=400, metavar="N",
-        help="different bodies; every tenth is marked unseen (default: %(default)s)",
+        help="number of bodies; every tenth is marked unseen (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--ages", type=bounded(float, 0.5, 100), nargs=2, default=(1.0, 80.0), metavar="YEARS",

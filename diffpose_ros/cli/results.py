@@ -26,15 +26,17 @@ DEFAULT_PAGE = "docs/results.md"
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "results", "tables and plots of the shipped models", EXAMPLES)
+    parser = command(subparsers, "results", "measure the shipped models: tables and plots", EXAMPLES)
     parser.add_argument("--data", required=True, metavar="FILE.npz", help="the benchmark file")
     parser.add_argument(
         "--output", default=DEFAULT_PAGE, metavar="PAGE.md",
-        help="the page; plots go to images/ beside it (default: %(default)s, replaced as it is)",
+        help="the page; plots go to images/ beside it (default: %(default)s, which is replaced)",
     )  # fmt: skip
     add_overwrite_option(parser)
     parser.add_argument(
-        "--quick", action="store_true", help="a few sequences and settings: does everything run?"
+        "--quick",
+        action="store_true",
+        help="only a few sequences and settings, to see whether everything runs",
     )
     parser.add_argument(
         "--sequences", type=bounded(int, 1), metavar="N",
@@ -44,10 +46,10 @@ def add_parser(subparsers: Any) -> None:
         parser.add_argument(f"--{name}", default=name, metavar="NAME|PATH", help="model to show")
     parser.add_argument(
         "--others", nargs="*", metavar="NAME|PATH", default=list(OTHERS),
-        help=f"models to show beside them (default: {' '.join(OTHERS)}; none after it: none)",
+        help=f"further models to show (default: {' '.join(OTHERS)}; without a value: none)",
     )  # fmt: skip
     parser.add_argument(
-        "--backend", default="onnxruntime", help="what runs the networks (default: %(default)s)"
+        "--backend", default="onnxruntime", help="runtime of the networks (default: %(default)s)"
     )
 
 

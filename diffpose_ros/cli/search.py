@@ -37,15 +37,15 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--in", dest="index", required=True, metavar="DIR", help="folder that `index` made")
     parser.add_argument(
         "--like", required=True, metavar="POSE",
-        help="what `lift` wrote, a picture, a video or a bag that shows the pose, or words of the name of a "
-        "taught pose",
+        help="output of `lift`, a picture, a video or a bag that shows the pose, or words from the name of "
+        "a taught pose",
     )  # fmt: skip
     parser.add_argument(
-        "--at", type=bounded(float, 0), metavar="S", default=0.0, help="the moment in the file, seconds"
+        "--at", type=bounded(float, 0), metavar="S", default=0.0, help="moment in the file, seconds"
     )
     parser.add_argument(
         "--seconds", type=bounded(float, 0.2, windows.LONGEST_S), metavar="S",
-        help="a motion of so many seconds that ends at --at (without it at the file's end), not a pose",
+        help="search for a motion of this length, not a pose; it ends at --at (default: the file's end)",
     )  # fmt: skip
     parser.add_argument(
         "--part", choices=tuple(parts.PARTS), default=parts.WHOLE, metavar="NAME",
@@ -54,19 +54,23 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--track", type=bounded(int, 0), metavar="ID", help="who in the file shows it")
     parser.add_argument(
         "--gallery", metavar="FILE", default="",
-        help="where names are looked up (default: the user's gallery, else that of the package)",
+        help="gallery with the taught names (default: the user's, else that of the package)",
     )  # fmt: skip
     parser.add_argument(
-        "--count", type=bounded(int, 1, 1000), metavar="N", default=10, help="moments (default: %(default)s)"
+        "--count",
+        type=bounded(int, 1, 1000),
+        metavar="N",
+        default=10,
+        help="most moments to list (default: %(default)s)",
     )
     parser.add_argument(
         "--within",
         type=bounded(float, 1),
         metavar="MM",
-        help="leave out what is farther, mm (default: nothing)",
+        help="largest distance, mm (default: any)",
     )
     parser.add_argument("--sheet", metavar="OUT.png", help="a picture of what was found, as thumbnails")
-    parser.add_argument("--json", metavar="OUT.json", help="the table as JSON, too")
+    parser.add_argument("--json", metavar="OUT.json", help="also write the table as JSON")
     _options.add_overwrite_option(parser)
     add_lifting_options(parser)
 

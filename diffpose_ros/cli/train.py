@@ -29,7 +29,7 @@ diffpose_ros train config/training/starpose.yaml --data mocap_30hz.npz --until "
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser of ``diffpose_ros``."""
-    parser = command(subparsers, "train", "make a model from a recipe", EXAMPLES)
+    parser = command(subparsers, "train", "train a model from a recipe", EXAMPLES)
     parser.add_argument("recipe", type=Path, metavar="RECIPE.yaml", help="see config/training/")
     parser.add_argument(
         "--data", nargs="+", metavar="PATH",
@@ -38,21 +38,23 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--output", metavar="DIR", help="where all folders go (default: the recipe's)")
     parser.add_argument("--name", help="the model's name (default: the recipe's)")
     parser.add_argument(
-        "--encoder", metavar="FILE.safetensors", help="a trained context encoder to take; none is trained"
+        "--encoder",
+        metavar="FILE.safetensors",
+        help="use this trained context encoder instead of training one",
     )
     parser.add_argument(
         "--pictures", metavar="FILE.npz",
-        help="UniHPR: what `diffpose_ros features` made, for a picture encoder (default: the recipe's)",
+        help="UniHPR: output of `diffpose_ros features`, for a picture encoder (default: the recipe's)",
     )  # fmt: skip
     parser.add_argument("--plan", action="store_true", help="list the stages and how far they are, and stop")
     parser.add_argument("--until", metavar="STAGE", help="do no stage after this one")
     parser.add_argument(
         "--stop-after", type=bounded(float, 0.0), metavar="MINUTES",
-        help="save and stop after this long; the same command goes on from there",
+        help="save and stop after this time; the same command continues from there",
     )  # fmt: skip
     parser.add_argument(
         "--restart", action="store_true",
-        help="begin stages anew that were made with other settings or data; what they made is deleted",
+        help="repeat stages that were made with other settings or data; their old results are deleted",
     )  # fmt: skip
     group = parser.add_argument_group("instead of the recipe's, in every run")
     group.add_argument("--steps", type=bounded(int, 1), help="optimiser steps")

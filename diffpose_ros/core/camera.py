@@ -29,9 +29,9 @@ _MODEL_NAMES = {
 
 
 def distortion_model(name: str, coefficients: int) -> str:
-    """The known model of that name; models beyond it come out as they went in.
+    """Translate a distortion model's name into the package's; unknown names are returned unchanged.
 
-    ``plumb_bob`` with 8, 12 or 14 coefficients is ``rational_polynomial``, which continues it.
+    ``plumb_bob`` with 8, 12 or 14 coefficients is ``rational_polynomial``, which extends it.
     """
     known = name.strip().lower()
     model = _MODEL_NAMES.get(known, known if known in DISTORTION_MODELS else name)
@@ -51,15 +51,15 @@ class Camera:
         model: ``none``, ``plumb_bob``, ``rational_polynomial`` or ``equidistant``.
         frame_id: optical frame (x right, y down, z forward, REP-103).
         is_guess: the intrinsics are a field-of-view guess, not a calibration.
-        rectification: (3, 3) R, turns rays of the lens into the optical frame; not the identity for the
-            cameras of a stereo pair only.
-        projection: (3, 3) intrinsic matrix of the rectified image (the left part of P), pixels; ``None``
-            where there is none.
-        window: the image is cut out of a larger one: its principal point may lie beside it.
+        rectification: (3, 3) rotation R from the lens into the optical frame; differs from the identity
+            only for the cameras of a stereo pair.
+        projection: (3, 3) intrinsic matrix of the rectified image (the left part of P), pixels;
+            ``None`` if unknown.
+        window: whether the image is cut out of a larger one, so its principal point may lie outside it.
 
     Raises:
-        InputError: K is zero, not finite, transposed or of absurd size; the size is not positive; the
-            distortion model is unknown, has a wrong number of coefficients or absurd ones; R is no
+        InputError: K is zero, not finite, transposed or implausible; the size is not positive; the
+            distortion model is unknown; its coefficients are wrong in number or implausible; R is not a
             rotation.
     """
 
@@ -108,7 +108,7 @@ class Camera:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the raw and the rectified image are the same: no distortion, no turn, P as K."""
+        """Whether raw and rectified image are the same: no distortion, no rotation, P equal to K."""
         return (
             not self.distortion.any()
             and self.model != "equidistant"
@@ -129,18 +129,18 @@ class Camera:
     def cut(
         self, *, x: int = 0, y: int = 0, width: int = 0, height: int = 0, bin_x: int = 1, bin_y: int = 1
     ) -> Camera:
-        """The camera of a window of this one's image, with pixels put together (REP-145).
+        """The camera for a window of this image, with binned pixels (REP-145).
 
         Args:
             x: left edge of the window, pixels of this image.
             y: top edge.
             width: of the window, pixels of this image; 0: all.
             height: of the window; 0: all.
-            bin_x: columns that become one.
-            bin_y: rows that become one.
+            bin_x: number of columns that are binned into one.
+            bin_y: number of rows that are binned into one.
 
         Raises:
-            InputError: the window leaves the image.
+            InputError: the window is not inside the image.
         """
         whole = not (width and height)
         width, height = (self.width, self.height) if whole else (width, height)
@@ -165,10 +165,10 @@ class Camera:
         )
 
     def rectified(self) -> Camera:
-        """The camera of the rectified image: P instead of K, no distortion, no turn.
+        """The camera of the rectified image: P instead of K, no distortion, no rotation.
 
         Raises:
-            InputError: there is no P, and K does not stand in for it.
+            InputError: there is no P, and K cannot replace it.
         """
         if self.projection is None and not self.is_plain:
             raise InputError(

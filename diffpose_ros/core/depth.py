@@ -1,4 +1,4 @@
-"""Depth images: checked where they are made, because wrong units and empty images are common."""
+"""Depth images, checked on creation, because wrong units and empty images are common."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from diffpose_ros.core.camera import Camera
 from diffpose_ros.core.errors import InputError
 
 NEAREST_M, FARTHEST_M = 0.15, 40.0
-"""What depth cameras measure of people."""
+"""Range in which depth cameras measure people."""
 LEAST_SHARE = 0.01
-"""Of pixels with a depth, below which an image says nothing."""
+"""Smallest share of pixels with a depth that makes an image usable."""
 STALE_NS = 100_000_000
-"""A depth image farther than this from the colour image is of another moment, nanoseconds."""
+"""Largest time between a depth image and the colour image, nanoseconds."""
 LOOKED_AT = 16
-"""Every so many-th row and column is looked at for what is wrong."""
+"""Only every n-th row and column is checked."""
 
 
 @dataclass(frozen=True)
 class DepthImage:
-    """What a depth camera measured.
+    """A depth image.
 
     Attributes:
-        z: (H, W) metres along the optical axis, as the camera made it; 0, NaN and infinity are holes.
+        z: (H, W) depth along the optical axis, metres; 0, NaN and infinity are holes.
         stamp_ns: time of exposure, nanoseconds.
-        camera: of the depth image, without distortion; ``None``: registered, its pixels are those of the
-            colour image.
-        rotation: (3, 3) from the depth camera's optical frame into the colour camera's.
-        translation: (3,) m, likewise.
+        camera: camera of the depth image, without distortion; ``None``: the image is registered, with the
+            pixels of the colour image.
+        rotation: (3, 3) rotation from the depth camera's optical frame into the colour camera's.
+        translation: (3,) translation between the same frames, m.
 
     Raises:
-        InputError: shapes disagree, all are holes, or the numbers cannot be metres.
+        InputError: shapes disagree, the image is nearly all holes, or the values cannot be metres.
     """
 
     z: NDArray[np.floating]

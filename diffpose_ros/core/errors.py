@@ -1,4 +1,4 @@
-"""The errors a user can meet. Their text is one line: what was expected, what came, what to do."""
+"""Errors that users can meet. Each text is one line: what was expected, what came, what to do."""
 
 
 class DiffposeError(Exception):
@@ -6,7 +6,7 @@ class DiffposeError(Exception):
 
 
 class InputError(DiffposeError, ValueError):
-    """A value that flows (image, keypoints, camera, stamp) is not what was promised."""
+    """An input (image, keypoints, camera, stamp) is not as documented."""
 
 
 class ConfigError(DiffposeError, ValueError):
@@ -14,7 +14,7 @@ class ConfigError(DiffposeError, ValueError):
 
 
 class ModelError(DiffposeError):
-    """A model file is missing, damaged, or made for something else."""
+    """A model file is missing, damaged, or of the wrong kind."""
 
 
 class BackendError(DiffposeError, RuntimeError):

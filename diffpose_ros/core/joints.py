@@ -1,4 +1,4 @@
-"""Joint sets: names, bones, sides. The one place that knows what index 14 means."""
+"""Joint sets: names, bones and sides of joints, and the meaning of each index."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class JointSet:
     """A named, ordered set of joints.
 
     Attributes:
-        name: identifier that travels in messages and model files, e.g. ``"h36m17"``.
+        name: identifier in messages and model files, e.g. ``"h36m17"``.
         joints: joint names in order, length J.
         bones: ``(parent, child)`` index pairs.
         left: indices of the left joints, in the order of ``right``.
@@ -56,7 +56,7 @@ class JointSet:
         return "right" if joint in self.right else "middle"
 
     def bone_side(self, a: int, b: int) -> str:
-        """``"left"`` or ``"right"`` when both ends, or the only sided one, lie there."""
+        """Side of a bone: that of both ends, or of the only end with a side; else ``"middle"``."""
         sides = {self.side(a), self.side(b)} - {"middle"}
         return sides.pop() if len(sides) == 1 else "middle"
 
@@ -96,7 +96,7 @@ JOINT_SETS = {s.name: s for s in (COCO17, H36M17)}
 
 
 def joint_set(name: str) -> JointSet:
-    """Look a joint set up by name.
+    """Look up a joint set by name.
 
     Raises:
         ConfigError: unknown name.

@@ -1,4 +1,4 @@
-"""What is known of the world around a camera: which way is up, and how high the camera is."""
+"""What is known of a camera's surroundings: the up direction and the camera's height."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ HEIGHTS_M = (0.1, 50.0)
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Gravity and the floor, as the camera has them in one frame.
+    """Gravity and the floor, relative to the camera, in one frame.
 
     Attributes:
-        up: (3,) unit vector against gravity, camera optical frame, or ``None`` where unknown.
-        camera_height: metres over the floor that people stand on, or ``None`` where unknown.
-        common_floor: whether people in view stand in one place, on one floor for the most part, so that
-            their sizes can be compared.
+        up: (3,) unit vector against gravity, camera optical frame, or ``None`` if unknown.
+        camera_height: metres above the floor that people stand on, or ``None`` if unknown.
+        common_floor: whether most people in view stand on the same floor, so that their sizes can be
+            compared.
 
     Raises:
         InputError: ``up`` is no unit vector, or the height is not between 0.1 and 50 m.
@@ -47,13 +47,13 @@ class Surroundings:
     def of_angles(
         cls, pitch_deg: float, roll_deg: float = 0.0, camera_height: float | None = None
     ) -> Surroundings:
-        """Of a camera mounted at known angles.
+        """The surroundings of a camera mounted at known angles.
 
         Args:
             pitch_deg: how far the camera looks down, degrees, -90 to 90 (REP-103: about the axis that
                 points left).
-            roll_deg: how far its right side is lower than its left, degrees, -180 to 180.
-            camera_height: metres over the floor, or ``None``.
+            roll_deg: how far the camera's right side is lower than its left, degrees, -180 to 180.
+            camera_height: metres above the floor, or ``None`` if unknown.
 
         Raises:
             InputError: an angle or the height is out of range.
@@ -70,7 +70,7 @@ class Surroundings:
 
 
 UNKNOWN = Surroundings()
-"""Nothing is known: people's sizes come from their bodies alone."""
+"""Nothing is known: people's sizes come only from their bodies."""
 
 
 def _unit(value: ArrayLike) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
-"""The values that flow from image to skeleton: frozen, and checked where they are made.
+"""The values passed from image to skeleton: immutable, and checked on creation.
 
 Letters for shapes: P people, J joints, T frames of a window, N hypotheses.
-Stamps are integer nanoseconds, so that a message's stamp comes out as it went in.
+Stamps are integer nanoseconds, so that a message's stamp is preserved exactly.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from diffpose_ros.core.joints import joint_set
 
 
 class TrackState(IntEnum):
-    """State of a person's track; the numbers are those of the messages."""
+    """State of a person's track; numbered as in the messages."""
 
     NEW = 0
     TRACKED = 1
@@ -26,7 +26,7 @@ class TrackState(IntEnum):
 
 
 SIZE_SOURCES = ("body prior", "person height", "floor", "depth")
-"""What may tell a body's size; the places in this tuple are the numbers of the messages."""
+"""Sources of a body's size; the index in this tuple is the number in the messages."""
 
 _STATES = ", ".join(f"{s.value} ({s.name})" for s in TrackState)
 
@@ -40,14 +40,14 @@ class People2D:
         score: (P, J) in [0, 1]; 0 means not seen, and ``xy`` is then meaningless.
         joint_set: name of the joint set.
         person_score: (P,) in [0, 1].
-        track_id: (P,) identities, -1 where not tracked.
+        track_id: (P,) ids; -1: not tracked.
         age_s: (P,) seconds since the track was first seen.
         state: (P,) :class:`TrackState` numbers.
-        covariance: (P, J, 2, 2) pixels^2 of each keypoint's error, ``None`` where unknown.
+        covariance: (P, J, 2, 2) covariance of each keypoint's error, pixels^2; ``None`` if unknown.
 
     Raises:
-        InputError: shapes disagree, numbers are not finite, scores leave [0, 1], a state is unknown, a
-            covariance is not symmetric or has a negative eigenvalue.
+        InputError: shapes disagree, a number is not finite, a score is outside [0, 1], a state is
+            unknown, or a covariance is not symmetric or has a negative eigenvalue.
     """
 
     xy: NDArray[np.float64]
@@ -140,29 +140,30 @@ class Skeleton:
 
     Attributes:
         xyz: (J, 3) metres, camera optical frame, absolute.
-        covariance: (J, 3, 3) m^2 of each joint's position relative to the root.
+        covariance: (J, 3, 3) covariance of each joint's position relative to the root, m^2.
         score: (J,) in [0, 1].
         root: (3,) mid-hip, metres, camera optical frame.
-        root_is_metric: whether ``size_source`` is a measurement or a given height, and not the prior.
-        track_id: identity of the person.
+        root_is_metric: whether ``size_source`` is a measurement or a given height, not the prior.
+        track_id: id of the person; -1: not tracked.
         age_s: seconds since the track was first seen.
         state: state of the track.
         person_score: in [0, 1].
         joint_set: name of the joint set.
-        root_covariance: (3, 3) m^2 of the root's position.
-        velocity: (3,) m/s of the root in the camera's frame; NaN where it is not known.
-        velocity_covariance: (3, 3) (m/s)^2; NaN likewise.
-        contact: (2,) how surely the right and the left foot stand still, 0 to 1; NaN where it is not
-            known.
-        size_source: what told the body's size, and with it the distance: one of :data:`SIZE_SOURCES`.
-        orientation: (J, 3, 3) frame of each joint: columns are its axes (ISB: x forward, y up, z right in
-            upright stance) in the camera's frame; NaN where it is not known.
-        orientation_covariance: (J, 3, 3) rad^2 of a small rotation that turns the frame, in the axes of
-            the camera's frame; NaN likewise. Left out, none is known.
+        root_covariance: (3, 3) covariance of the root's position, m^2.
+        velocity: (3,) velocity of the root relative to the camera, m/s, camera optical frame; NaN if
+            unknown.
+        velocity_covariance: (3, 3) covariance of the velocity, (m/s)^2; NaN if unknown.
+        contact: (2,) probability that the right and the left foot stand still, in [0, 1]; NaN if
+            unknown.
+        size_source: source of the body's size, and so of its distance: one of :data:`SIZE_SOURCES`.
+        orientation: (J, 3, 3) rotation of each joint's frame: its columns are the axes (ISB: x forward,
+            y up, z right in upright stance) in the camera optical frame; NaN if unknown.
+        orientation_covariance: (J, 3, 3) covariance of a small rotation of the frame about the axes of
+            the camera optical frame, rad^2; NaN if unknown.
 
     Raises:
-        InputError: a shape is wrong, a number is not finite (velocity, contact and a joint's orientation
-            may be unknown as a whole), or a probability leaves [0, 1].
+        InputError: a shape is wrong; a number is not finite (but all of velocity, of contact or of a
+            joint's orientation may be NaN); or a probability is outside [0, 1].
     """
 
     xyz: NDArray[np.float64]

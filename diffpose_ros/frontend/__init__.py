@@ -1,4 +1,4 @@
-"""Image in, people in 2D out."""
+"""Front ends: image in, people in 2D out."""
 
 from diffpose_ros.frontend.make import FRONT_ENDS, make_front_end
 from diffpose_ros.frontend.protocol import FrontEnd, FrontEndReport

@@ -1,4 +1,4 @@
-"""Front ends by name: what the node, the commands and Python programs ask for."""
+"""Front ends by name, for the node, the commands and Python programs."""
 
 from __future__ import annotations
 
@@ -31,20 +31,19 @@ def make_front_end(
 
     Args:
         detector: one of :data:`diffpose_ros.frontend.detectors.DETECTORS`.
-        front_end: one of :data:`FRONT_ENDS`. ``tracked`` exists for ``movenet`` with its own
-            weights alone.
-        tracker: keeps identities; a new one by default.
-        in_step: as if there were time for everything: the same images give the same people. False
-            for a camera, whose next image does not wait.
-        make_detector: makes the detector instead of
-            :func:`diffpose_ros.frontend.detectors.make_detector`.
+        front_end: one of :data:`FRONT_ENDS`. ``tracked`` works only with ``movenet`` and its bundled
+            weights.
+        tracker: tracker that assigns ids; by default a new one.
+        in_step: True: take the time for all work on each image, so the same images always give the same
+            people. False: for a live camera, which does not wait.
+        make_detector: replaces :func:`diffpose_ros.frontend.detectors.make_detector`.
         options: fields of the detector's configuration, or of :class:`TrackedConfig`.
 
     Raises:
-        ConfigError: unknown name or option, an option out of range, or a front end that does not
-            go with the detector.
-        ModelError: a model file is missing, damaged, or not such a network.
-        BackendError: what the detector runs on is not installed or fails to start.
+        ConfigError: an unknown name or option, an option out of range, or a front end that does not work
+            with the detector.
+        ModelError: a model file is missing, damaged, or another kind of network.
+        BackendError: the detector's runtime is not installed or does not start.
     """
     if front_end not in FRONT_ENDS:
         raise ConfigError(f"front_end: expected one of {', '.join(FRONT_ENDS)}, got {front_end!r}")

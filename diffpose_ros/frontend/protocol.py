@@ -1,4 +1,4 @@
-"""What every front end looks like: one object that turns a camera's images into people in 2D."""
+"""The interface of a front end, which turns a camera's images into people in 2D."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from diffpose_ros.core import People2D
 
 @dataclass(frozen=True)
 class FrontEndReport:
-    """What a front end did in its last frame, and since it was made.
+    """What a front end did in its last frame, and since its creation.
 
     Attributes:
-        counts: events since it was made, by name, e.g. ``{"left/right exchanges undone": 2}``.
-        values: how it works at present, by name, e.g. ``{"keypoints from": "2 crops of 192 px"}``.
-        stages_s: seconds that each stage of the last frame took, by name.
+        counts: number of events since creation, by name, e.g. ``{"left/right exchanges undone": 2}``.
+        values: current mode of operation, by name, e.g. ``{"keypoints from": "2 crops of 192 px"}``.
+        stages_s: duration of each stage of the last frame, seconds, by name.
     """
 
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -29,15 +29,15 @@ class FrontEndReport:
 
 @runtime_checkable
 class FrontEnd(Protocol):
-    """Sees people in the images of one camera and keeps their identities.
+    """Finds people in the images of one camera and keeps their ids.
 
-    It remembers: one object serves one camera, and its images come in order.
+    It has a memory: use one object per camera, and pass its images in order.
 
     Attributes:
-        name: of its detector, as messages carry it.
+        name: name of its detector, as in the messages.
         joint_set: name of the joint set of its keypoints.
-        reason: what its networks run on, and why that.
-        report: of the last frame.
+        reason: runtime of its networks, and why it was chosen.
+        report: report on the last frame.
     """
 
     name: str
@@ -50,25 +50,25 @@ class FrontEnd(Protocol):
         ...
 
     def see(self, rgb: NDArray[np.uint8], stamp_ns: int) -> People2D:
-        """The confirmed people of an image.
+        """Find the confirmed people in an image.
 
         Args:
-            rgb: (H, W, 3) uint8 RGB. Another size than before starts all tracks anew.
-            stamp_ns: time of exposure, nanoseconds. One before the last starts all tracks anew.
+            rgb: (H, W, 3) uint8 RGB. If the size changes, all tracks restart.
+            stamp_ns: time of exposure, nanoseconds. If it is before the last one, all tracks restart.
 
         Returns:
-            People by rising identity, keypoints in pixels of the image.
+            People sorted by id, with keypoints in pixels of the image.
 
         Raises:
-            InputError: not such an image.
+            InputError: the image has another type or shape.
             BackendError: a network failed, or the front end was closed.
         """
         ...
 
     def reset(self) -> None:
-        """Forget everyone; the next people get new identities."""
+        """Forget everyone; the next people get new ids."""
         ...
 
     def close(self) -> None:
-        """Let go of the networks; ``see`` must not be called afterwards."""
+        """Free the networks; ``see`` must not be called afterwards."""
         ...

@@ -1,4 +1,4 @@
-"""Every image whole through the detector, then identities: simple, and works with any detector."""
+"""Runs any detector on every whole image, then tracks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class WholeImage:
     """Detects in each whole image and tracks; see :class:`diffpose_ros.frontend.FrontEnd`.
 
     Args:
-        detector: finds people; closed with the front end.
-        tracker: keeps identities; a new one by default.
+        detector: detector; closed with the front end.
+        tracker: tracker that assigns ids; by default a new one.
     """
 
     def __init__(self, detector: Detector, tracker: Tracker | None = None) -> None:
@@ -49,9 +49,9 @@ class WholeImage:
         return people
 
     def reset(self) -> None:
-        """Forget everyone; the next people get new identities."""
+        """Forget everyone; the next people get new ids."""
         self.tracker.reset()
 
     def close(self) -> None:
-        """Let go of the detector."""
+        """Free the detector."""
         self.detector.close()

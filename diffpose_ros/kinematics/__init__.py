@@ -1,4 +1,4 @@
-"""Orientations and angles of joints, from the positions of joints."""
+"""Joint orientations and joint angles from joint positions."""
 
 from diffpose_ros.kinematics.angles import ANGLES, JointAngles, joint_angles
 from diffpose_ros.kinematics.conventions import PARENT

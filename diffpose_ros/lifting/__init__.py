@@ -1,4 +1,4 @@
-"""Keypoints in, skeletons out: the whole lifter, without ROS."""
+"""The lifter, without ROS: keypoints in, skeletons out."""
 
 from diffpose_ros.lifting.config import LifterConfig
 from diffpose_ros.lifting.result import LiftReport, LiftResult

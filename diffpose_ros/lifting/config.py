@@ -1,4 +1,4 @@
-"""What a user may set on the lifter."""
+"""Settings of the lifter."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from diffpose_ros.core import ConfigError
 from diffpose_ros.methods.settings import MethodSettings
 
 MAX_RATE_HZ = 60.0
-"""Frames per second that the models were made for, at most; of a faster stream some are left out."""
+"""Highest frame rate that the models are made for; faster streams are thinned."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LifterConfig(MethodSettings):
-    """Settings of a :class:`~diffpose_ros.lifting.Lifter`, validated together.
+    """Settings of a :class:`~diffpose_ros.lifting.Lifter`, checked together.
 
     Attributes:
-        max_tracks: people remembered at once; more are left out, best scores first.
-        max_gap_s: a person unseen for longer starts anew, s.
-        person_height: standing height of everyone in view, m; ``None`` = trust the body prior.
-        person_height_stddev: how sure that height is, m, one sigma.
-        estimate_gravity: where nothing tells which way is up, learn it from the people before a camera
-            that does not move.
-        deadline_s: time one frame may take, s; ``None`` = as long as it takes. A model's cheaper
-            levels that need files of their own are loaded only when it is set.
-        score_threshold: keypoints scored lower are ignored; ``None`` = the model's own.
-        refine: move each pose towards the rays of its keypoints, as far as both are to be believed.
+        max_tracks: largest number of people remembered, best scores first; others are left out.
+        max_gap_s: a person unseen for longer starts without history, s.
+        person_height: standing height of everyone in view, m; ``None``: the body prior.
+        person_height_stddev: standard deviation of that height, m.
+        estimate_gravity: for a fixed camera: if the up direction is unknown, learn it from the people in
+            view.
+        deadline_s: time limit for one frame, s; ``None``: no limit. A model's cheaper levels with files
+            of their own are loaded only if it is set.
+        score_threshold: keypoints with a lower score are ignored; ``None``: the model's threshold.
+        refine: move each pose towards the rays of its keypoints, weighted by the covariances of both.
         min_keypoints: a person with fewer usable keypoints is not lifted in that frame.
 
-    The other attributes are :class:`~diffpose_ros.methods.settings.MethodSettings`'.
+    The other attributes are those of :class:`~diffpose_ros.methods.settings.MethodSettings`.
 
     Raises:
-        ConfigError: a value is out of range or two contradict each other.
+        ConfigError: a value is out of range, or two values contradict each other.
     """
 
     max_tracks: int = 50

@@ -1,4 +1,4 @@
-"""What one call of the lifter hands back."""
+"""The result of one call of the lifter."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from diffpose_ros.core import Hypotheses, Skeleton
 
 @dataclass(frozen=True)
 class LiftReport:
-    """How one frame went.
+    """Report on one frame.
 
     Attributes:
         stage_s: seconds spent in ``undistort``, ``window``, ``graph``, ``root`` and ``total``.
         backend: name of the backend that ran.
-        hypotheses: N used.
-        steps: denoising steps used.
-        people: people that came in.
-        lifted: skeletons that go out.
-        waiting: track ids whose turn did not come in this frame.
+        hypotheses: hypotheses sampled per person.
+        steps: denoising steps.
+        people: number of people in the input.
+        lifted: number of skeletons in the result.
+        waiting: track ids that wait for their turn.
         unseen: track ids with too few usable keypoints.
-        failed: track ids dropped because the network's output was not finite; they start anew.
-        unplaced: track ids whose rays allow no position in front of the camera.
-        floor_refused: track ids for whom the given floor is not used, because it does not fit how they
-            stand: gravity or the camera's height seem to be wrong.
-        place: what the people tell of the camera's place, where the lifter is to learn it, as a text.
-        up: (3,) unit vector against gravity, camera optical frame, where the lifter has learnt it.
-        left_out: people beyond ``max_tracks``.
-        refused: why the whole frame was not taken, or ``None``.
-        thinned: the frame was left out because frames come faster than the model was made for.
-        degraded: what the deadline took away in this frame; empty when nothing.
-        messages: events worth a log line: resets, changes of camera, changes of backend.
+        failed: track ids dropped because the network's output was not finite; they restart without history.
+        unplaced: track ids whose rays fit no position in front of the camera.
+        floor_refused: track ids for whom the given floor is not used, because it contradicts how they
+            stand: gravity or the camera's height may be wrong.
+        place: with ``estimate_gravity``, a text on what has been learnt of the camera's pose.
+        up: (3,) unit vector against gravity, camera optical frame, if the lifter has learnt it.
+        left_out: number of people beyond ``max_tracks``.
+        refused: why the whole frame was refused, or ``None``.
+        thinned: whether the frame was skipped, because frames arrive faster than the model allows.
+        degraded: what was reduced to meet the deadline; empty: nothing.
+        messages: events to log: resets, changes of camera or backend.
     """
 
     stage_s: dict[str, float] = field(default_factory=dict)
@@ -58,14 +58,14 @@ class LiftReport:
 
 @dataclass(frozen=True)
 class LiftResult:
-    """Skeletons of one frame, in the order of its people.
+    """The skeletons of one frame, in the order of its people.
 
     Attributes:
-        skeletons: absolute, in the camera's optical frame.
-        report: how it went.
-        hypotheses: one for each skeleton, root-relative, in the camera's optical frame; ``None``
-            unless ``keep_hypotheses`` is set.
-        embeddings: (L, D) of the skeletons' poses, for search; ``None`` from a method that has none.
+        skeletons: skeletons in the camera optical frame, absolute.
+        report: report on the frame.
+        hypotheses: the hypotheses of each skeleton, relative to the root, camera optical frame; ``None``
+            without ``keep_hypotheses``.
+        embeddings: (L, D) embeddings of the poses, for search; ``None`` if the method has none.
     """
 
     skeletons: tuple[Skeleton, ...]

@@ -1,4 +1,4 @@
-"""The lifter: keypoints of everyone in one frame in, their skeletons in metres out."""
+"""The lifter: keypoints of everyone in a frame in, their skeletons in metres out."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ Timer = Callable[[], float]
 
 
 class Lifter:
-    """Lifts frame after frame, causally, everyone in one batch.
+    """Lifts frame by frame, causally, everyone in one batch.
 
-    One new frame costs one frame's work: what the method remembers of earlier frames stands in
-    per-person rows that it reads in place. Not thread-safe: one caller at a time.
+    A new frame costs the same, however long the history is: the method keeps its memory of earlier
+    frames in per-person rows and reads them in place. Not thread-safe: one caller at a time.
 
     Args:
         config: settings.
-        method: what lifts; ``None`` = the model that ``config`` names. Owned from here on.
-        timer: monotonic seconds, for the report and the deadline.
+        method: lifting method; ``None``: the model that ``config`` names. The lifter owns and closes it.
+        timer: monotonic clock in seconds, for the report and the deadline.
 
     Attributes:
         config: settings.
-        method: what lifts.
-        people: what is remembered of everyone.
+        method: lifting method.
+        people: memory of everyone.
 
     Raises:
         ModelError: the model file is missing or wrong.
         BackendError: the backend does not work here.
-        ConfigError: a setting is out of range, or the method needs what this lifter does not have.
+        ConfigError: a setting is out of range, or the method needs inputs that this lifter lacks.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Lifter:
 
     @property
     def backend(self) -> Serving:
-        """What runs the model at full quality; ``backend.reason`` says why it was chosen."""
+        """The backend that runs the model at full quality; ``backend.reason`` says why it was chosen."""
         return self.method.backend
 
     def reset(self) -> None:
@@ -111,10 +111,10 @@ class Lifter:
         self._begin_anew()
 
     def set_prompt(self, text: str) -> None:
-        """Say anew, in words, what is known of people; see ``prompt`` of the settings.
+        """Replace the prompt: what is known of people, in words; see ``prompt`` of the settings.
 
         Raises:
-            ConfigError: the method is not told by prompts, or the text names what does not exist.
+            ConfigError: the method takes no prompts, or the text has unknown words.
         """
         tell = getattr(self.method, "set_prompt", None)
         if tell is not None:
@@ -123,7 +123,7 @@ class Lifter:
             raise ConfigError(f"prompt: model '{self.method.name}' is not told by prompts")
 
     def close(self) -> None:
-        """Free what the method holds."""
+        """Free the method's resources."""
         self.method.close()
 
     def lift(
@@ -139,28 +139,27 @@ class Lifter:
         """Lift one frame.
 
         Args:
-            people: COCO-17 keypoints in the raw image. People without an identity (-1) are lifted
-                from this frame alone.
-            camera: what took the frame. A change of it makes everyone start anew.
-            stamp_ns: the frame's stamp, judged by :class:`~diffpose_ros.core.stamps.StampJudge`: a frame
-                not newer than the last one is refused, a stream that went back makes everyone start
-                anew. Frames that come faster than :data:`MAX_RATE_HZ` are left out.
-            deadline_s: seconds left for this call; ``None`` = the configured deadline.
-            around: gravity and the floor, in this frame; with both, the floor tells how far away and
-                how large people are. Where gravity is not known and ``estimate_gravity`` is set, it is
-                learnt from the people.
-            depth: a depth image of the same moment, registered to this one or with its own camera; it
-                tells distance and size better than anything else. One that does not fit is not used,
-                and ``report.messages`` says why.
+            people: COCO-17 keypoints in the raw image. People with id -1 are lifted without history.
+            camera: camera of the frame. If it changes, everyone restarts without history.
+            stamp_ns: stamp of the frame, checked by :class:`~diffpose_ros.core.stamps.StampJudge`. A frame
+                that is not newer than the last one is refused. If the stream jumps back, everyone restarts
+                without history. Frames above :data:`MAX_RATE_HZ` are skipped.
+            deadline_s: time limit for this call, s; ``None``: the configured deadline.
+            around: gravity and the camera's height in this frame. With both, the floor gives distance and
+                size of people. If gravity is unknown and ``estimate_gravity`` is set, it is learnt from the
+                people.
+            depth: depth image of the same moment, registered to this image or with its own camera: the best
+                source of distance and size. If it does not fit, it is not used, and ``report.messages``
+                says why.
 
         Returns:
-            Skeletons in the order of ``people``, and the report. A refused frame gives no
-            skeletons and says why in ``report.refused``; one that was left out gives none either
-            and has ``report.thinned`` set. Neither raises or changes anything.
+            Skeletons in the order of ``people``, and the report. A refused frame has no skeletons, and
+            ``report.refused`` says why. A skipped frame has none either, and sets ``report.thinned``.
+            Neither raises an error or changes the memory.
 
         Raises:
             InputError: the keypoints are not COCO-17.
-            BackendError: the backend failed. What is remembered is as before this frame.
+            BackendError: the backend failed. The memory is as before this frame.
         """
         start = self._timer()
         if people.joint_set != "coco17":

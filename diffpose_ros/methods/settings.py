@@ -1,4 +1,4 @@
-"""What a user may set on a method."""
+"""Settings of a method."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from diffpose_ros.runtime.protocol import PRECISIONS, PROVIDERS, BackendOptions
 CHOICES = {
     "backend": BACKEND_CHOICES, "provider": PROVIDERS, "precision": PRECISIONS, "reduce": REDUCTIONS,
 }  # fmt: skip
-"""What may be asked for: the settings' choices, the node's parameters' and the command line's."""
+"""Allowed values, shared by settings, node parameters and the command line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSettings:
-    """Settings that reach the method, validated together; a method takes those it knows.
+    """Settings of a lifting method, checked together; each method uses those it knows.
 
     Attributes:
         model: name of a shipped model, or path of an ``.onnx`` file.
         backend: ``auto`` or a name of :data:`~diffpose_ros.runtime.load.BACKENDS`.
-        hypotheses: poses sampled per person, N; ``None`` = what the model was made for.
-        steps: denoising steps, of those the model was exported with; ``None`` = the most.
+        hypotheses: poses sampled per person, N; ``None``: the model's default.
+        steps: denoising steps, one of the numbers the model was exported with; ``None``: the largest.
         guidance: whether STPG guides the sampler.
-        guidance_weights: weights of its four energies; ``None`` = the model's own.
-        window: frames of context kept per person; ``None`` = what the model was made for.
-        max_people: people lifted in one frame; more take turns.
-        min_hypotheses: fewest hypotheses that a missed deadline leaves.
-        reduce: how one pose is made of N: ``mean`` or ``jpma``, see
+        guidance_weights: weights of STPG's four energies; ``None``: the model's own.
+        window: frames of context kept per person; ``None``: the model's default.
+        max_people: largest number of people lifted per frame; more take turns.
+        min_hypotheses: fewest hypotheses that a deadline may leave.
+        reduce: how the hypotheses become one pose: ``mean`` or ``jpma``, see
             :data:`~diffpose_ros.methods.reduce.REDUCTIONS`.
-        keep_hypotheses: hand the N hypotheses out with each result.
+        keep_hypotheses: return the hypotheses with each result.
         threads: CPU threads of the backend.
         provider: execution provider of ONNX Runtime: ``cpu``, ``cuda`` or ``tensorrt``.
         precision: ``fp32`` or ``fp16`` (accelerators only).
-        cache_dir: where compiled engines are kept; ``None`` = the user's cache folder.
+        cache_dir: folder of compiled engines; ``None``: the user's cache folder.
         seed: seed of the fixed noise.
-        prompt: what is known of everyone, for methods that prompts tell (FinePOSE), such as
-            ``action: walking``, and of single people (``; 3: lying``); empty: it is worked out.
-        paper: run a method as its paper prints it, where it can do both (ZeDO); slow.
+        prompt: for FinePOSE: what is known of everyone, such as ``action: walking``, and of single people
+            (``; 3: lying``); empty: inferred.
+        paper: use the setting of the method's paper, if it has one (ZeDO); slow.
 
     Raises:
-        ConfigError: a value is out of range or two contradict each other.
+        ConfigError: a value is out of range, or two values contradict each other.
     """
 
     model: str | Path = "starpose"
@@ -88,11 +88,11 @@ class MethodSettings:
 
     @property
     def wants_hypotheses(self) -> bool:
-        """Whether a method has to hand hypotheses out."""
+        """Whether a method has to return its hypotheses."""
         return self.keep_hypotheses or self.reduce != "mean"
 
     def backend_options(self, sizes: Mapping[str, int]) -> BackendOptions:
-        """How to start a backend on a graph that runs with these ``sizes``."""
+        """Options for a backend whose graph runs with these ``sizes``."""
         return BackendOptions(
             max_people=self.max_people,
             sizes=sizes,

@@ -26,13 +26,13 @@ from diffpose_ros.ros.recent import Recent
 from diffpose_ros.ros.transforms import TransformSender
 
 SPECS = (
-    Spec("limb_transforms", bool, "Send a frame per limb to /tf, as children of body_<id>."),
-    Spec("body_transforms", bool, "Send body_<id>, too; markers does it already where it runs."),
-    Spec("lost_s", float, "Seconds without skeletons after which nobody is tracked any more.", 0.1, 60.0),
-    Spec("cropped", bool, "Publish each person's part of the image; reads the images.", fixed=True),
-    Spec("transport", str, "Where cropped comes from: image_raw (raw) or image_raw/compressed (compressed).",
+    Spec("limb_transforms", bool, "Send a frame per limb to /tf, as a child of body_<id>."),
+    Spec("body_transforms", bool, "Send body_<id>, too; only if markers does not run, which sends it."),
+    Spec("lost_s", float, "After this time without skeletons nobody is tracked, s.", 0.1, 60.0),
+    Spec("cropped", bool, "Publish each person's image region; subscribes to the images.", fixed=True),
+    Spec("transport", str, "Images for cropped: image_raw (raw) or image_raw/compressed (compressed).",
          choices=("raw", "compressed"), fixed=True),
-    Spec("image_qos", str, "Reliability images are read with; auto: as their publishers offer.",
+    Spec("image_qos", str, "Reliability for reading images; auto: as published.",
          choices=qos.ASKED, fixed=True),
 )  # fmt: skip
 BODIES = "/humans/bodies"

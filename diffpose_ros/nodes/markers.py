@@ -19,16 +19,16 @@ from diffpose_ros.ros.parameters import Spec
 from diffpose_ros.ros.transforms import TransformSender
 
 SPECS = (
-    Spec("lifetime_s", float, "Seconds for which a marker stays when nothing renews it.", 0.05,
+    Spec("lifetime_s", float, "How long a marker stays without an update, s.", 0.05,
          60.0),
     Spec("joint_diameter", float, "Diameter of a joint's sphere, m.", 0.001, 1.0),
     Spec("bone_width", float, "Width of a bone's line, m.", 0.001, 1.0),
     Spec("label_height", float, "Height of the label above a person, m; 0: no label.", 0.0, 1.0),
     Spec("ellipsoids", bool, "Show each joint's uncertainty as an ellipsoid."),
     Spec("ellipsoid_sigma", float, "Size of the ellipsoids in standard deviations.", 0.1, 5.0),
-    Spec("velocity_s", float, "Seconds of motion that a velocity's arrow shows, s; 0: no arrows.", 0.0, 10.0),
-    Spec("transforms", bool, "Send a body_<id> frame per person to /tf."),
-    Spec("joint_transforms", bool, "Send a body_<id>/<joint> frame per joint to /tf, too."),
+    Spec("velocity_s", float, "Length of velocity arrows in seconds of motion, s; 0: no arrows.", 0.0, 10.0),
+    Spec("transforms", bool, "Send a frame per person to /tf: body_<id>."),
+    Spec("joint_transforms", bool, "Send a frame per joint to /tf, too: body_<id>/<joint>."),
 )  # fmt: skip
 
 

@@ -24,17 +24,17 @@ from diffpose_ros.search.vectors import IMAGE_UP, pose_vectors
 from diffpose_ros.srv import ForgetPose, ListPoses, TeachPose
 
 SPECS = (
-    Spec("gallery", str, "File that keeps what is taught; empty: gallery.json in the user's data folder "
+    Spec("gallery", str, "File that stores what is taught; empty: gallery.json in the user's data folder "
          "($XDG_DATA_HOME/diffpose_ros, else ~/.local/share/diffpose_ros).", fixed=True),
-    Spec("shipped", bool, "Where that file does not exist yet, begin with the poses of the package.",
+    Spec("shipped", bool, "If that file does not exist yet, start with the poses of the package.",
          fixed=True),
-    Spec("enter_s", float, "Seconds for which a name must be near before it is active.", 0.0, 10.0),
-    Spec("leave_s", float, "Seconds for which an active name must be far before it ends.", 0.0, 10.0),
-    Spec("leave", float, "Distance, in radii of the name, beyond which it is far.", 1.0, 3.0),
-    Spec("level_up", str, "Up in the skeletons' frame where gravity is not known: -y for the optical frame "
-         "of a camera that is about level, z for a target_frame such as base_link.", choices=("-y", "z")),
+    Spec("enter_s", float, "How long a name must be near before it becomes active, s.", 0.0, 10.0),
+    Spec("leave_s", float, "How long an active name must be far before it ends, s.", 0.0, 10.0),
+    Spec("leave", float, "Distance that counts as far, in radii of the name.", 1.0, 3.0),
+    Spec("level_up", str, "Up in the skeletons' frame if gravity is unknown: -y for the optical frame "
+         "of a roughly level camera, z for a target_frame such as base_link.", choices=("-y", "z")),
     Spec("model", str, "Lifter for pictures and videos to teach from."),
-    Spec("fov", float, "Diagonal field of view of their camera, degrees.", 5.0, 175.0),
+    Spec("fov", float, "Diagonal field of view of the camera that took them, degrees.", 5.0, 175.0),
 )  # fmt: skip
 LEVEL = {"-y": IMAGE_UP, "z": np.array([0.0, 0.0, 1.0])}
 RECENT_S = 1.0

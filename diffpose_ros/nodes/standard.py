@@ -14,7 +14,7 @@ from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec
 
 SPECS = (
-    Spec("outputs", str, "Topics to publish, with commas between; auto: all whose packages are installed.",
+    Spec("outputs", str, "Topics to publish, separated by commas; auto: all whose packages are installed.",
          fixed=True),
 )  # fmt: skip
 AUTO = "auto"

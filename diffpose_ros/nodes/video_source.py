@@ -20,18 +20,17 @@ from diffpose_ros.ros.lifecycle import PipelineNode
 from diffpose_ros.ros.parameters import Spec
 
 SPECS = (
-    Spec("source", str, "Video file, image folder, webcam (0, /dev/video0) or address (rtsp://...).",
+    Spec("source", str, "Video file, image folder, webcam (0, /dev/video0) or URL (rtsp://...).",
          fixed=True),
-    Spec("camera_file", str, "Calibration file (ROS, Kalibr, OpenCV); empty: guess from diagonal_fov_deg.",
+    Spec("camera_file", str, "Calibration file (ROS, Kalibr, OpenCV); empty: a guess from diagonal_fov_deg.",
          fixed=True),
-    Spec("diagonal_fov_deg", float, "Diagonal field of view of a camera without camera_file, deg.",
+    Spec("diagonal_fov_deg", float, "Diagonal field of view for that guess, degrees.",
          10.0, 170.0, fixed=True),
     Spec("frame_id", str, "Optical frame of the camera.", fixed=True),
-    Spec("rate_scale", float, "Speed of playing; 1 is the source's own rate.", 0.01, 100.0),
-    Spec("fps", float, "Frames per second of a folder or webcam, Hz; 0: what the source says.",
+    Spec("rate_scale", float, "Playback speed; 1: the source's own rate.", 0.01, 100.0),
+    Spec("fps", float, "Frame rate of a folder or webcam, Hz; 0: the source's own.",
          0.0, 1000.0, fixed=True),
-    Spec("loop", bool, "Begin again at the end, connect again to a stream that broke off; otherwise stop "
-         "there."),
+    Spec("loop", bool, "Restart at the end, and reconnect to a broken stream; otherwise stop."),
     Spec("raw", bool, "Publish image_raw.", fixed=True),
     Spec("compressed", bool, "Publish image_raw/compressed.", fixed=True),
     Spec("jpeg_quality", int, "JPEG quality of image_raw/compressed.", 1, 100),

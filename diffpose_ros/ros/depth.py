@@ -26,7 +26,7 @@ SPECS = (
          "Topic of a depth image, e.g. depth/image_rect_raw: 16UC1 in mm or 32FC1 in m; empty: none.",
          fixed=True),
     Spec("depth_info", str,
-         "Topic of its camera_info; empty: camera_info beside the depth image.", fixed=True),
+         "Topic of the depth image's camera_info; empty: camera_info beside the depth image.", fixed=True),
 )  # fmt: skip
 
 

@@ -19,20 +19,21 @@ NS = 1_000_000_000
 SOURCES = ("auto", "none", "angles", "tf", "imu", "people")
 SPECS = (
     Spec("gravity", str,
-         "What tells which way is up; auto: tf where gravity_frame is set, imu where imu is, angles where "
-         "camera_pitch_deg or camera_roll_deg is not zero; people: learnt from those who walk before a "
-         "camera that does not move.", choices=SOURCES, fixed=True),
+         "Source of the up direction; auto: tf if gravity_frame is set, imu if imu is, angles if "
+         "camera_pitch_deg or camera_roll_deg is not zero; people: learnt from people who walk in view of "
+         "a fixed camera.", choices=SOURCES, fixed=True),
     Spec("gravity_frame", str,
-         "Frame whose z axis points up and whose plane z = 0 is the floor, e.g. base_footprint or map; "
+         "Frame with z pointing up and the floor at z = 0, e.g. base_footprint or map; "
          "through tf2.", fixed=True),
     Spec("imu", str, "Topic of a sensor_msgs/Imu that moves with the camera; empty: none.", fixed=True),
     Spec("imu_rotation", str,
-         "Quaternion 'x y z w' that turns the IMU's axes into the camera's optical frame; empty: through "
-         "tf2.", fixed=True),
+         "Quaternion 'x y z w' from the IMU's axes to the camera's optical frame; empty: through tf2.",
+         fixed=True),
     Spec("camera_pitch_deg", float, "How far the camera looks down, degrees.", -90.0, 90.0),
-    Spec("camera_roll_deg", float, "How far its right side is lower than its left, degrees.", -180.0, 180.0),
+    Spec("camera_roll_deg", float, "How far the camera's right side is lower than its left, degrees.",
+         -180.0, 180.0),
     Spec("camera_height", float,
-         "Height of the camera over the floor, m; 0: as tf says, else unknown.", 0.0, 50.0),
+         "Height of the camera above the floor, m; 0: from tf if available, else unknown.", 0.0, 50.0),
 )  # fmt: skip
 
 

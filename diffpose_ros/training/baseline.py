@@ -107,19 +107,21 @@ def card(
     """
     seen = network.context.config
     count = sum(p.numel() for p in network.parameters())
-    past = f"keys of {seen.keys} per head, window {seen.window} frames" if seen.temporal else "frame-based"
-    gravity = "; reads gravity where it is known" if seen.view == VIEW_SIZE else ""
+    past = "frame-based"
+    if seen.temporal:
+        past = f"{seen.keys}-number keys per head, window of {seen.window} frames"
+    gravity = "; uses gravity if known" if seen.view == VIEW_SIZE else ""
     return "\n".join(
         [
             f"# {name}",
             "",
-            "A causal context encoder alone: one pose per person and frame with its own estimate of its "
-            "error. Nothing is sampled and nothing is denoised.",
+            "A causal context encoder alone. It gives one pose per person and frame, with its own error "
+            "estimate, without sampling or denoising.",
             "",
             "## What it is for",
             about,
-            "- Machines for which the others are too slow. It gives one hypothesis, and each "
-            "joint's covariance has the axes of the person's virtual camera.",
+            "- A lifter for machines that are too slow for the other models. It gives one hypothesis, and "
+            "each joint's covariance has the axes of the person's virtual camera.",
             "",
             "## What it is",
             f"- {count:,} parameters; {seen.body} wide, {seen.depth} blocks, {past}{gravity}"

@@ -39,19 +39,19 @@ def finepose_card(
     views = section.views
     lines = [
         f"# {recipe.name}", "",
-        "A causal, streaming lifter after FinePOSE (Xu et al., CVPR 2024): COCO-17 keypoints of one person "
-        "to an H36M-17 skeleton with covariance, told by prompts what is known of the person.", "",
+        "A causal, streaming lifter after FinePOSE (Xu et al., CVPR 2024). It turns COCO-17 keypoints of one "
+        "person into an H36M-17 skeleton with covariance. Prompts say what is known of the person.", "",
         "## What it is",
         f"- {sum(p.numel() for p in network.parameters()):,} parameters. The context encoder is that of "
-        f"`{section.start}`, frozen; it stands for the paper's temporal transformers.",
+        f"`{section.start}`, frozen; it replaces the paper's temporal transformers.",
         f"- Denoiser {config.denoiser.width} wide, {config.denoiser.depth} blocks, each with cross-attention "
         f"to {tokens} tokens of {len(prompts.words)} prompts ({', '.join(prompts.words)}) and their "
-        "modulation of the step. A table in the checkpoint takes the place of a text encoder; the learnable "
-        "tokens get gradients.",
+        "modulation of the step. A table in the checkpoint replaces the text encoder; its learnable tokens "
+        "get gradients.",
         f"- {config.hypotheses} hypotheses, {config.steps} DDIM steps of {config.schedule.diffusion_steps}, "
         f"{config.schedule.beta_schedule} schedule, from a Gaussian; predicts x_0.",
-        "- What is not told is worked out: the action by a small head on the encoder's features, the speed "
-        "from the track, the parts in view from the keypoints' scores.",
+        "- Prompts that are not given are inferred: the action by a small head on the encoder's features, "
+        "the speed from the track, the visible parts from the keypoints' scores.",
         "- Actions: " + ", ".join(prompts.words.get("action", ())) + ".", "",
         "## Training",
         f"- Data: {', '.join(Path(d).name for d in recipe.data)}: {len(clips)} clips, {minutes:.0f} minutes "
@@ -59,12 +59,12 @@ def finepose_card(
         f"no other data. {views.batches} batches of {views.batch} segments, the last {views.frames} frames "
         "of each, were encoded once. Actions come from the clips' names.",
         *left_out(recipe),
-        f"- The denoiser begins as that of `{section.start}`.",
+        f"- The denoiser starts from that of `{section.start}`.",
     ]  # fmt: skip
     lines += trained(logs)
     lines += [
-        f"- Of the segments whose action is known, {100 * run.told:.0f} % were told it and "
-        f"{100 * run.believed:.0f} % what the network believed; the rest was told nothing.", "",
+        f"- Of the segments with a known action, {100 * run.told:.0f} % got it as a prompt, "
+        f"{100 * run.believed:.0f} % got the network's estimate, and the rest got nothing.", "",
         "## Calibration",
         f"- On virtual views of {f'{judged} held-out clips' if judged else 'the clips trained on'} with a "
         f"middling simulated detector: MPJPE {calibration['mpjpe_mm']:.1f} mm; "
@@ -75,9 +75,10 @@ def finepose_card(
         "## Scores",
         f"Not evaluated yet: run `diffpose_ros evaluate --data FILE.npz --model {recipe.name}`.", "",
         "## Limits",
-        f"- The motions of {people} people. What they do not do is lifted worse, whatever is told.",
-        "- Stature comes from a body prior: absolute scale is about 5 % uncertain unless the user gives "
-        "`person_height`.",
+        f"- Trained on the motions of {people} people. Expect larger errors for other motions, with any "
+        "prompt.",
+        "- Stature comes from a body prior. Absolute scale is about 5 % uncertain without `person_height`, a "
+        "known floor or a depth image.",
         "- Not for medical, biometric or safety-certified use.", "",
         "## Licence", "Weights: Apache-2.0. " + licence_of(clips), "",
     ]  # fmt: skip
@@ -88,10 +89,9 @@ def _gains(gains: Sequence[Mapping[str, Any]]) -> list[str]:
     if not gains:
         return ["Not measured: no labelled motions were held out."]
     lines = [
-        "MPJPE of one step in mm on the same views, by what is told: nothing; speed and parts in view, the "
-        "action left to the network; the right action; a wrong one. Recognised: how often the network holds "
-        "the action the most likely.",
-        "", "| action | frames | nothing | worked out | right | wrong | recognised |",
+        "MPJPE of one step in mm on the same views, by prompt: nothing; everything inferred; the right "
+        "action; a wrong action. Recognised: how often the network rates the true action highest.",
+        "", "| action | frames | nothing | inferred | right | wrong | recognised |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]  # fmt: skip
     for g in gains:

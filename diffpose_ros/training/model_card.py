@@ -24,7 +24,7 @@ ACKNOWLEDGEMENTS = {
 
 _PAPERS = {
     "diffpose": "DiffPose (Gong et al., CVPR 2023)",
-    "starpose": "StarPose (Yang et al.) on the denoiser of DiffPose (Gong et al., CVPR 2023)",
+    "starpose": "StarPose (Yang et al.), with the denoiser of DiffPose (Gong et al., CVPR 2023)",
 }
 
 
@@ -54,7 +54,7 @@ def licence_of(clips: Iterable[Clip]) -> str:
     sources = {c.source for c in clips}
     known = [text for mark, text in ACKNOWLEDGEMENTS.items() if any(mark in s for s in sources)]
     if any(not any(mark in s for mark in ACKNOWLEDGEMENTS) for s in sources):
-        known.append("Some clips name no source that is known here: check the terms of their data.")
+        known.append("Some clips name no known source: check the terms of their data.")
     return " ".join(known)
 
 
@@ -89,14 +89,14 @@ def model_card(
     seen = network.context
     past = "frame-based"
     if seen.temporal:
-        past = f"keys of {seen.keys} per head, window {seen.window} frames"
+        past = f"{seen.keys}-number keys per head, window of {seen.window} frames"
     past += ", mean of the answers for the image and its mirror image" if seen.mirror else ""
     people = len({c.subject for c in clips})
     judged = int(calibration.get("held_out_clips", 0))
     lines = [
         f"# {name}", "",
-        f"A causal, streaming lifter after {_PAPERS[network.kind]}: COCO-17 keypoints of one person "
-        "to an H36M-17 skeleton with covariance, one frame at a time.", "",
+        f"A causal, streaming lifter after {_PAPERS[network.kind]}. It turns COCO-17 keypoints of one person "
+        "into an H36M-17 skeleton with covariance, one frame at a time.", "",
         "## What it is",
         f"- {parameters:,} parameters; context encoder {network.context.body} wide, "
         f"{network.context.depth} blocks, {past}; denoiser "
@@ -132,10 +132,10 @@ def model_card(
         lines.append("Not evaluated yet: run `diffpose_ros evaluate --data FILE.npz --model " + name + "`.")
     lines += [
         "", "## Limits",
-        f"- The motions of {people} people. What they do not do, and how they are not built, is outside of "
-        "it: expect larger errors there.",
-        "- Stature comes from a body prior: absolute scale is about 5 % uncertain unless the user gives "
-        "`person_height`.",
+        f"- Trained on the motions of {people} people. Expect larger errors for other motions and other "
+        "builds.",
+        "- Stature comes from a body prior. Absolute scale is about 5 % uncertain without `person_height`, a "
+        "known floor or a depth image.",
         "- Not for medical, biometric or safety-certified use.", "",
         "## Licence", "Weights: Apache-2.0. " + licence_of(clips), "",
     ]  # fmt: skip

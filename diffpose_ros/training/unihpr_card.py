@@ -49,27 +49,28 @@ def unihpr_card(
         f"# {recipe.name}", "",
         "One embedding of keypoints, skeletons"
         + (" and pictures" if network.pictures is not None else "")
-        + " after UniHPR (Jiang et al.), and a diffusion decoder from it back to poses. COCO-17 keypoints "
-        "to an embedding and an H36M-17 skeleton with covariance, one frame at a time.", "",
+        + " after UniHPR (Jiang et al.), and a diffusion decoder that turns it back into poses. It turns "
+        "COCO-17 keypoints into an embedding and an H36M-17 skeleton with covariance, one frame at a "
+        "time.", "",
         "## What it is",
-        f"- An embedding of {sizes.size} numbers. The first {sizes.body} say how the body is posed, whoever "
-        f"sees it; the other {sizes.turn} how it stands to the viewer.",
+        f"- An embedding of {sizes.size} numbers. The first {sizes.body} describe the pose, whoever sees it; "
+        f"the other {sizes.turn} describe how the body is turned relative to the viewer.",
         f"- Keypoints: a window of {config.context.window} frames through the context encoder of "
-        f"`{context}` ({count['context']:,} parameters, frozen), whose lifted pose and token a head "
-        f"({count['keypoints']:,}) turns into the embedding. So this is 2D through the lifter, not the plain "
-        "2D transformer of the paper.",
-        f"- Skeletons: one pose ({count['skeletons']:,} parameters); the body part sees it in the body's "
-        "axes alone.",
+        f"`{context}` ({count['context']:,} parameters, frozen). A head ({count['keypoints']:,}) "
+        "turns its lifted pose and token into the embedding. The paper has a transformer on plain 2D "
+        "instead.",
+        f"- Skeletons: one pose ({count['skeletons']:,} parameters); the body part sees it only in "
+        "the body's own axes.",
         f"- Decoder: {count['decoder']:,} parameters, {decoder.hypotheses} hypotheses, {decoder.steps} DDIM "
         f"steps of {decoder.schedule.diffusion_steps} ({decoder.schedule.beta_schedule}), predicts x_0 from "
-        "embedding, time and a token that says the source.", "",
+        "embedding, time and a token for the source.", "",
         "## Training",
         f"- Data: {', '.join(Path(d).name for d in recipe.data)}: {len(clips)} clips, {minutes:.0f} minutes "
         f"of {people} people, as up to {views.batches * views.segments:,} segments seen by two virtual "
         "cameras with simulated detectors each.",
         *left_out(recipe),
         f"- InfoNCE of pairs and of triplets' largest eigenvalue (alpha {section.loss.triplet:g}); the "
-        "lifted pose is the third representation until pictures come.",
+        "lifted pose is the third representation until pictures are added.",
     ]  # fmt: skip
     lines += trained(logs)
     lines += [
@@ -98,9 +99,10 @@ def unihpr_card(
         f"Not evaluated yet: run `diffpose_ros evaluate --data FILE.npz --model {recipe.name}` and "
         "`diffpose_ros evaluate ... --retrieval`.", "",
         "## Limits",
-        f"- The poses of {people} people. Poses that they do not take are found and lifted worse.",
-        "- Poses come from the embedding alone: as a lifter it is less accurate than `starpose`.",
-        *([] if pictures else ["- No picture encoder: it needs features of pictures with known poses."]),
+        f"- Trained on the poses of {people} people. Expect worse search results and larger errors for "
+        "others.",
+        "- Poses are decoded from the embedding alone: as a lifter it is less accurate than `starpose`.",
+        *([] if pictures else ["- No picture encoder, which needs features of pictures with known poses."]),
         "- Not for medical, biometric or safety-certified use.", "",
         "## Licence", "Weights: Apache-2.0. " + licence_of(clips), "",
     ]  # fmt: skip

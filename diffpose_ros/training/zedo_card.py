@@ -36,20 +36,21 @@ def zedo_card(
     judged = int(calibration["held_out_clips"])
     lines = [
         f"# {recipe.name}", "",
-        "Optimises the pose of each person in each frame after ZeDO (Jiang et al., 2023): onto the rays of "
-        "its keypoints, under a prior of poses. COCO-17 keypoints to an H36M-17 skeleton with covariance.",
+        "A lifter after ZeDO (Jiang et al., 2023). For each person and frame, it optimises the pose to fit "
+        "the rays of the keypoints under a pose prior. It turns COCO-17 keypoints into an H36M-17 skeleton "
+        "with covariance.",
         "",
         "## What it is",
         f"- A score network of {sum(p.numel() for p in network.prior.parameters()):,} parameters: "
         f"{prior.width} wide, {prior.blocks} blocks; sub-VP SDE, beta {prior.sde.beta_min:g} to "
         f"{prior.sde.beta_max:g}.",
         f"- {network.config.anchors} anchor poses (k-means), {loop.hypotheses} hypotheses, "
-        f"{loop.unrolled * loop.runs} iterations per frame, {loop.unrolled} in the graph. Each frame begins "
-        "where the last one ended. The translation is solved in closed form, the body's size is held.", "",
+        f"{loop.unrolled * loop.runs} iterations per frame, {loop.unrolled} in the graph. Each frame starts "
+        "where the last one ended. The translation has a closed form, and the body's size is fixed.", "",
         "## Training",
         f"- Data: {', '.join(Path(d).name for d in recipe.data)}: {len(clips)} clips, {minutes:.0f} minutes "
-        f"of {people} people, as single poses relative to the hip, of one size, mirrored, turned about the "
-        "vertical and tilted. No camera, no keypoints, no photographs.",
+        f"of {people} people, as single poses relative to the hip, scaled to one size, mirrored, rotated "
+        "about the vertical and tilted. No camera, no keypoints, no photographs.",
         *left_out(recipe),
     ]  # fmt: skip
     lines += trained(logs)
@@ -62,13 +63,13 @@ def zedo_card(
         f"{f'{judged} held-out clips' if judged else 'the clips trained on'} with a middling simulated "
         f"detector: MPJPE {calibration['mpjpe_mm']:.1f} mm; {100 * calibration['coverage_before']:.0f} % of "
         f"coordinates within one sigma of the plain spread, {100 * calibration['coverage_after']:.0f} % "
-        "after calibration. Only the covariance has seen these views.", "",
+        "after calibration. Only the covariance is fitted on these views.", "",
         "## Scores",
         f"Not evaluated yet: run `diffpose_ros evaluate --data FILE.npz --model {recipe.name}`.", "",
         "## Limits",
-        f"- The poses of {people} people. Poses that they do not take are lifted worse.",
-        "- Every body has the same size: the absolute place of a child is wrong unless the user gives "
-        "`person_height` or the floor is known.",
+        f"- Trained on the poses of {people} people. Expect larger errors for other poses.",
+        "- Every body has the same size. The absolute position of a child is wrong without `person_height` "
+        "or a known floor.",
         "- Not for medical, biometric or safety-certified use.", "",
         "## Licence", "Weights: Apache-2.0. " + licence_of(clips), "",
     ]  # fmt: skip

@@ -159,3 +159,14 @@ def test_every_entry_of_the_table_is_in_the_code() -> None:
     for _, entry, *_ in rows("node"):
         for name in quoted(entry):
             assert f'"{name}' in code, name
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.stem
+)
+def test_values_of_parameters_are_allowed(page: Path) -> None:
+    """``name: value`` in backticks, where a node has a parameter of that name with choices."""
+    for name, value in re.findall(r"`(\w+): ([\w.-]+)`", page.read_text()):
+        choices = [specs(node)[name].choices for node in NODES if name in specs(node)]
+        if any(choices) and page.stem != "data":  # recipes of training have their own `precision`
+            assert any(value in known for known in choices), f"{name}: {value}"

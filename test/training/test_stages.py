@@ -120,7 +120,7 @@ def test_without_a_lifter_it_ends_in_a_model_of_the_encoder_that_reads_gravity(c
     text = (folder / "MODEL_CARD.md").read_text()
     assert "- encoder run 2: 3 steps" in text
     assert "virtual views of 1 held-out clips, by the recipe's cameras and detector" in text
-    assert "reads gravity where it is known, mean of the answers" in text
+    assert "uses gravity if known, mean of the answers" in text
 
     spec = read_spec(folder / "model.onnx")
     sizes = {"people": 1} | spec.windows()
