@@ -38,13 +38,13 @@ _SWEPT = {
     "min-of-N MPJPE": "min_of_n_mpjpe_mm", "1 sigma": "coverage_1sigma", "2 sigma": "coverage_2sigma",
 }  # fmt: skip
 _SWEEPS = {
-    "hypotheses": ("Hypotheses, N", "N", "The noise of all N is whitened together, so even few "
-                   "hypotheses have the right mean. N = 1 has no spread; a deadline leaves 2."),
+    "hypotheses": ("Hypotheses, N", "N", "The noise of all N is whitened together, so even a few "
+                   "hypotheses have the right mean. N = 1 has no spread; a deadline leaves at least 2."),
     "steps": ("DDIM steps", "steps", "The graphs as shipped, K = 50."),
-    "window": ("Context window, L", "L", "Frames that the context encoder remembers per block; it was "
-               "trained with {window}."),
-    "rate": ("Frame rate", "Hz", "The same motions seen by slower cameras. MPJVE and ACC-ERR are per "
-             "frame, so they rise as frames lie further apart."),
+    "window": ("Context window, L", "L", "Frames in the context encoder's memory. It was trained with "
+               "{window}."),
+    "rate": ("Frame rate", "Hz", "The same motions, seen by slower cameras. MPJVE and ACC-ERR are per "
+             "frame, so they grow with the time between frames."),
 }  # fmt: skip
 
 
@@ -58,27 +58,26 @@ def page(results: Results, plots: Mapping[str, str]) -> str:
     first = next(iter(results.overall.values()))
     lines = [
         "# Results", "",
-        "Written by `diffpose_ros results` from the shipped weights; do not edit. Causal: every frame "
-        f"is lifted from itself and its past alone. {first.sequences} sequences, {first.frames:,} frames "
-        "of people, cameras and detector noise that training has not seen. Millimetres; MPJVE per "
-        "frame, ACC-ERR per frame². The shares are percent.", "",
+        "`diffpose_ros results` writes this page from the shipped weights; do not edit it. Everything is "
+        f"causal: each frame is lifted from itself and earlier frames. {first.sequences} sequences, "
+        f"{first.frames:,} frames, with people, cameras and detector noise unseen in training, and without "
+        "gravity unless stated. Errors are in millimetres, MPJVE per frame, ACC-ERR per frame²; shares are "
+        "in percent.", "",
         "## Overall", "", *_overall(results), "",
         "## Does the papers' order hold?", "", *order(results.overall), "",
-        "The same ladder around a frame-based context encoder, and what each part of data and lifters is "
-        "worth in training (K and M among them, which need trainings of their own): "
-        "[ablation.md](ablation.md).", "",
+        "[ablation.md](ablation.md) has the same ladder around a frame-based context encoder, and the value "
+        "of each part of data and lifters in training, including K and M.", "",
         "## Uncertainty and position", "",
-        "How often a coordinate's truth lies within one and two sigma of the covariance (a calibrated "
-        "normal distribution: 68.3 and 95.4), and the error of the absolute root. **Min-of-N** chooses "
-        "the best hypothesis with the truth at hand: an oracle, comparable with figures of that name "
-        "and no others.", "",
+        "The table shows how often the true coordinate lies within one and two sigma of the covariance "
+        "(calibrated: 68.3 and 95.4), and the error of the absolute root. **Min-of-N** uses the truth to "
+        "choose the best hypothesis. It is an oracle, comparable only with other figures of that name.", "",
         *_table("", _SPREAD, results.overall), "",
         *_places(results),
         "## Per action", "", *_groups("actions", results.per_action), "",
         "## Per subject", "", *_groups("subjects", results.per_subject), "",
         "## Sweeps", "",
-        f"StarPose on sequences spread evenly over the file ({results.sweep_frames:,} frames), so that all "
-        "this takes minutes: compare within a table, not with the ones above.", "",
+        f"StarPose on sequences spread evenly over the file ({results.sweep_frames:,} frames only, to save "
+        "time). Compare figures within a table, not with the tables above.", "",
     ]  # fmt: skip
     for name, rows in results.sweeps.items():
         title, unit, text = _SWEEPS[name]
@@ -116,10 +115,10 @@ def _overall(results: Results) -> list[str]:
         cells = [f"{mpjpe}", f"{p_mpjpe}", "-", "-", "-", f"{mpjve}", f"{acc}"]
         table.insert(2, f"| {name} | {' | '.join(cells)} |")
     if CONTEXT in results.overall:
-        table += ["", f"*{CONTEXT}* is the pretrained causal network that all lifters below it "
-                  "share, with its own (x, y, z)."]  # fmt: skip
+        table += ["", f"*{CONTEXT}* is the pretrained causal network that DiffPose, StarPose and "
+                  "FinePOSE share, with its own (x, y, z)."]  # fmt: skip
     if OTHERS["zedo"] in results.overall:
-        table += ["", f"*{OTHERS['zedo']}* has learnt from skeletons alone: no camera, no keypoints."]
+        table += ["", f"*{OTHERS['zedo']}* is trained on skeletons alone, without cameras or keypoints."]
     return table
 
 
@@ -128,8 +127,9 @@ def _places(results: Results) -> list[str]:
         return []
     return [
         "## Where people stand", "",
-        f"{STARPOSE}, by what it is told of its surroundings: error of the root, of its motion from frame to "
-        "frame, and how often one sigma of its covariance holds a coordinate's truth.", "",
+        f"{STARPOSE}, with different knowledge of its surroundings: the error of the root and of its "
+        "velocity (per frame), and how often the true coordinate lies within one sigma of the root's "
+        "covariance.", "",
         *_table("knowing", _PLACES, results.places), "",
     ]  # fmt: skip
 
@@ -151,8 +151,8 @@ def _guidance(results: Results, plots: Mapping[str, str]) -> list[str]:
     lines = [
         "### Guidance weights, lambda",
         "",
-        f"Each energy's weight times a factor, the others kept ({own}; {whose}). An energy that is off "
-        f"is varied around the papers' weight for it ({papers}).",
+        f"Each table multiplies the weight of one energy and keeps the others ({own}; {whose}). An energy "
+        f"with weight 0 is varied around the papers' weight ({papers}).",
         "",
     ]
     for energy, rows in results.guidance.items():
@@ -168,8 +168,8 @@ def _drift(results: Results) -> list[str]:
     head = [f"{i * DRIFT_BLOCK + 1}-" for i in range(len(cells))]
     return [
         "### Drift", "",
-        f"{STARPOSE} on one sequence played to and fro without a reset, on its own answers "
-        "throughout: MPJPE of consecutive blocks of frames.", "",
+        f"{STARPOSE} on one sequence, played forwards and backwards without a reset, so that its history "
+        "holds only its own answers. MPJPE of consecutive blocks of frames:", "",
         f"| frames | {' | '.join(head)} |", f"| --- |{' ---: |' * len(cells)}",
         f"| MPJPE | {' | '.join(cells)} |", "",
     ]  # fmt: skip
