@@ -1,11 +1,11 @@
-"""diffpose_ros: 3D people from an ordinary camera, online, for robots.
+"""diffpose_ros: online 3D human pose from one ordinary camera, for robots.
 
-Everything outside ``ros`` and ``nodes`` works without a ROS installation.
+Only ``ros``, ``nodes`` and ``demo`` need a ROS installation.
 """
 
 from pkgutil import extend_path
 
-# A source checkout that stands before an installation still finds the generated messages there.
+# If a source checkout comes before an installation on the path, the generated messages are still found.
 __path__ = extend_path(__path__, __name__)
 
 __version__ = "0.1.0"

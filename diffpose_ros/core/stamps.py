@@ -1,7 +1,7 @@
-"""The one judge of stamps: which frames are taken, which dropped, and when a stream starts anew.
+"""Checks stamps: which frames are used, which are dropped, and when a stream restarts.
 
-The keypoints node and the lifter both ask a :class:`StampJudge`, so a stream recovers everywhere by the
-same rule.
+The keypoints node and the lifter both use :class:`StampJudge`, so a stream recovers by the same rule
+everywhere.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from enum import Enum
 
 JUMP_NS = 1_000_000_000
-"""A step back of this much is no late message: the clock was set back or a recording began again."""
+"""A larger step back is no late message: the clock was set back, or a recording restarted."""
 
 SLACK = 0.4
-"""How much of its period a frame may come early before :class:`Thinner` leaves it out."""
+"""Share of its period by which a frame may be early before :class:`Thinner` skips it."""
 
 
 class Verdict(Enum):
@@ -31,14 +31,14 @@ class Verdict(Enum):
 
 
 class StampJudge:
-    """Keeps a stream's stamps rising, and notices when the stream itself went back.
+    """Keeps the stamps of a stream increasing, and detects a stream that jumped back.
 
-    - A stamp newer than the last one is taken, however far ahead it is.
-    - A stamp that is older by :data:`JUMP_NS` or more begins the stream again at once.
-    - One that is a little older is dropped, as a late message. When the next one is behind as well and
-      newer than the dropped one, the stream did go back: a short recording in a loop, or a single stamp
-      that ran ahead. It begins again there, so two honest frames are enough to recover.
-    - A zero after other stamps is one that nobody filled in. It is dropped like a late one.
+    - A stamp newer than the last one is accepted, however far ahead it is.
+    - A stamp that is older by :data:`JUMP_NS` or more restarts the stream at once.
+    - A stamp that is slightly older is dropped, as a late message. If the next one is older, too, but newer
+      than the dropped one, the stream did jump back: a short recording in a loop, or a single stamp that
+      was ahead. The stream restarts there, so two good frames are enough to recover.
+    - A zero after other stamps was never filled in. It is dropped like a late one.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class StampJudge:
         return self._last_ns
 
     def __call__(self, stamp_ns: int) -> Verdict:
-        """Judge a stamp; one that is dropped leaves :attr:`last_ns` where it was.
+        """Check a stamp; a dropped one does not change :attr:`last_ns`.
 
         Args:
             stamp_ns: the frame's stamp, nanoseconds.
@@ -78,14 +78,14 @@ class StampJudge:
 
 
 class Thinner:
-    """Leaves out frames of a stream that is faster than a given rate; the rest keep that rate.
+    """Reduces a faster stream to a given rate by skipping frames.
 
-    The generic cell rate algorithm: each frame taken moves a due time on by one period, and a frame that
-    comes before it by more than :data:`SLACK` of a period is left out. Jitter of a stream that is slow
-    enough costs nothing; of 120 Hz every second frame is left out, of 90 Hz every third.
+    The generic cell rate algorithm: each accepted frame advances a due time by one period, and a frame
+    more than :data:`SLACK` of a period before the due time is skipped. A stream that is slow enough may
+    jitter without loss. At 120 Hz every second frame is skipped, at 90 Hz every third.
 
     Args:
-        rate_hz: frames per second to keep at most.
+        rate_hz: highest rate to keep, Hz.
     """
 
     def __init__(self, rate_hz: float) -> None:

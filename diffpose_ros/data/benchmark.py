@@ -1,18 +1,18 @@
 """Benchmark files: 2D keypoints, cameras and true 3D skeletons of many short sequences.
 
-The one format in which a lifter is judged, wherever the motion came from. An ``.npz`` holds
+The format for evaluating a lifter, whatever the source of the motion. An ``.npz`` with
 
 =================  ==========================================================================
-``keypoints``      (F, 17, 3) float32, COCO-17 x, y in pixels and score, all sequences in a row
+``keypoints``      (F, 17, 3) float32, COCO-17 x, y in pixels and score, sequences concatenated
 ``skeleton``       (F, 17, 3) float32, H36M-17 in metres, camera optical frame, absolute
 ``offsets``        (S + 1,) int64; sequence ``i`` is rows ``offsets[i]:offsets[i + 1]``
 ``camera_matrix``  (S, 3, 3), or (3, 3) for all; pixels are undistorted
 ``image_size``     (2,) width and height for all, or (S, 2)
 ``fps``            a scalar, or (S,)
-``names``          (S,) and ``subject``, ``action``: text, may be left out
-``valid``          (F,) bool, may be left out: which frames count
-``up``             (S, 3), may be left out: unit vector against gravity, optical frame; NaN: unknown
-``camera_height``  (S,), may be left out: metres over the floor; NaN: unknown
+``names``          (S,) and ``subject``, ``action``: text, optional
+``valid``          (F,) bool, optional: which frames count
+``up``             (S, 3), optional: unit vector against gravity, optical frame; NaN: unknown
+``camera_height``  (S,), optional: metres above the floor; NaN: unknown
 =================  ==========================================================================
 """
 
@@ -41,7 +41,7 @@ def to_benchmark(path: str | Path, sequences: Iterable[Sequence], *, rate_hz: fl
     Args:
         path: the ``.npz`` file to write.
         sequences: at least one.
-        rate_hz: thin faster sequences to this rate; slower ones stay as they are.
+        rate_hz: reduce faster sequences to this rate; slower ones are unchanged.
 
     Returns:
         The number of frames written.
@@ -81,11 +81,11 @@ def load(path: str | Path) -> tuple[Sequence, ...]:
     """Read and check a benchmark file.
 
     Args:
-        path: an ``.npz`` file as the module describes it.
+        path: an ``.npz`` file as described in this module.
 
     Raises:
-        InputError: the file is missing, is no such archive, lacks an array, or an array has a
-            wrong shape or holds NaN; the message names the file and the array.
+        InputError: the file is missing, is another kind of archive, lacks an array, or an array has a
+            wrong shape or contains NaN; the message names the file and the array.
     """
     path = Path(path)
     arrays = archive.read_plain(path, "a benchmark", REQUIRED, OPTIONAL)

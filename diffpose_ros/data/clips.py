@@ -1,4 +1,4 @@
-"""Motion capture clips: world-frame skeletons in metres, whatever file they came from."""
+"""Motion capture clips: skeletons in a world frame, metres, whatever the source file."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Clip:
     """One person moving.
 
     Attributes:
-        name: what its file calls it.
-        subject: who; clips of one person share it.
-        action: what they do; may be empty.
+        name: name in the file.
+        subject: name of the person; the same for all clips of one person.
+        action: what the person does; may be empty.
         fps: frames per second.
         h36m17: (T, 17, 3) float32 H36M-17 joints, metres, world frame.
-        coco17: (T, 17, 3) float32 the same body by COCO-17's names, or ``None``.
+        coco17: (T, 17, 3) float32 COCO-17 joints of the same body, or ``None``.
         up_axis: ``"y"`` or ``"z"``, right-handed.
-        source: where the recording is from; may be empty.
+        source: source of the recording; may be empty.
 
     Raises:
         InputError: a shape is wrong, a number is not finite, ``fps`` is not positive, the up

@@ -1,4 +1,4 @@
-"""Motion for training: a mixture of archives and folders, and what of it is kept apart."""
+"""Motion for training, from archives and folders, and what is held out of it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from diffpose_ros.core.typed_config import nearest
 from diffpose_ros.data.clips import Clip, load_clips
 
 RATE_HZ = 30.0
-"""The frame rate that a mixture is brought to."""
+"""Frame rate to which all clips are resampled."""
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ClipChoice:
-    """Which clips are learnt from, and which are kept apart to calibrate on.
+    """Which clips to train on, and which to hold out for calibration.
 
     Attributes:
-        leave_out_sources: clips of these sources are not used at all (``source`` of an archive).
-        hold_out_subjects: whole people kept apart.
-        hold_out_actions: whole actions kept apart.
+        leave_out_sources: clips of these sources are never used (``source`` of an archive).
+        hold_out_subjects: people to hold out.
+        hold_out_actions: actions to hold out.
     """
 
     leave_out_sources: tuple[str, ...] = ()
@@ -37,11 +37,11 @@ class ClipChoice:
 
 @dataclass(frozen=True)
 class Motions:
-    """Clips to learn from and clips kept apart; no subject, action or motion of the latter is in both.
+    """Clips for training and held-out clips. No held-out subject, action or motion is in both.
 
     Attributes:
-        train: what is learnt from.
-        held_out: what is kept apart; may be empty.
+        train: clips for training.
+        held_out: held-out clips; may be empty.
     """
 
     train: tuple[Clip, ...]
@@ -53,10 +53,10 @@ def load_motion(paths: Iterable[str | Path], *, rate_hz: float = RATE_HZ) -> lis
 
     Args:
         paths: files and folders.
-        rate_hz: frame rate that all clips are brought to.
+        rate_hz: frame rate to which all clips are resampled.
 
     Raises:
-        InputError: one of them is missing or cannot be read; the message names it.
+        InputError: a path is missing or cannot be read; the message names it.
     """
     clips: list[Clip] = []
     for path in map(Path, paths):

@@ -1,4 +1,4 @@
-"""What a lifter is judged on: one person before one camera, with the truth in 3D."""
+"""Sequences for evaluation: one person in front of one camera, with the true 3D skeleton."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from diffpose_ros.data.clips import Clip
 
 @dataclass(frozen=True)
 class Sequence:
-    """One person before one camera.
+    """One person in front of one camera.
 
     Attributes:
-        name: what the file calls it.
-        subject: who.
-        action: what they do; may be empty.
-        camera: the camera, without distortion.
+        name: name in the file.
+        subject: name of the person.
+        action: what the person does; may be empty.
+        camera: camera without distortion.
         fps: frames per second.
         keypoints: (F, 17, 3) COCO-17 x, y in pixels and score.
         skeleton: (F, 17, 3) H36M-17, metres, camera optical frame, absolute.
-        valid: (F,) which frames count in an evaluation; ``None`` when all do.
-        around: gravity and the camera's height over the floor, as far as the file tells them.
+        valid: (F,) which frames count in an evaluation; ``None``: all.
+        around: gravity and the camera's height above the floor, if known.
 
     Raises:
-        InputError: shapes disagree, a number is not finite, a score leaves [0, 1], the camera has
+        InputError: shapes disagree, a number is not finite, a score is outside [0, 1], the camera has
             lens distortion, or the rate is not positive.
     """
 
@@ -74,7 +74,7 @@ class Sequence:
         return int(self.keypoints.shape[0])
 
     def forgetting(self, *, gravity: bool, camera_height: bool) -> Sequence:
-        """The same, as it is to a lifter that is not told gravity or the camera's height."""
+        """The same sequence without gravity or without the camera's height."""
         around = Surroundings(
             up=None if gravity else self.around.up,
             camera_height=None if camera_height else self.around.camera_height,
@@ -82,7 +82,7 @@ class Sequence:
         return replace(self, around=around)
 
     def thinned(self, rate_hz: float) -> Sequence:
-        """The same motion as a slower camera would have seen it.
+        """The same motion, as seen by a slower camera.
 
         Raises:
             InputError: ``rate_hz`` is not positive or above the sequence's own rate.

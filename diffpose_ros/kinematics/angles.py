@@ -1,8 +1,8 @@
-"""Joint angles that people speak of, from joint orientations: flexion, abduction, lean.
+"""Anatomical joint angles from joint orientations: flexion, abduction, lean.
 
-Zero is upright standing with hanging arms. Definitions follow the International Society of
+All are zero for upright standing with hanging arms. Definitions follow the International Society of
 Biomechanics (Wu et al. 2002 and 2005) as far as seventeen joints allow. Each is the angle of a
-direction in the frame of the segment it hangs on, so it needs no twist.
+direction in the frame of its parent segment, so it needs no twist.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ ANGLES: tuple[str, ...] = (
     *(f"{limb.replace('leg', 'knee').replace('arm', 'elbow')}_flexion" for limb in LIMBS),
     "trunk_flexion", "trunk_side_bend",
 )  # fmt: skip
-"""Names, in order. Flexion swings a limb forward (a shank backward), abduction away from the middle;
-trunk angles are those of the trunk against gravity: forward, and towards the person's right."""
+"""Names, in order. Flexion moves a limb forward (a shank backward), abduction moves it outward.
+Trunk angles are relative to gravity: forward, and towards the person's right."""
 
 
 @dataclass(frozen=True)
 class JointAngles:
-    """Angles of one person.
+    """Joint angles of one person.
 
     Attributes:
-        value: (14,) rad in the order of :data:`ANGLES`; NaN where not known.
+        value: (14,) angles in the order of :data:`ANGLES`, rad; NaN if unknown.
         sigma: (14,) standard deviations, rad.
     """
 
@@ -56,14 +56,15 @@ class JointAngles:
 
 
 def joint_angles(rotations: JointRotations, up: ArrayLike | None = None) -> JointAngles:
-    """Angles of a person whose joints are turned so.
+    """Joint angles of one person, with standard deviations.
 
     Args:
-        rotations: of the joints.
-        up: (3,) against gravity, in the axes of the positions; without it the trunk's angles are NaN.
+        rotations: orientations of the joints.
+        up: (3,) direction against gravity, in the axes of the positions; without it the trunk's angles
+            are NaN.
 
     Raises:
-        InputError: ``up`` is no direction.
+        InputError: ``up`` is not a direction.
     """
     m, doubt = rotations.matrix, rotations.covariance
     base, along = m[ATTACHED], -m[TOP][:, :, Y]

@@ -1,4 +1,4 @@
-"""Joint orientations of several people, each followed by the track id."""
+"""Joint orientations of several people, by track id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NS = 1e-9
 
 
 class PeopleRotations:
-    """Turns skeletons into joint orientations that are continuous in time, person by person."""
+    """Turns the skeletons of several people, frame by frame, into joint orientations."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Array, Array, Array, int]] = {}
@@ -20,19 +20,19 @@ class PeopleRotations:
     def update(
         self, track_ids: Sequence[int], positions: Array, covariance: Array, stamp_ns: int
     ) -> tuple[Array, Array]:
-        """The orientations of everyone in one frame.
+        """Process one frame.
 
-        Who has no identity (below 0), or was last seen more than a second back or ahead, is seen for the
-        first time; who was not seen for so long is forgotten.
+        A person without an id (below 0), or last seen more than a second ago, starts without memory.
 
         Args:
-            track_ids: of P people.
-            positions: (P, 17, 3) m.
-            covariance: (P, 17, 3, 3) m^2 of each.
-            stamp_ns: of the frame.
+            track_ids: (P,) ids of the people.
+            positions: (P, 17, 3) joints, m.
+            covariance: (P, 17, 3, 3) covariance of each joint, m^2.
+            stamp_ns: stamp of the frame, nanoseconds.
 
         Returns:
-            (P, 17, 3, 3) frames, and (P, 17, 3, 3) their covariances in rad^2; NaN where not known.
+            (P, 17, 3, 3) rotations of the joints' frames, and (P, 17, 3, 3) their covariances in rad^2; NaN
+            if unknown.
         """
         self._known = {
             person: known

@@ -1,13 +1,13 @@
-"""Orientations of a skeleton's joints, from the positions of joints alone, over time.
+"""Orientations of a skeleton's joints over time, from joint positions alone.
 
-Positions tell where a segment points (its swing). How it turns about itself (its twist) they tell only
-of a bent limb: knee and elbow are hinges, and the plane of the bend holds the axis. A straight limb
-keeps the twist that it had in the frame of its trunk, with growing doubt, and drifts back to the one
-without any turn of its own (minimal twist).
+Positions show where a segment points (its swing). They show its rotation about its own axis (its twist)
+only for a bent limb: knee and elbow are hinges, and the hinge axis is normal to the plane of the bend. A
+straight limb keeps its last twist relative to the trunk, with growing uncertainty, and drifts back to the
+minimal twist.
 
-Everyone of a frame is computed in one go: a numpy call costs the same for one person as for ten.
-Letters for shapes: P people, S segments, L the four limbs; 17 joints in the order of H36M-17; axes of
-the positions that come in.
+All people of a frame are computed together: a numpy call costs the same for one person as for ten.
+Letters for shapes: P people, S segments, L the four limbs; 17 joints in the order of H36M-17; axes
+are those of the input positions.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ from diffpose_ros.kinematics.conventions import (
 Array = NDArray[np.float64]
 
 LEAST_LENGTH_M = 0.01
-"""Segments shorter than this point nowhere."""
+"""Shorter segments have no direction."""
 UNKNOWN_TWIST = np.deg2rad(45.0)
-"""Standard deviation of a limb's twist of which nothing is known."""
+"""Standard deviation of an unknown twist."""
 TWIST_RATE = np.deg2rad(90.0)
-"""How fast the doubt about an unseen twist grows: standard deviation after one second."""
+"""Growth of the uncertainty of an unobserved twist: standard deviation after one second."""
 RETURN_S = 3.0
-"""Time constant with which an unseen twist goes back to the minimal one."""
+"""Time constant with which an unobserved twist returns to the minimal one."""
 HINGE_NOISE = np.deg2rad(4.0)
-"""Knees and elbows are no perfect hinges."""
+"""Standard deviation of the hinge axis: knees and elbows are no perfect hinges."""
 DEFAULT_NOISE_M = 0.02
-"""Standard deviation of a joint's coordinate where no covariance is given."""
+"""Standard deviation of a joint's coordinate if no covariance is given."""
 TOGETHER = 0.5
-"""Correlation of two neighbouring joints' errors: what moves both alike turns nothing."""
+"""Correlation of two neighbouring joints' errors: a common shift rotates nothing."""
 OPPOSITE = -1.0
-"""That of the hips, whose middle is the root from which errors are measured."""
+"""Correlation of the hips' errors: errors are relative to the root, their midpoint."""
 LONGEST_GAP_S = 1.0
 
 
@@ -63,28 +63,28 @@ class JointRotations:
     """Orientations of one person's joints.
 
     Attributes:
-        matrix: (17, 3, 3) columns are the axes X, Y, Z of each joint's frame; NaN where a joint that
-            tells it is unknown.
-        covariance: (17, 3, 3) rad^2 of a small rotation vector that turns the frame, in the axes of
-            the positions.
+        matrix: (17, 3, 3) rotation of each joint's frame; its columns are the axes X, Y, Z; NaN if a
+            joint it depends on is unknown.
+        covariance: (17, 3, 3) covariance of a small rotation vector of the frame, in the axes of the
+            positions, rad^2.
     """
 
     matrix: Array
     covariance: Array
 
     def quaternions(self) -> Array:
-        """(17, 4) x, y, z, w, the last at least 0; NaN where not known."""
+        """(17, 4) x, y, z, w with w at least 0; NaN if unknown."""
         return quaternions(self.matrix)
 
 
 @dataclass(frozen=True)
 class Twists:
-    """What is remembered of how the limbs of P people are turned about themselves.
+    """Memory of the twists of the limbs of P people.
 
     Attributes:
-        y: (P, L, 3) each upper segment's Y axis in the frame that it hangs on; NaN: never seen.
-        z: (P, L, 3) its Z axis likewise.
-        variance: (P, L) rad^2 of the twist.
+        y: (P, L, 3) Y axis of each upper segment in the frame of its parent; NaN: never seen.
+        z: (P, L, 3) its Z axis in the same frame.
+        variance: (P, L) variance of the twist, rad^2.
     """
 
     y: Array
@@ -93,13 +93,13 @@ class Twists:
 
     @classmethod
     def unknown(cls, people: int) -> Twists:
-        """Of people who are seen for the first time."""
+        """For people who are seen for the first time."""
         nothing = np.full((people, 4, 3), np.nan)
         return cls(nothing, nothing, np.full((people, 4), UNKNOWN_TWIST**2))
 
 
 class RotationTracker:
-    """Turns the skeletons of one person into joint orientations that are continuous in time."""
+    """Turns the skeletons of one person, frame by frame, into joint orientations."""
 
     def __init__(self) -> None:
         self.reset()
@@ -111,12 +111,12 @@ class RotationTracker:
     def update(
         self, positions: ArrayLike, covariance: ArrayLike | None = None, *, dt: float = 0.0
     ) -> JointRotations:
-        """Take in one frame.
+        """Process one frame.
 
         Args:
-            positions: (17, 3) m; NaN where a joint is unknown.
-            covariance: (17, 3, 3) m^2 of each.
-            dt: seconds since the last frame; more than a second forgets it.
+            positions: (17, 3) joints, m; NaN if unknown.
+            covariance: (17, 3, 3) covariance of each joint, m^2.
+            dt: time since the last frame, s; more than a second resets the twists.
 
         Raises:
             InputError: a shape is wrong or ``dt`` is negative.

@@ -1,4 +1,4 @@
-"""Camera calibrations in files: several formats are read, ROS's YAML is written."""
+"""Calibration files: reads several formats, writes ROS's YAML."""
 
 from __future__ import annotations
 
@@ -21,15 +21,13 @@ def read_camera(
     """Read a calibration file of ROS, Kalibr or OpenCV; see :mod:`~diffpose_ros.media.camera_formats`.
 
     Args:
-        path: the file. Of a Kalibr camchain with several cameras one is named behind the file:
-            ``camchain.yaml#cam1``.
-        frame_id: optical frame of the camera; ``None``: what the file says, or
-            ``camera_optical_frame``.
-        rectified: the camera of the rectified image (P) instead of the raw one's (K, D, R).
+        path: the file. ``camchain.yaml#cam1`` selects one camera of a Kalibr camchain.
+        frame_id: optical frame of the camera; ``None``: the file's, or ``camera_optical_frame``.
+        rectified: return the camera of the rectified image (P), not of the raw image (K, D, R).
 
     Raises:
-        InputError: the file is missing, in no format that is known, or describes no valid camera;
-            the message names the file and the entry.
+        InputError: the file is missing, its format is unknown, or its camera is invalid; the message
+            names the file and the entry.
     """
     name, choice = str(path), ""
     if "#" in Path(name).name and not Path(name).exists():

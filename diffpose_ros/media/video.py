@@ -1,4 +1,4 @@
-"""Opening what images come from: video files, image folders and pictures, webcams, streams."""
+"""Opens sources of images: video files, image folders and pictures, webcams, streams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from diffpose_ros.media.writer import VideoWriter
 
 __all__ = ["VideoSource", "VideoWriter", "open_source"]
 
-# The decoder inside OpenCV writes its complaints to stderr, past every logger.
+# The decoder inside OpenCV writes warnings to stderr, bypassing every logger.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
@@ -23,17 +23,17 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 def open_source(path: str | int | Path, *, fps: float | None = None) -> VideoSource:
     """Open a video file, a picture, a folder of images, a webcam, or a stream.
 
-    Video files and streams are read by PyAV where it is installed, else by OpenCV.
+    PyAV reads video files and streams if it is installed, otherwise OpenCV does.
 
     Args:
-        path: a file; a folder; a webcam by its number or device (``0``, ``/dev/video0``, a link
-            under ``/dev/v4l/by-id``); or an address (``rtsp://...``, ``http://...``). What exists as
-            a file is a file, whatever its name looks like.
-        fps: frames per second; needed where the source does not say (30 is taken), and counted with
-            instead of the times that a file says.
+        path: a file; a folder; a webcam by number or device (``0``, ``/dev/video0``, a link under
+            ``/dev/v4l/by-id``); or a URL (``rtsp://...``, ``http://...``). A name that exists as a file
+            is always a file.
+        fps: frames per second, instead of the file's own times; ``None``: the source's own rate, or 30
+            if it has none.
 
     Raises:
-        InputError: there is no such source, or it holds no images; the message names it.
+        InputError: the source does not exist or has no images; the message names it.
     """
     if fps is not None and not 0.1 <= fps <= 1000:
         raise InputError(f"fps: expected 0.1 to 1000, got {fps:g}")
@@ -61,7 +61,7 @@ def _open_video(place: places.Place, fps: float | None) -> VideoSource:
 
 
 class _Newest(VideoSource):
-    """A live source that skips what nobody had time for."""
+    """A live source that skips images that arrived while the caller was busy."""
 
     def __init__(self, source: VideoSource) -> None:
         super().__init__(source.name, source.fps, (source.width, source.height), None)

@@ -12,16 +12,15 @@ class TrackerConfig:
     """Settings of :class:`diffpose_ros.tracking.Tracker`.
 
     Attributes:
-        max_occlusion_s: how long an unseen person is remembered, seconds.
-        min_hits: frames in a row a person must be seen in before being published; 1 publishes at
-            once, and one-frame false detections with it.
-        high_score: people with this score or more may start a track.
-        low_score: people between ``low_score`` and ``high_score`` only continue one; below, they
-            are ignored.
-        min_similarity: least OKS (widened for motion) between prediction and detection.
-        keypoint_score: keypoints with a lower score do not take part in the comparison.
+        max_occlusion_s: how long an unseen person is remembered, s.
+        min_hits: consecutive frames with a person before it is published; 1 publishes at once,
+            including false detections in single frames.
+        high_score: lowest score that may start a track.
+        low_score: lowest score that may continue a track; lower ones are ignored.
+        min_similarity: lowest OKS (widened for motion) between prediction and detection.
+        keypoint_score: keypoints with a lower score are not compared.
         include_occluded: also return people who are remembered but unseen, at their predicted
-            place, with all scores 0 and the state OCCLUDED.
+            position, with all scores 0 and the state OCCLUDED.
 
     Raises:
         ConfigError: a value is out of range, or ``low_score`` exceeds ``high_score``.

@@ -1,7 +1,7 @@
-// Says whether anybody may be nearer than a distance: /diffpose/skeletons -> zone_occupied.
+// Publishes whether anybody may be nearer than a distance: /diffpose/skeletons -> zone_occupied.
 //
-// A joint counts as near when it may be, two standard deviations taken off its distance. When no
-// skeletons come for half a second, nothing is known, and the zone counts as occupied.
+// Two standard deviations are subtracted from the distance of each joint. If no skeletons arrive for
+// half a second, nothing is known, and the zone counts as occupied.
 
 #include <algorithm>
 #include <chrono>
@@ -35,7 +35,7 @@ private:
     last_ = now();
     tell(std::any_of(
       message.skeletons.begin(), message.skeletons.end(),
-      // NaN is no proof that nobody is there
+      // NaN does not prove that nobody is there
       [this](const auto & person) {return !(nearest(person) > distance_m_);}));
   }
 

@@ -1,4 +1,4 @@
-// How near somebody may be.
+// The smallest distance that a person may have.
 
 #ifndef ZONE_HPP_
 #define ZONE_HPP_
@@ -10,7 +10,7 @@
 
 constexpr double SIGMAS = 2.0;
 
-// Distance of the nearest joint from the camera, metres, as near as it may be: NaN when a number is none.
+// Smallest possible distance of any joint from the camera, metres; NaN if an input is NaN.
 inline double nearest(const diffpose_ros::msg::Skeleton3D & person)
 {
   double found = INFINITY;

@@ -63,6 +63,13 @@ def test_the_python_of_a_tutorial_is_python(page: Path) -> None:
     assert "```" in text
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_stands_inside_a_list_is_indented_by_four(page: Path) -> None:
+    """The site's Markdown takes less for a part of the outer list, where GitHub's does not."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    assert re.findall(r"^ {1,3}(?:[-*+] |\d+\. |\|).*", text, re.M) == []
+
+
 def test_pictures_are_small() -> None:
     for path in (DOCS / "images").rglob("*"):
         if path.suffix in (".jpg", ".jpeg"):

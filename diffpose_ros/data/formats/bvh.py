@@ -87,12 +87,12 @@ def load_folder(folder: str | Path, *, fps: float = 30.0, **options: object) -> 
     """Read every ``.bvh`` file below a folder, sorted by path.
 
     Args:
-        folder: searched with all that is below it.
+        folder: folder to search, including subfolders.
         fps: frame rate to resample to, so that the clips can be stacked.
-        options: as :func:`load_bvh` takes them.
+        options: options of :func:`load_bvh`.
 
     Raises:
-        InputError: there is none, or one of them cannot be read.
+        InputError: there are no files, or one of them cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():

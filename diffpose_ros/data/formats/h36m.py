@@ -168,14 +168,14 @@ def h36m_to_coco(
 
 
 def load_clips(path_3d: str | Path, *, subjects: Iterable[str] = TRAIN_SUBJECTS) -> list[Clip]:
-    """The takes of some subjects as world-frame clips, for training through virtual cameras.
+    """Load takes as clips in the world frame, for training through virtual cameras.
 
     Args:
         path_3d: ``data_3d_h36m.npz``.
-        subjects: which; the papers' training split by default.
+        subjects: subjects to load; by default the papers' training split.
 
     Raises:
-        InputError: the file is not of that layout, or lacks a subject.
+        InputError: the file has another layout, or lacks a subject.
     """
     clips = []
     for subject, take, world in read_takes(path_3d, subjects):
@@ -190,18 +190,18 @@ def load(
     subjects: Iterable[str] = TEST_SUBJECTS,
     actions: Iterable[str] | None = None,
 ) -> list[Recording]:
-    """Takes with what a 2D detector saw in each of the four cameras.
+    """Load takes with the 2D keypoints of each of the four cameras.
 
     Args:
         path_3d: ``data_3d_h36m.npz``.
         path_2d: ``data_2d_h36m_gt.npz``, ``data_2d_h36m_cpn_ft_h36m_dbb.npz`` or another of the
-            same layout with H36M-17 or COCO-17 keypoints. Videos longer than the motion capture
-            are cut to it, as everyone does.
-        subjects: which; the papers' test split by default.
-        actions: which of :data:`ACTIONS`; all when omitted.
+            same layout with H36M-17 or COCO-17 keypoints. Videos longer than the motion capture are
+            cut to its length, as usual.
+        subjects: subjects to load; by default the papers' test split.
+        actions: some of :data:`ACTIONS`; by default all.
 
     Raises:
-        InputError: a file is not of that layout, has other joints, or lacks a take.
+        InputError: a file has another layout or other joints, or lacks a take.
     """
     wanted = None if actions is None else set(actions)
     if wanted is not None and wanted - set(ACTIONS):

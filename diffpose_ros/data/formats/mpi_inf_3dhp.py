@@ -114,15 +114,15 @@ def load_train(
     subjects: Iterable[str] = TRAIN_SUBJECTS,
     cameras: Iterable[str] | None = None,
 ) -> list[Recording]:
-    """The training sequences, one recording per camera.
+    """Load the training sequences, one recording per camera.
 
     Args:
         path: ``data_train_3dhp.npz``.
-        subjects: which of ``S1`` ... ``S8``.
-        cameras: which; all that the file holds when omitted.
+        subjects: some of ``S1`` ... ``S8``.
+        cameras: cameras to load; by default all in the file.
 
     Raises:
-        InputError: the file is not of that layout, or lacks a subject.
+        InputError: the file has another layout, or lacks a subject.
     """
     path = Path(path)
     data = dictionary(path, "data", read_arrays(path, ("data",))["data"])
@@ -148,15 +148,15 @@ def load_train(
 def load_test(
     path: str | Path, *, sequences: Iterable[str] = TEST_SEQUENCES, fps: float = TEST_FPS
 ) -> list[Recording]:
-    """The test sequences; only their valid frames count, the others are context.
+    """Load the test sequences. Only their valid frames count; the others are context.
 
     Args:
         path: ``data_test_3dhp.npz``.
-        sequences: which of ``TS1`` ... ``TS6``.
-        fps: their frame rate, which the file does not say.
+        sequences: some of ``TS1`` ... ``TS6``.
+        fps: frame rate, which the file does not contain.
 
     Raises:
-        InputError: the file is not of that layout, or lacks a sequence.
+        InputError: the file has another layout, or lacks a sequence.
     """
     path = Path(path)
     data = dictionary(path, "data", read_arrays(path, ("data",))["data"])

@@ -33,20 +33,20 @@ def record(
     noise: NoiseConfig | None = None,
     kind: Kind | None = None,
 ) -> list[Sequence]:
-    """See each clip through a few random cameras and a detector that errs.
+    """View each clip through random cameras and a simulated detector.
 
     Cameras and noise come from the generators that training uses. A model trained with the same
-    settings has an easy time on the result: to judge it, change them, or bring real detections.
-    A camera that does not move knows gravity and its height over the floor (``Sequence.around``).
+    settings has an advantage on the result: change the settings, or use real detections, to evaluate it.
+    A camera that does not move knows gravity and its height above the floor (``Sequence.around``).
 
     Args:
-        clips: the motions; each at its own frame rate, with the floor near y = 0.
+        clips: motions, each at its own frame rate, with the floor near y = 0.
         seed: the same seed gives the same benchmark.
         views: cameras per clip.
-        width: of the images, pixels; their height follows from the camera drawn.
-        camera: ranges of the cameras; the default's, or the kind's, when omitted.
-        noise: amounts of noise; the default's when omitted.
-        kind: a hard kind of view, see :data:`diffpose_ros.data.virtual.kinds.KINDS`.
+        width: width of the images, pixels; the height depends on the camera drawn.
+        camera: ranges of the cameras; by default those of the kind, or the default ranges.
+        noise: amounts of noise; by default the default amounts.
+        kind: a kind of hard view, see :data:`diffpose_ros.data.virtual.kinds.KINDS`.
 
     Returns:
         One sequence per clip and camera, named ``<clip>@<view>``.

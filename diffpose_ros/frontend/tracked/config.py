@@ -16,22 +16,21 @@ class TrackedConfig:
     """Settings of :class:`diffpose_ros.frontend.tracked.Tracked`.
 
     Attributes:
-        network: what looks at crops, ``lightning`` or ``thunder``.
-        crop_size: side of a crop as the network sees it, pixels, a multiple of 32; 0 takes what
-            the network was made for.
-        input_size: longer side of the whole image as the whole-image network sees it, pixels, a
-            multiple of 32.
+        network: network for crops, ``lightning`` or ``thunder``.
+        crop_size: side of a crop at the network's input, pixels, a multiple of 32; 0: the network's
+            default.
+        input_size: longer side of the whole image at the network's input, pixels, a multiple of 32.
         person_threshold: people found in the whole image with a lower score are dropped.
-        crop_threshold: a crop whose keypoints score less in the mean shows nobody.
-        keypoint_threshold: keypoints with a lower score are masked (score 0).
-        max_people: people followed at most.
-        max_crops: people looked at by crops in one frame; more go to the whole image, and those
-            whom it misses are looked at in turns.
-        discovery_s: time between two searches for new people, seconds.
-        in_step: search in step with the frames, so that the same images give the same people on
-            any machine; otherwise in a thread of its own, and short of time means fewer pixels.
-        budget_s: time a frame may take; beyond it, crops and searches get cheaper.
-        threads: threads of one run.
+        crop_threshold: a crop whose mean keypoint score is lower shows nobody.
+        keypoint_threshold: keypoints with a lower score are ignored (score 0).
+        max_people: largest number of people followed.
+        max_crops: largest number of crops per frame; with more people the whole image is used, and
+            those it misses get crops in turns.
+        discovery_s: time between two searches for new people, s.
+        in_step: True: search in step with the frames, so the same images give the same people on any
+            machine. False: search in a separate thread, and use fewer pixels if time is short.
+        budget_s: time limit per frame, s; beyond it crops and searches get cheaper.
+        threads: CPU threads per run.
         runtime: see :func:`diffpose_ros.frontend.networks.open_network`.
 
     Raises:
@@ -56,7 +55,7 @@ class TrackedConfig:
     def search_size(self) -> int:
         """Longer side of the whole image in a search, pixels: a third more than ``input_size``.
 
-        Searches are rare and beside the frames, and small people show only at more pixels.
+        Searches are rare and run beside the frames, and small people are visible only with more pixels.
         """
         return min(round(self.input_size * 4 / 3 / 32) * 32, DETECTOR_PIXELS["movenet"][1])
 

@@ -1,4 +1,4 @@
-"""Embeddings of what stands alone: skeletons of files, features of pictures; and poses from embeddings.
+"""Embeddings of single skeletons and pictures, and poses from embeddings.
 
 Needs neither torch nor a lifter. Letters for shapes: ``...`` any leading shape, D numbers of an embedding.
 """
@@ -21,13 +21,13 @@ from diffpose_ros.runtime.load import load_backend
 from diffpose_ros.runtime.protocol import Backend, BackendOptions
 
 CHUNK = 256
-"""Rows of one run."""
+"""Rows per run."""
 
 Array = NDArray[np.float32]
 
 
 class Embedder:
-    """The parts of a UniHPR model that see one item at a time.
+    """The parts of a UniHPR model that work without a history.
 
     Args:
         model: name of a shipped model, or path.
@@ -35,12 +35,12 @@ class Embedder:
         threads: CPU threads.
 
     Attributes:
-        name: the model's; embeddings of two models must not be compared.
-        size: numbers of an embedding, D.
-        body: those of its first part.
+        name: name of the model; embeddings of different models must not be compared.
+        size: size D of an embedding.
+        body: size of its first part, which describes the pose whoever sees it.
 
     Raises:
-        ModelError: there is no such model, it is of another method, or a file beside it is missing.
+        ModelError: the model does not exist, is of another method, or a file beside it is missing.
     """
 
     def __init__(self, model: str | Path = KIND, *, backend: str = "auto", threads: int = 1) -> None:
@@ -61,14 +61,14 @@ class Embedder:
         return picture_graph(self._spec) is not None
 
     def skeletons(self, xyz: NDArray[np.floating]) -> Array:
-        """Embeddings (..., D) of H36M-17 skeletons (..., 17, 3), of any size and place.
+        """Embeddings (..., D) of H36M-17 skeletons (..., 17, 3) of any size and position.
 
-        Axes are those of whoever looks: for whole embeddings that are to be compared with those of keypoints,
-        skeletons go through :func:`diffpose_ros.geometry.body_frame.as_seen` first. Body parts are the same
-        in any axes.
+        The axes are those of the viewer. To compare whole embeddings with those of keypoints, pass the
+        skeletons through :func:`diffpose_ros.geometry.body_frame.as_seen` first. The body part does not
+        depend on the axes.
 
         Raises:
-            InputError: another shape, or joints that are not finite or span no body.
+            InputError: the shape is wrong, or joints are not finite or lie in one point or line.
         """
         xyz = np.asarray(xyz, dtype=np.float64)
         if xyz.shape[-2:] != (17, 3):
@@ -84,11 +84,11 @@ class Embedder:
         return self._run("skeleton", skeleton=rows).reshape(*xyz.shape[:-2], self.size)
 
     def pictures(self, features: NDArray[np.floating]) -> Array:
-        """Embeddings (..., D) of the detector's features (..., F) at people.
+        """Embeddings (..., D) of the detector's features (..., F) of people.
 
         Raises:
             ModelError: the model has no picture encoder.
-            InputError: another shape, or numbers that are not finite.
+            InputError: the shape is wrong, or a number is not finite.
         """
         features = np.asarray(features)
         if not self.sees_pictures:
@@ -102,16 +102,16 @@ class Embedder:
     def poses(
         self, embedding: NDArray[np.floating], source: str = "keypoints", *, hypotheses: int | None = None
     ) -> Array:
-        """Poses (..., N, 17, 3) m, relative to the hip, as the viewer of each embedding sees them.
+        """Poses (..., N, 17, 3) in the axes of each embedding's viewer, relative to the hip, m.
 
         Args:
-            embedding: (..., D).
-            source: where they are from, one of :data:`~diffpose_ros.methods.unihpr.contract.SOURCES`.
-            hypotheses: N; the model's own when omitted.
+            embedding: (..., D) embeddings.
+            source: their source, one of :data:`~diffpose_ros.methods.unihpr.contract.SOURCES`.
+            hypotheses: number N of poses; by default the model's.
 
         Raises:
             ConfigError: an unknown source, or fewer than one hypothesis.
-            InputError: another shape, or numbers that are not finite.
+            InputError: the shape is wrong, or a number is not finite.
         """
         if source not in SOURCES:
             raise ConfigError(f"source: expected one of {', '.join(SOURCES)}, got '{source}'")
