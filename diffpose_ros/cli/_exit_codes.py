@@ -7,7 +7,7 @@ MEANINGS = {
     0: "done",
     1: "failed; one line on stderr says why",
     2: "wrong usage",
-    NOBODY: "done, and nobody (`lift`, `demo`) or nothing (`search`) was found",
+    NOBODY: "done, but nobody (`lift`, `demo`) or nothing (`search`) was found",
     129: "ended by SIGHUP (the terminal closed); finished work is kept",
     130: "interrupted (Ctrl-C); finished work is kept",
     143: "ended by SIGTERM; finished work is kept",

@@ -83,9 +83,9 @@ def add_parser(subparsers: Any) -> None:
         "rerun-sdk)",
     )  # fmt: skip
     parser.add_argument("--no-overlay", action="store_true", help="do not write the video")
-    group = parser.add_argument_group("nodes (default: as config/*.yaml has it)")
+    group = parser.add_argument_group("nodes (default: see config/*.yaml)")
     group.add_argument("--model", metavar="NAME|PATH", help="the lifter's model")
-    group.add_argument("--backend", choices=_options.CHOICES["backend"], help="what runs the network")
+    group.add_argument("--backend", choices=_options.CHOICES["backend"], help="runtime of the network")
     group.add_argument("--detector", metavar="NAME", help=f"2D detector: {', '.join(DETECTORS)}")
     group.add_argument("--front-end", metavar="NAME", help=", ".join(FRONT_ENDS))
     group.add_argument(
