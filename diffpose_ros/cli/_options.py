@@ -146,7 +146,7 @@ def make_lifter(args: argparse.Namespace, *, keep_hypotheses: bool = False) -> L
 
 def add_camera_place_options(parser: argparse.ArgumentParser) -> None:
     """``--camera-pitch``, ``--camera-roll`` and ``--camera-height``: how a fixed camera is mounted."""
-    group = parser.add_argument_group("the camera's place (with its height, the floor gives people's distance)")
+    group = parser.add_argument_group("the camera's place (with height, the floor gives people's distance)")
     group.add_argument(
         "--camera-pitch", type=bounded(float, -90, 90), metavar="DEG",
         help="how far the camera looks down, degrees; 0: level (default: unknown)",
