@@ -73,6 +73,30 @@ def test_the_track_s_prior_chooses_the_limb_that_is_expected():
     assert decode(*seen, FLAT, prior).at[0, 9, 1] > (y + 10) / H
 
 
+def two_peaks(second):
+    """Heads whose joint 0 peaks with 1 at cell (20, 16) and with ``second`` at (20, 20), the rough guess
+    between both."""
+    seen = heads(JOINTS, offset=(0.0, 0.0))
+    seen[0][0, 0] = 0.0
+    seen[0][0, 0, 20, [16, 20]] = 1.0, second
+    seen[2][0, :2, 24, 24] = 20 - 24, 18 - 24
+    return seen
+
+
+@pytest.mark.parametrize(("second", "column"), [(0.48, 16), (0.52, 20)])
+def test_a_prior_halves_what_lies_one_standard_deviation_off(second, column):
+    """It has the middle of the cell at the second peak, and is four cells wide."""
+    at = np.tile((20.5 / W, 20.5 / H), (1, 17, 1))
+    prior = Prior(at, np.ones((1, 17), bool), np.array([4 / W]))
+    assert decode(*two_peaks(second), FLAT, prior).at[0, 0, 0] == pytest.approx(column / W)
+
+
+def test_the_spread_is_that_of_the_squared_heatmap():
+    """A second peak half as high, four cells off, counts a quarter."""
+    spread = decode(*two_peaks(0.5), FLAT).spread[0, 0]
+    np.testing.assert_allclose(spread, np.diag([(0.25 * 4**2) / 1.25 / W**2, 0.0]), atol=1e-9)
+
+
 def test_a_prior_that_knows_nothing_changes_nothing():
     prior = Prior(np.zeros((1, 17, 2)), np.ones((1, 17), bool), np.array([np.inf]))
     np.testing.assert_array_equal(decode(*heads(JOINTS), FLAT, prior).at, decode(*heads(JOINTS), FLAT).at)

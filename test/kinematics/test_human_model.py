@@ -137,3 +137,14 @@ def test_the_description_has_the_links_and_joints_of_rep_155() -> None:
     assert turning == {f"{name}_x" for name in JOINTS}
     children = [j.find("child").get("link") for j in robot.iter("joint")]
     assert len(children) == len(set(children)) == len(links) - 1  # a tree
+
+
+def test_lengths_of_the_model_are_those_of_the_skeleton() -> None:
+    """Arms and legs are means of both; of what lies between neck and crown two fifths are the neck."""
+    xyz, _ = body()
+    xyz[H36M17.index("left_ankle"), 1] += 0.04
+    got = bone_lengths(xyz)
+    assert got == pytest.approx(
+        {"upperarm": 0.29, "forearm": 0.25, "thigh": 0.44, "shank": 0.44, "torso": 0.49, "shoulders": 0.34,
+         "hips": 0.26, "neck": 0.4 * 0.23, "head": 0.6 * 0.23}
+    )  # fmt: skip

@@ -154,6 +154,39 @@ def test_keypoints_land_on_the_person_after_scaling():
     assert coloured(out, "middle")[y, x]
 
 
+def test_keypoints_land_on_an_image_that_has_bars():
+    """Upright images in a picture made for wide ones: 405 x 540 pixels in the middle of 720."""
+    image, people = np.zeros((640, 480, 3), np.uint8), person()
+    out = Overlay(640, 480).compose(image, people, [], 0.0)
+    for j in (0, 16):
+        x, y = (people.xy[0, j] * (540 / 640) + (157, 0)).astype(int)
+        assert coloured(out, COCO17.side(j))[y, x]
+
+
+def test_the_3d_view_looks_down_on_people():
+    """Of two people on one floor the farther one's feet, orange and blue, are higher in the picture."""
+    view = OrbitView(400, 400, start_deg=0.0, pitch_deg=14.0, period_s=0)
+    image = view.render([standing(1, (-1.0, 0, 4.0)), standing(2, (1.0, 0, 6.0))], 0.0)
+    near, far = (
+        np.flatnonzero((np.ptp(half.astype(int), axis=-1) > 60).any(axis=1)).max()
+        for half in (image[:, :200], image[:, 200:])
+    )
+    assert near > far + 10
+
+
+def test_what_is_near_is_painted_over_what_is_far(monkeypatch):
+    """Bones get wider the nearer they are."""
+    widths = []
+    monkeypatch.setattr(
+        drawing, "line",
+        lambda image, a, b, colour, width: widths.append(width) if colour == drawing.DARK else None,
+    )  # fmt: skip
+    view = OrbitView(200, 200, start_deg=60.0, period_s=0)
+    view.render([standing(1, (0, 0, 4.0)), standing(2, (0.5, 0, 6.0))], 0.0)
+    assert len(widths) == 32
+    assert widths == sorted(widths)
+
+
 def test_left_is_orange_and_right_is_blue():
     red, green, blue = SIDE_COLOURS["left"]
     assert red > green > blue

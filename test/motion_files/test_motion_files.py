@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from diffpose_ros.core import H36M17, InputError
 from diffpose_ros.motion_files import format_of, write
+from diffpose_ros.motion_files.markers import write_c3d
 from diffpose_ros.motion_files.people import recording
 
 RATE, FRAMES = 25.0, 20
@@ -52,6 +55,19 @@ def test_csv_has_a_row_per_person_per_frame(tmp_path) -> None:
     assert float(rows[4]["hip_sigma_y"]) == pytest.approx(0.02)
     assert float(rows[4]["hip_score"]) == 0.5
     assert rows[5]["right_knee_x"] == ""
+
+
+def test_csv_has_the_roots_speed_and_what_the_feet_do(tmp_path) -> None:
+    data = lifted()
+    rows = len(data["frame"])
+    data["contact"] = np.tile([0.25, 0.75], (rows, 1))
+    data["root_velocity"] = np.tile([1.0, 2.0, 3.0], (rows, 1))
+    data["size_source"] = np.full(rows, "floor")
+    write(data, tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="") as file:
+        row = next(csv.DictReader(file))
+    assert (row["contact_right"], row["contact_left"], row["size_source"]) == ("0.25", "0.75", "floor")
+    assert [float(row[f"root_velocity_{axis}"]) for axis in "xyz"] == [1.0, 2.0, 3.0]
 
 
 def test_parquet_has_the_same_columns(tmp_path) -> None:
@@ -113,6 +129,36 @@ def test_c3d_reads_back_in_another_library(tmp_path) -> None:
     assert (points[4, :, 3] == -1).all()
     seen = np.arange(len(points)) != 4
     np.testing.assert_allclose(points[seen, :, :3], 1000 * data["skeleton"] * Y_UP, atol=1e-2)
+
+
+def test_c3d_is_given_millimetres_with_y_up_and_what_was_not_seen(tmp_path, monkeypatch) -> None:
+    """What the library is told, where it is not installed, too."""
+    told = {}
+
+    class File(dict):
+        def __missing__(self, key):
+            self[key] = File()
+            return self[key]
+
+        def write(self, path):
+            told.update(self)
+            open(path, "w").close()
+
+    monkeypatch.setitem(sys.modules, "ezc3d", SimpleNamespace(c3d=File))
+    data = lifted(missing=(4,))
+    write_c3d(recording(data).people[0], RATE, tmp_path / "a.c3d")
+    point, found = told["parameters"]["POINT"], told["data"]
+    assert (point["RATE"]["value"], point["UNITS"]["value"]) == ([RATE], ("mm",))
+    assert point["LABELS"]["value"] == H36M17.joints
+    seen = np.arange(FRAMES) != 4
+    np.testing.assert_allclose(
+        found["points"][:3, :, seen].transpose(2, 1, 0), 1000 * data["skeleton"] * Y_UP, rtol=1e-6
+    )
+    assert np.isnan(found["points"][:3, :, 4]).all()
+    assert found["meta_points"]["residuals"].shape == (1, 17, FRAMES)
+    np.testing.assert_array_equal(
+        found["meta_points"]["residuals"][0], np.tile(np.where(seen, 0.0, -1.0), (17, 1))
+    )
 
 
 def bvh(path):
