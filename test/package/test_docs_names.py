@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import importlib.util
 import re
 import shlex
 from argparse import ArgumentParser
@@ -174,6 +175,29 @@ def test_files_in_sentences_exist() -> None:
                 )
                 count += 1
     assert count > 100
+
+
+def exists(dotted: str) -> bool:
+    """Whether a module, or something in one, has this name."""
+    owner, _, name = dotted.rpartition(".")
+    return hasattr(importlib.import_module(owner), name) or importlib.util.find_spec(dotted) is not None
+
+
+def test_python_names_exist() -> None:
+    """What code blocks import, and names with the path of a module in sentences."""
+    said = set()
+    for page, text in MARKDOWN.items():
+        for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+            for node in ast.walk(ast.parse(code)):
+                if isinstance(node, ast.ImportFrom) and str(node.module).startswith("diffpose_ros"):
+                    said.update((page.name, f"{node.module}.{name.name}") for name in node.names)
+        for code in in_sentences(page):
+            if name := re.fullmatch(
+                r"(?:diffpose_ros\.)?((?:core|data|evaluation|kinematics|rendering)(?:\.\w+)+)", code
+            ):
+                said.add((page.name, f"diffpose_ros.{name[1]}"))
+    assert len(said) > 25
+    assert [item for item in sorted(said) if ".msg." not in item[1] and not exists(item[1])] == []
 
 
 def anchor_of(heading: str) -> str:
