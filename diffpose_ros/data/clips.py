@@ -120,13 +120,14 @@ def load_clips(path: str | Path) -> list[Clip]:
 
     Args:
         path: an ``.npz`` with ``offsets (C+1,)``, ``h36m17 (F, 17, 3)`` metres and ``fps``; ``coco17``,
-            ``names (C,)``, ``subject``, ``action``, ``source`` and ``up_axis`` may be left out.
+            ``names (C,)``, ``subject``, ``action``, ``source`` and ``up_axis`` are optional.
             Clip ``i`` is rows ``offsets[i]:offsets[i+1]``. Without ``up_axis`` the axis is the one
             along which people stand.
 
     Raises:
-        InputError: the file is missing, is no such archive, lacks an array, or an array is wrong (other
-            joints, NaN, no metres, another up axis than it says); the message names file and array.
+        InputError: the file is missing, is another kind of archive, lacks an array, or an array is wrong
+            (other joints, NaN, not metres, another up axis than stated); the message names file and
+            array.
     """
     path = Path(path)
     arrays = archive.read_plain(path, "a motion capture", REQUIRED, OPTIONAL)
@@ -238,8 +239,8 @@ def save_clips(path: str | Path, clips: Sequence[Clip]) -> None:
 
     Args:
         path: the ``.npz`` file to write.
-        clips: at least one; all at one frame rate. ``coco17`` is filled in where absent, and
-            everything is turned Y up.
+        clips: at least one; all at one frame rate. A missing ``coco17`` is estimated, and everything is
+            rotated to Y up.
 
     Raises:
         InputError: there are no clips, their frame rates differ, or the file cannot be written.

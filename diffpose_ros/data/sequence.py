@@ -111,18 +111,18 @@ def from_clip(
     *,
     detector: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
 ) -> Sequence:
-    """A motion capture clip as a camera that you place would see it.
+    """View a motion capture clip with your own camera.
 
     Args:
-        clip: the motion; eyes and ears are put on its head where it has none.
-        camera: without distortion.
-        rotation: (3, 3) world to optical frame.
-        position: (3,) of the camera in the clip's world, metres.
-        detector: takes exact pixels (T, 17, 2), gives keypoints (T, 17, 3) with noise and scores;
-            exact keypoints of score 1 inside the image and 0 outside when omitted.
+        clip: the motion; eyes and ears are estimated if it has none.
+        camera: camera without distortion.
+        rotation: (3, 3) rotation from the world to the optical frame.
+        position: (3,) position of the camera in the clip's world, metres.
+        detector: function from exact pixels (T, 17, 2) to keypoints (T, 17, 3) with noise and scores; by
+            default keypoints are exact, with score 1 inside the image and 0 outside.
 
     Raises:
-        InputError: the person is not in front of the camera throughout.
+        InputError: the person is not always in front of the camera.
     """
     full = clip.with_coco()
     rotation, position = np.asarray(rotation, np.float64), np.asarray(position, np.float64)

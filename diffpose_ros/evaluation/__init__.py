@@ -1,1 +1,1 @@
-"""How good the skeletons are: metrics, the causal protocol over benchmark files, reports."""
+"""Accuracy of skeletons: metrics, the causal protocol on benchmark files, reports."""

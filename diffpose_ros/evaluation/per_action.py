@@ -1,7 +1,7 @@
-"""Scores per action as the papers print them: 15 columns in their order, and the mean of columns.
+"""Scores per action as in the papers: 15 columns in their order, and the mean over columns.
 
-Human3.6M's protocol gives every action the same weight, however many frames it has: the figure
-that papers quote is the mean over actions, not over frames.
+Human3.6M's protocol gives every action the same weight, however many frames it has. Papers quote the
+mean over actions, not over frames.
 """
 
 from __future__ import annotations

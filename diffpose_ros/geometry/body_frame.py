@@ -43,12 +43,12 @@ def body_axes(pose: NDArray[np.floating]) -> Array:
 def as_seen(
     skeleton: NDArray[np.floating], up: NDArray[np.floating] | None = None
 ) -> Array:
-    """Skeletons relative to the hip, as a camera turned at the hip sees them: a lifter's virtual camera.
+    """Skeletons relative to the hip, in the lifter's virtual camera, which points at the hip.
 
     Args:
         skeleton: (..., 17, 3) absolute, camera optical frame, the hip in front of the camera.
-        up: (..., 3) or (3,) unit vectors against gravity there, with which the virtual camera is level;
-            ``None`` where unknown.
+        up: (..., 3) or (3,) unit vectors against gravity, camera optical frame, to level the virtual
+            camera; ``None`` if unknown.
     """
     skeleton = np.asarray(skeleton, dtype=np.float64)
     hip = skeleton[..., 0, :]

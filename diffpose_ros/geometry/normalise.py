@@ -112,17 +112,17 @@ def observe(
     age_s: NDArray[np.float64],
     up: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], ViewState]:
-    """One frame of each person, as the network sees it.
+    """Turn one frame of each person into the network's inputs.
 
     Args:
         xy: (..., 21, 2) undistorted tangents (x/z, y/z) in the real camera.
-        score: (..., 21), 0 where masked.
+        score: (..., 21) scores; 0: ignored.
         dt_s: (...,) seconds since that person's previous frame; ignored where ``first``.
-        previous: the state after the previous frame; ``None`` when everyone is new.
+        previous: state after the previous frame; ``None`` if everyone is new.
         first: (...,) whether this is a person's first frame.
         age_s: (...,) seconds since the person's first frame.
-        up: (..., 3) or (3,) unit vectors against gravity in the real camera, zeros where unknown; ``None``
-            where it is unknown of everyone.
+        up: (..., 3) or (3,) unit vectors against gravity in the real camera; zeros: unknown; ``None``:
+            unknown for everyone.
 
     Returns:
         ``points`` (..., 21, 3) float32: x, y, score; ``view`` (..., 9) float32; the new state.

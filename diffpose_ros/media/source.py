@@ -20,19 +20,19 @@ MAX_PIXELS = 1 << 27
 class VideoSource(Closing):
     """Frames in order, each with its time since the first.
 
-    Use it as a context manager and iterate; every iteration of a file or a folder starts anew.
-    Closing while another thread reads is allowed: it waits for the frame in work, no longer.
+    Use it as a context manager and iterate; every iteration of a file or a folder starts at the beginning.
+    It may be closed while another thread reads; this waits only for the current frame.
 
     Attributes:
-        name: the path or address, or ``camera <index>``.
-        fps: frames per second, as the file says or as asked for; times may differ from it.
-        width: pixels, of the image as it is shown: turned upright, with square pixels.
-        height: pixels.
-        frames: how many there should be; ``None`` where nobody knows.
-        stills: the images are files of their own, in a folder or alone.
-        pictures: the images are of different sizes, so they are no frames of one video; ``width``
-            and ``height`` are the first one's.
-        reopens: a stream: after it broke off, a new iteration connects anew.
+        name: path or URL, or ``camera <index>``.
+        fps: frames per second, from the file or the caller; the actual times may differ.
+        width: width of the displayed image (upright, square pixels), pixels.
+        height: height of the displayed image, pixels.
+        frames: expected number of frames; ``None`` if unknown.
+        stills: whether the images are separate files, in a folder or alone.
+        pictures: whether the images have different sizes, so they are not frames of one video;
+            ``width`` and ``height`` are then those of the first one.
+        reopens: whether a new iteration reconnects to a broken stream.
     """
 
     stills = False

@@ -130,10 +130,10 @@ def open_method(
 
 
 def check_prompt(model: str | Path, text: str) -> None:
-    """Refuse a prompt that a model does not understand; where there is no such model, nothing is refused.
+    """Refuse a prompt that a model does not understand. A missing model is not an error here.
 
     Raises:
-        ConfigError: no prompt tells this model anything, or the text names what does not exist.
+        ConfigError: the model takes no prompts, or the text has unknown words.
     """
     if text.strip():
         with contextlib.suppress(ModelError):

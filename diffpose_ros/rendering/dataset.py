@@ -168,10 +168,10 @@ def render(
 
 
 def load_truth(folder: str | Path) -> dict[str, NDArray]:
-    """The truth of all finished shards, one after the other.
+    """Read the truth of all finished shards, concatenated.
 
     Raises:
-        InputError: there is none, or a shard is damaged.
+        InputError: there are no shards, or one is damaged.
     """
     paths = sorted((Path(folder) / "truth").glob("*.npz"))
     if not paths:

@@ -38,13 +38,12 @@ _DOUBTFUL_SHARE = 0.25
 
 
 class Tracker:
-    """Gives people identities that last.
+    """Assigns persistent ids to people.
 
-    Identities count up from 0 and are never used twice in the life of a tracker, not even across
-    :meth:`reset`.
+    Ids count up from 0. A tracker never reuses one, not even after :meth:`reset`.
 
     Attributes:
-        exchanges_undone: left/right exchanges found and undone since it was made.
+        exchanges_undone: number of left/right exchanges undone since creation.
     """
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
@@ -62,29 +61,28 @@ class Tracker:
         return sum(track.track_id < 0 for track in self._tracks)
 
     def reset(self) -> None:
-        """Forget everyone; the next people get new identities."""
+        """Forget everyone; the next people get new ids."""
         self._tracks.clear()
         self._stamp_ns = None
 
     def reconfigure(self, config: TrackerConfig) -> None:
-        """Forget everyone and go on with other settings; identities go on counting."""
+        """Forget everyone and continue with other settings; ids keep counting up."""
         self.config = config
         self.reset()
 
     def update(self, people: People2D, stamp_ns: int) -> People2D:
-        """Identify the people of one frame.
+        """Assign ids to the people of one frame.
 
         Args:
-            people: what the detector saw; identities in it are ignored.
-            stamp_ns: the image's stamp, judged before (:class:`~diffpose_ros.core.stamps.StampJudge` drops
-                late ones). One that lies before the last one (a bag's loop, a clock's jump) resets the
+            people: the detector's output; its ids are ignored.
+            stamp_ns: stamp of the image, checked before (:class:`~diffpose_ros.core.stamps.StampJudge` drops
+                late ones). A stamp before the last one (a bag in a loop, a clock that jumps) resets the
                 tracker, and so does another joint set.
 
         Returns:
-            The confirmed people seen in this frame, by rising identity, keypoints and scores as
-            they came in, but for exchanged sides, which are put right. The state is NEW in the
-            first frame a person is published in, TRACKED after. With ``include_occluded``, unseen
-            people follow as OCCLUDED.
+            The confirmed people in this frame, sorted by id. Keypoints and scores are unchanged, except that
+            exchanged sides are corrected. The state is NEW in the first published frame of a person, and
+            TRACKED afterwards. With ``include_occluded``, unseen people follow as OCCLUDED.
         """
         if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
             self.reset()
@@ -117,7 +115,7 @@ class Tracker:
         return self._publish(people, matched, fresh, stamp_ns)
 
     def expected(self, stamp_ns: int) -> Expected:
-        """Where everyone who is remembered is expected at a time, unconfirmed people too."""
+        """Predicted keypoints of everyone in memory at a time, including unconfirmed people."""
         tracks = [] if self._joint_set is None else self._tracks
         joints = len(joint_set(self._joint_set or "coco17"))
         return Expected(

@@ -45,14 +45,14 @@ def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, Any]:
 
     Args:
         path: the file.
-        names: which arrays must be there; others are not touched.
+        names: required arrays; others are not read.
 
     Returns:
-        The arrays by name; a zero-dimensional object array is replaced by the object it holds.
+        The arrays by name; a zero-dimensional object array is replaced by its object.
 
     Raises:
-        InputError: the file is missing or no ``.npz``, lacks an array, is damaged, inflates beyond all
-            bounds, or its pickle asks for anything but numpy arrays in plain containers.
+        InputError: the file is missing or no ``.npz``, lacks an array, is damaged, grows too large when
+            unpacked, or its pickle needs more than numpy arrays in plain containers.
     """
     path = Path(path)
     with _opened(path, "an .npz archive") as members:

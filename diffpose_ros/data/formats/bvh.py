@@ -43,20 +43,20 @@ def load_bvh(
 
     Args:
         path: the file.
-        scale: metres per file unit, one of :data:`UNITS` by name, or ``"auto"``: the one that
-            makes a body of human size.
-        skeleton: how its joints are named: a map, the name of one of ``bvh_skeletons.SKELETONS``,
-            or ``"auto"``: the first that fits.
-        up_axis: ``"y"``, ``"z"``, or ``"auto"``: along which the person mostly stands.
-        fps: frame rate to resample to; the file's own when omitted.
-        skip: frames to leave out at the start; when omitted the calibration pose of files that are
-            known to begin with one (turned by whole degrees, as no recording is).
-        subject: who; the name of the folder when omitted.
-        action: what they do.
+        scale: metres per file unit, the name of one of :data:`UNITS`, or ``"auto"``: the unit that
+            gives a human size.
+        skeleton: its joint names: a map, the name of one of ``bvh_skeletons.SKELETONS``, or
+            ``"auto"``: the first that fits.
+        up_axis: ``"y"``, ``"z"``, or ``"auto"``: the axis along which the person mostly stands.
+        fps: frame rate to resample to; by default the file's own.
+        skip: frames to skip at the start; by default the calibration pose of files of a kind that starts
+            with one (recognised by rotations of whole degrees).
+        subject: name of the person; by default that of the folder.
+        action: what the person does.
 
     Raises:
-        InputError: the file breaks the format, no skeleton fits (the unmapped joints are listed),
-            the size or the up axis cannot be told, or nothing is left after ``skip``.
+        InputError: the file violates the format, no skeleton fits (the unmapped joints are listed), unit
+            or up axis cannot be inferred, or nothing is left after ``skip``.
     """
     path = Path(path)
     motion = read_bvh(path)

@@ -20,18 +20,18 @@ MAPPED = tuple(n for n in H36M17.joints if n not in HEAD_JOINTS)
 
 @dataclass(frozen=True)
 class SkeletonMap:
-    """Names of one kind of skeleton.
+    """Joint names of one kind of skeleton.
 
     Attributes:
-        name: what to call it.
-        joints: H36M-17 joint -> the file's joints whose mean it is, for each of :data:`MAPPED`.
-        head: the file's joint that the head turns with.
-        marks: further joints by which a file of this kind is known; they are not used.
-        mend: what puts a file of this kind right before its joints are taken.
-        calibrates: whether files of this kind begin with a calibration pose.
+        name: name of the kind.
+        joints: for each of :data:`MAPPED`, H36M-17 joint -> joints in the file, whose mean is used.
+        head: joint in the file that rotates the head.
+        marks: further joints that identify files of this kind; they are not used.
+        mend: function that corrects files of this kind before their joints are read.
+        calibrates: whether files of this kind start with a calibration pose.
 
     Raises:
-        InputError: a joint of H36M-17 is left out, or one is named that is not among them.
+        InputError: a joint of H36M-17 is missing, or an unknown one is named.
     """
 
     name: str

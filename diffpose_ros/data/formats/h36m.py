@@ -131,14 +131,14 @@ def _scored(
 def h36m_to_points(
     xy: NDArray[np.floating], score: NDArray[np.floating] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """H36M-17 keypoints as the lifter's 21 points; the four face points are masked.
+    """Convert H36M-17 keypoints to the lifter's 21 points; the four face points get score 0.
 
     Args:
         xy: (..., 17, 2), any unit.
-        score: (..., 17); 1 throughout when omitted.
+        score: (..., 17) scores; by default 1.
 
     Returns:
-        (..., 21, 2) in the same unit, zero where masked, and (..., 21) scores.
+        (..., 21, 2) points in the same unit, zero for the face, and (..., 21) scores.
     """
     points, scores = _scored(xy, score)
     out, conf = (np.zeros((*points.shape[:-2], NUM_POINTS, *more)) for more in ((2,), ()))
@@ -154,7 +154,7 @@ def h36m_to_coco(
 
     Args:
         xy: (..., 17, 2), any unit.
-        score: (..., 17); 1 throughout when omitted.
+        score: (..., 17) scores; by default 1.
 
     Returns:
         (..., 17, 2) in the same unit, zero where masked, and (..., 17) scores.

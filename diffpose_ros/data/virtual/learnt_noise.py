@@ -41,24 +41,26 @@ _FILE = "detector_noise.json"
 
 @dataclass(frozen=True)
 class DetectorModel:
-    """Numbers of one detector.
+    """Error statistics of one detector.
 
     Attributes:
-        bias: (V, C, 17, 2) mean error, of the body's size; of side views, one that looks to the right.
+        bias: (V, C, 17, 2) mean error, as a share of the body's size; side views look to the right.
         spread: (V, C, 17) standard deviation per axis of errors that are not far.
-        correlation: (17, 17) of errors between joints.
-        shares: (3,) of the variance that changes over seconds, within a second, from frame to frame.
+        correlation: (17, 17) correlation of errors between joints.
+        shares: (3,) shares of the variance that change over seconds, within a second, from frame to frame.
         times_s: (2,) correlation times of the first two.
         uneven: standard deviation of the logarithm of a keypoint's spread in one track.
         pixels: apparent size, pixels, at which the pixel grid doubles the variance.
-        far: (C, 17) chance of a far error; ``far_s`` its mean length in seconds.
-        far_size: mean and standard deviation of the logarithm of a far error, of the body's size.
-        opposite: (17,) share of far errors that lie on the other side's joint.
-        lost: (C, 17) chance that a keypoint is not reported; ``lost_s`` the mean length of that.
-        exchanged: (V, 3) chance that a group of :data:`GROUPS` changes sides; ``exchanged_s`` its length.
+        far: (C, 17) probability of a far error; ``far_s``: its mean duration, s.
+        far_size: mean and standard deviation of the logarithm of a far error, as a share of the body's
+            size.
+        opposite: (17,) share of far errors that are at the joint of the other side.
+        lost: (C, 17) probability that a keypoint is not reported; ``lost_s``: the mean duration, s.
+        exchanged: (V, 3) probability that a group of :data:`GROUPS` changes sides; ``exchanged_s``: the
+            mean duration, s.
         score: (C, 17) logit of the score at an error of e^-3, less :data:`SCORE_EPS`.
-        score_slope: (C,) per unit of the error's logarithm.
-        score_spread: (2,) standard deviation of the logit in a track, and from frame to frame.
+        score_slope: (C,) change of that logit per unit of the error's logarithm.
+        score_spread: (2,) standard deviations of the logit, within a track and from frame to frame.
     """
 
     bias: Array

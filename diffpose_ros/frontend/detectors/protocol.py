@@ -76,12 +76,12 @@ def make_detector(name: str, **options: Any) -> Detector:
 
     Args:
         name: one of :data:`DETECTORS`.
-        options: the fields of that detector's configuration.
+        options: fields of that detector's configuration.
 
     Raises:
         ConfigError: unknown name or option, or an option out of range.
-        ModelError: the model file is missing, damaged, or not such a detector.
-        BackendError: what the detector runs on is not installed or fails to start.
+        ModelError: the model file is missing, damaged, or another kind of network.
+        BackendError: the detector's runtime is not installed or does not start.
     """
     if name not in TABLE:
         raise ConfigError(f"detector: expected one of {', '.join(DETECTORS)}, got '{name}'")

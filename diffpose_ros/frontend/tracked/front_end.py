@@ -55,14 +55,14 @@ class Tracked:
 
     Args:
         config: settings.
-        tracker: keeps identities; a new one by default.
-        whole: finds people in whole images instead of MoveNet MultiPose.
-        single: looks at crops instead of MoveNet SinglePose.
-        timer: monotonic seconds; what a frame takes decides what is spared.
+        tracker: tracker that assigns ids; by default a new one.
+        whole: network for whole images, instead of MoveNet MultiPose.
+        single: network for crops, instead of MoveNet SinglePose.
+        timer: monotonic clock in seconds; the duration of a frame decides what is reduced.
 
     Raises:
         ModelError: a network's file is missing or damaged.
-        BackendError: the runtime asked for is not installed.
+        BackendError: the requested runtime is not installed.
     """
 
     name = "movenet"
@@ -134,7 +134,7 @@ class Tracked:
         return people
 
     def reset(self) -> None:
-        """Forget everyone; the next people get new identities."""
+        """Forget everyone; the next people get new ids."""
         self.tracker.reset()
         self._late.clear()
         self._discovery.clear()
@@ -143,7 +143,7 @@ class Tracked:
         self._stamp_ns = None
 
     def close(self) -> None:
-        """End the search and let go of the networks."""
+        """End the search and free the networks."""
         self._closed = True
         if self._discovery.close() and isinstance(self.whole, MoveNet):
             self.whole.close()

@@ -183,15 +183,15 @@ EVERYONE = -1
 
 
 def with_prompt(text: str, track_id: int, words: str) -> str:
-    """A text for :meth:`Vocabulary.parse_all` in which something else is said of one person, or of everyone.
+    """Replace the words of one person, or of everyone, in a text for :meth:`Vocabulary.parse_all`.
 
     Args:
-        text: what was said before.
-        track_id: whose; :data:`EVERYONE`: of everyone of whom nothing else is said.
-        words: what is said now; nothing, or ``auto``: it is worked out.
+        text: text so far.
+        track_id: id of the person; :data:`EVERYONE`: everyone without words of their own.
+        words: new words; empty or ``auto``: inferred.
 
     Raises:
-        ConfigError: there is no such person, or the words are of several.
+        ConfigError: the id is invalid, or the words are for several people.
     """
     if track_id < EVERYONE:
         raise ConfigError(f"track_id: expected 0 or more, or {EVERYONE} for everyone, got {track_id}")

@@ -153,6 +153,6 @@ class Embedder:
 
 
 def body_part(embedding: NDArray[np.floating], body: int) -> Array:
-    """The first part (..., body) of embeddings (..., D), of length 1: the pose, whoever sees it."""
+    """The body part (..., body) of embeddings (..., D), with length 1: the pose, whoever sees it."""
     part = np.asarray(embedding)[..., :body].astype(np.float32)
     return part / np.maximum(np.linalg.norm(part, axis=-1, keepdims=True), 1e-9)
