@@ -113,6 +113,25 @@ def figures(results: str, name: str) -> tuple[list[str], list[str]]:
     return found[0], found[1]
 
 
+def test_the_figures_on_the_first_screen_are_those_of_the_pages() -> None:
+    results = (ROOT / "docs" / "results.md").read_text()
+    performance = (ROOT / "docs" / "performance.md").read_text()
+    measured = performance[performance.index("### onnxruntime") :]
+    p50 = {}
+    for stage in ("total", "total, 1 step"):
+        line = re.search(rf"^\| {stage} \|(.*)\|$", measured, re.M)
+        assert line is not None
+        p50[stage] = [float(cell.split("/")[0]) for cell in line[1].split("|")]
+    one, _, ten, _ = p50["total"]
+    said = {row[0]: row[1] for row in rows("| | measured on")}
+    assert said["accuracy"] == f"{figures(results, 'StarPose')[0][0]} mm MPJPE"
+    assert said["lifting"] == f"{one:.1f} ms for one person, {ten / 10:.1f} ms per person for ten"
+    few, all_steps = (
+        "{:.1f}, {:.1f} and {:.1f} ms".format(*p50[stage][:3]) for stage in ("total, 1 step", "total")
+    )
+    assert f"{few} instead of {all_steps}" in " ".join(performance.split())
+
+
 def test_exit_codes_are_those_of_the_commands() -> None:
     said = [int(code) for codes, _ in rows("code") for code in codes.split(",")]
     assert said == list(MEANINGS)
