@@ -45,6 +45,7 @@ def test_the_same_seed_gives_the_same_benchmark():
 
 def test_without_noise_keypoints_are_the_skeletons_projection():
     for s in record([walker()], seed=2, views=4, camera=CENTRED, noise=EXACT):
+        assert s.camera.matrix[:2, 2].tolist() == [s.camera.width / 2, s.camera.height / 2]
         pixels = s.skeleton @ s.camera.matrix.T
         pixels = pixels[..., :2] / pixels[..., 2:]
         for i, name in enumerate(COCO17.joints):

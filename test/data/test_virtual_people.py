@@ -84,6 +84,8 @@ def test_faces_are_raised_by_centimetres_with_a_spread(motion: np.ndarray) -> No
     up = np.linalg.norm(raised[:, :, [9, 17, 18, 19, 20]] - low[:, :, [9, 17, 18, 19, 20]], axis=-1)
     assert up.mean() == pytest.approx(0.044, abs=0.004) and 0.01 < up.mean((1, 2)).std() < 0.018
     assert np.ptp(up, axis=2).max() < 1e-5, "a head is moved as a whole"
+    towards_crown = ((raised - low)[:, :, 9] * (low[:, :, 10] - low[:, :, 8])).sum(-1)
+    assert towards_crown.min() > 0
     np.testing.assert_allclose(raised[:, :, :9], low[:, :, :9], atol=1e-6)
 
 
@@ -97,6 +99,12 @@ def test_coco_hips_lie_where_detectors_put_them_and_mirror_each_other(motion: np
         away = np.einsum("btji,btj->bti", frame, coco[:, :, joint] - body[:, :, ours])
         expected = np.array(NUMBERS["coco_offsets_m"][11]) * [side, 1, 1]
         np.testing.assert_allclose(away.mean(1) / size[:, None], np.tile(expected, (len(size), 1)), atol=1e-4)
+    for joint, upper, ours in ((13, 4, 5), (14, 1, 2), (8, 14, 15)):
+        along = body[:, :, upper] - body[:, :, ours]
+        along /= np.linalg.norm(along, axis=-1, keepdims=True)
+        away = coco[:, :, joint] - body[:, :, ours]
+        of_left = NUMBERS["coco_offsets_m"][joint - 1 if joint % 2 == 0 else joint][0]
+        np.testing.assert_allclose(away, along * (of_left * size)[:, None, None], atol=1e-5)
     assert np.array_equal(coco_keypoints(body, None)[:, :, 13], body[:, :, 5])
     assert np.array_equal(coco[:, :, :5], body[:, :, [9, 17, 18, 19, 20]])
 

@@ -42,6 +42,14 @@ def test_shrinking_does_not_alias():
     assert cut.mean() == pytest.approx(127.5, abs=2)
 
 
+def test_noise_is_averaged_over_the_pixels_that_become_one():
+    """At 1 / 3.9 at least over the four of a halving, so that half of it is left at most."""
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 1), dtype=np.uint8)
+    image = np.repeat(noise, 3, axis=2)
+    cut = Pyramid(image).cut(np.full(2, -0.5), 1 / 3.9, (100, 100))
+    assert cut.std() < 0.5 * image.std()
+
+
 def test_outside_of_the_image_is_black():
     white = np.full((50, 50, 3), 255, np.uint8)
     cut = Pyramid(white).cut(np.array([-50.5, -0.5]), 1.0, (100, 50))
