@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from diffpose_ros.core import People2D
+from diffpose_ros.frontend._suppress import suppress_doubles
 from diffpose_ros.frontend.detectors import _top_down
 from diffpose_ros.frontend.detectors.letterbox import Letterbox
 from diffpose_ros.frontend.detectors.movenet import MoveNetConfig, decode
@@ -114,3 +115,17 @@ def test_boxes_overlap_by_what_they_share_over_what_they_cover():
     a = np.array([[0.0, 0, 4, 2]])
     b = np.array([[2.0, 0, 6, 2], [0, 0, 4, 2], [9, 9, 10, 10]])
     np.testing.assert_allclose(sightings._iou(a, b), [[4 / 12, 1.0, 0.0]])
+
+
+def test_half_of_a_body_is_the_whole_body_again():
+    """Two people are one by the size of the larger: a second row of head and arms, 8 pixels aside."""
+    xy = np.array(
+        [(300, 120), (305, 115), (295, 115), (310, 120), (290, 120), (330, 150), (270, 150), (340, 200),
+         (260, 200), (345, 240), (255, 240), (320, 260), (280, 260), (322, 350), (278, 350), (324, 440),
+         (276, 440)], dtype=float,
+    )  # fmt: skip
+    score = np.full((3, 17), 0.9)
+    score[1, 11:] = 0.0
+    people = np.stack([xy + np.array([aside, 0.0]) for aside in (0, 8, 60)])
+    kept = suppress_doubles(people, score, np.array([0.6, 0.5, 0.7]), threshold=0.7, visible_above=0.1)
+    assert kept.tolist() == [2, 0]
