@@ -21,6 +21,7 @@ from pathlib import Path
 
 from diffpose_ros.cli._exit_codes import NOBODY
 from diffpose_ros.core import InputError
+from diffpose_ros.core.files import reason
 
 VIDEOS = {
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts", ".mts", ".m2ts"),
@@ -86,8 +87,7 @@ def tasks_of(sources: Sequence[str], into: Path, ending: str) -> list[Task]:
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEOS and p.is_file())
-            inside = [p for p in inside if not p.name.startswith(".")]
+            inside = sorted(_videos_in(path))
             if not inside:
                 raise InputError(f"{source}: no video is in this folder")
             for p in inside:
@@ -108,6 +108,22 @@ def tasks_of(sources: Sequence[str], into: Path, ending: str) -> list[Task]:
     return out
 
 
+def _videos_in(folder: Path) -> Iterator[Path]:
+    """The videos of a folder and of the folders in it.
+
+    Raises:
+        InputError: one of the folders cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({reason(error)})")
+
+    for place, _, names in os.walk(folder, onerror=refuse):
+        for path in (Path(place, name) for name in names if not name.startswith(".")):
+            if path.suffix.lower() in VIDEOS and path.is_file():
+                yield path
+
+
 def words_of(parser: argparse.ArgumentParser, args: argparse.Namespace, leave_out: set[str]) -> list[str]:
     """The options of a call that differ from the defaults, as words of a command line."""
     words: list[str] = []
@@ -115,17 +131,17 @@ def words_of(parser: argparse.ArgumentParser, args: argparse.Namespace, leave_ou
         value = getattr(args, action.dest, None)
         if not action.option_strings or action.dest in leave_out or value == action.default:
             continue
-        words.append(action.option_strings[-1])
-        if action.nargs != 0:
-            words.append(str(value))
+        option = action.option_strings[-1]
+        # in one word: a value may begin with a dash
+        words.append(option if action.nargs == 0 else f"{option}={value}")
     return words
 
 
 def command_of(task: Task, words: Sequence[str]) -> list[str]:
     """What lifts one video."""
     return [
-        *(sys.executable, "-c", ENDS_WITH_ITS_PARENT, "lift", str(task.video), "--output"),
-        *(str(task.output), "--overwrite", *words),
+        *(sys.executable, "-c", ENDS_WITH_ITS_PARENT, "lift", str(task.video)),
+        *(f"--output={task.output}", "--overwrite", *words),
     ]
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
-import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from diffpose_ros.cli import _stdout
 from diffpose_ros.core import UNKNOWN, ConfigError, InputError, Surroundings
 from diffpose_ros.core.choices import DETECTOR_PIXELS
 from diffpose_ros.core.files import claim
@@ -35,13 +33,18 @@ DEFAULT_MODEL = str(MethodSettings().model)
 
 
 class Screen(Console):
-    """Where a command tells how it goes. When its reader leaves (``| true``), the work goes on."""
+    """Where a command tells how it goes. When its reader leaves (``| true``), or the disk that stdout
+    goes to is full, the work goes on."""
 
     def on_broken_pipe(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, sys.stdout.fileno())
-            os.close(null)
+        _stdout.drop()
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich does; the end of the command tells of what could not be written."""
+        try:
+            super().print(*objects, **how)
+        except OSError as error:
+            _stdout.drop(error)
 
 
 def command(subparsers: Any, name: str, text: str, examples: str) -> argparse.ArgumentParser:
@@ -238,17 +241,21 @@ def check_detector_size(detector: str, size: int | None) -> None:
 
 
 def outputs(
-    args: argparse.Namespace, *options: str, sources: Sequence[str | Path | None] = ()
-) -> dict[str, Path]:
+    args: argparse.Namespace, *options: str, sources: Sequence[str | Path | None] = (),
+    endings: Sequence[str] = (),
+) -> dict[str, Path]:  # fmt: skip
     """The outputs that were asked for, checked before the work; see :func:`core.files.claim`.
 
     Args:
         args: with an attribute for each of ``options``, and ``overwrite``.
         options: such as ``"--json"``.
         sources: what the command reads.
+        endings: of what it reads in folders.
 
     Raises:
         InputError: one of them cannot be written, exists, or is read.
     """
     given = {option: getattr(args, option[2:].replace("-", "_")) for option in options}
-    return claim(given, sources=sources, overwrite=args.overwrite)
+    if any(map(_stdout.is_stdout, given.values())):
+        _stdout.keep_for_data()
+    return claim(given, sources=sources, endings=endings, overwrite=args.overwrite)

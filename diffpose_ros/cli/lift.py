@@ -35,6 +35,7 @@ from diffpose_ros.core import Camera, DiffposeError, InputError
 from diffpose_ros.core.choices import DETECTOR_PIXELS, DETECTORS, FRONT_ENDS, RUNTIMES
 from diffpose_ros.core.files import is_stream, partial_name
 from diffpose_ros.media.camera_yaml import read_camera
+from diffpose_ros.media.pictures import SUFFIXES
 from diffpose_ros.media.places import is_live
 from diffpose_ros.media.rerun_file import RerunFile, check_installed, show
 from diffpose_ros.media.video import VideoSource
@@ -181,7 +182,8 @@ def run(args: argparse.Namespace) -> int:
     args.view = view_beside(args.output) if args.view else None
     video = None if args.video is None or is_live(args.video) else args.video
     read = [video, args.keypoints, args.camera, args.model, args.detector_model]
-    written = _options.outputs(args, "--output", "--overlay", "--view", sources=read)
+    endings = SUFFIXES if args.keypoints is None else (*SUFFIXES, ".json")
+    written = _options.outputs(args, "--output", "--overlay", "--view", sources=read, endings=endings)
     args.apart = [Path(path) for path in (*read, written.get("--overlay"), written.get("--view")) if path]
     with open_input(args) as source:
         camera = None if source.pictures else camera_for(args.camera, args.fov, source, screen)
@@ -297,7 +299,9 @@ def _keep(error: BaseException, job: Job, written: dict[str, Path], args: argpar
 
 def _report(args: argparse.Namespace, job: Job, written: dict[str, Path], screen: Screen) -> int:
     table = job.table
-    files = [*job.written, *(path for option, path in written.items() if option != "--output")]
+    lost = job.overlaid is not None and job.overlaid.error is not None
+    left_out = {"--output", "--overlay"} if lost else {"--output"}
+    files = [*job.written, *(path for option, path in written.items() if option not in left_out)]
     screen.print(
         f"{table.frames} frames, {len(table)} skeletons of {table.people} people, "
         f"{table.frames / max(job.seconds, 1e-9):.1f} frames/s -> {', '.join(map(str, files))}",
@@ -310,7 +314,8 @@ def _report(args: argparse.Namespace, job: Job, written: dict[str, Path], screen
             f"[yellow]the floor was not used for person {person} in {frames} frames: they stand at another "
             "angle or height than it has there; check --camera-pitch, --camera-roll, --camera-height[/yellow]"
         )
-    if job.overlaid is not None and job.overlaid.error is not None:
+    if lost:
+        assert job.overlaid is not None
         kept = ", ".join(map(str, job.written))
         raise InputError(f"{job.overlaid.error}; the skeletons are complete in {kept}")
     if len(table):

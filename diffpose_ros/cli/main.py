@@ -22,7 +22,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a Ctrl-C during the imports ends without a traceback
 
 from diffpose_ros import __version__
-from diffpose_ros.cli import _signals
+from diffpose_ros.cli import _signals, _stdout
 from diffpose_ros.cli._exit_codes import MEANINGS
 from diffpose_ros.core import DiffposeError
 
@@ -108,7 +108,7 @@ def _run(words: list[str], command: str | None, debug: bool) -> int:
     except ModuleNotFoundError as error:
         return _fail(_missing(error, command), command, debug)
     except BrokenPipeError:
-        _drop_stdout()
+        _stdout.drop()
         return 0
     except DiffposeError as error:
         return _fail(str(error), command, debug)
@@ -244,19 +244,11 @@ def _flushed(code: int) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_stdout()
+        _stdout.drop()
     except (OSError, ValueError) as error:
-        _drop_stdout()
-        return code or _fail(f"stdout: {error}", None, False)
-    return code
-
-
-def _drop_stdout() -> None:
-    """Send what may still come to nowhere: Python would complain of it at its end."""
-    with contextlib.suppress(OSError, ValueError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
+        _stdout.drop(error if isinstance(error, OSError) else OSError(str(error)))
+    lost = _stdout.taken_loss()
+    return code if code or lost is None else _fail(f"stdout: {lost.strerror or lost}", None, False)
 
 
 if __name__ == "__main__":

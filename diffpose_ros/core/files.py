@@ -92,13 +92,15 @@ def claim(
     outputs: Mapping[str, str | Path | None],
     *,
     sources: Iterable[str | Path | None] = (),
+    endings: Iterable[str] = (),
     overwrite: bool = True,
 ) -> dict[str, Path]:
     """Check, before the work, that files can be written and destroy nothing.
 
     Args:
         outputs: option -> path, ``None`` for one that was not given.
-        sources: files that are read; none of them may be written.
+        sources: files and folders that are read; no file of them may be written.
+        endings: of the files that are read in folders, in small letters with their dots.
         overwrite: whether existing files may be replaced.
 
     Returns:
@@ -110,9 +112,11 @@ def claim(
     """
     given = {option: Path(path) for option, path in outputs.items() if path is not None}
     read = [Path(source) for source in sources if source]
+    of_folders = tuple(endings)
     taken: dict[str, Path] = {}
     for option, path in given.items():
         free_to_write(path, read, overwrite=overwrite, option=option)
+        _spare_folders(path, read, of_folders, option)
         for other, earlier in taken.items():
             if same_file(path, earlier):
                 raise InputError(f"{option} {path}: is also the target of {other}; name another")
@@ -136,6 +140,18 @@ def free_to_write(path: Path, sources: Iterable[Path], *, overwrite: bool, optio
             raise InputError(f"{named}: is the file that is read ({source}); name another")
     if not is_stream(path) and _target(path).exists() and not overwrite:
         raise InputError(f"{named}: exists already; name another, or give --overwrite")
+
+
+def _spare_folders(path: Path, sources: Iterable[Path], endings: tuple[str, ...], option: str) -> None:
+    """Refuse to replace a file that is read as one of a folder's, by whatever name."""
+    if not path.is_file():
+        return
+    for folder in sources:
+        if folder.is_dir():
+            for file in folder.iterdir():
+                if file.name.lower().endswith(endings) and same_file(path, file):
+                    what = "one of the files that are read"
+                    raise InputError(f"{option} {path}: is {what} ({file}); name another")
 
 
 def probe(path: str | Path) -> None:
@@ -188,6 +204,33 @@ def partial_name(path: Path) -> Path:
     room = MAX_NAME_BYTES - len(os.fsencode(f".partial-999{path.suffix}"))
     stem = os.fsdecode(os.fsencode(path.stem)[:room])
     return unused(path.with_name(f"{stem}.partial{path.suffix}"))
+
+
+def expanded(path: str | Path) -> Path:
+    """``path``, with the home folder in the place of a leading ``~``.
+
+    Raises:
+        InputError: nobody knows that home folder (another user's, or ``HOME`` is not set).
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{path}: begins with a home folder that is not known; write it out") from None
+
+
+def home_folder(variable: str, below: str) -> Path:
+    """The folder that ``$variable`` names, else ``~/below``, as the XDG specification has it.
+
+    Raises:
+        InputError: there is neither.
+    """
+    base = os.environ.get(variable, "")
+    if os.path.isabs(base):  # the specification tells to ignore relative paths
+        return Path(base)
+    try:
+        return Path.home() / below
+    except RuntimeError:
+        raise InputError(f"no home folder is known: set HOME, or {variable} to a folder") from None
 
 
 def sync(path: Path) -> None:

@@ -7,11 +7,11 @@ asks for them: the search starts at this file, not at what else may be installed
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from diffpose_ros.core.errors import ConfigError, ModelError
+from diffpose_ros.core.files import home_folder
 
 PACKAGE = "diffpose_ros"
 
@@ -54,9 +54,7 @@ def weights_path(name: str = "") -> Path:
 def cache_folder() -> Path:
     """Where what can be fetched or built again is kept: ``$XDG_CACHE_HOME/diffpose_ros``, else
     ``~/.cache/diffpose_ros``."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification tells to ignore relative paths.
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / PACKAGE
+    return home_folder("XDG_CACHE_HOME", ".cache") / PACKAGE
 
 
 def _config_folders(here: Path) -> Iterator[Path]:

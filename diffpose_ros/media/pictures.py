@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 MOTION_JPEG = (".mjpeg", ".mjpg", ".mjpe")
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "MPO")
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
+"""As Pillow names them; it opens JPEGs of several images (MPO) as JPEGs."""
 MAX_FILE_BYTES = 1 << 30
 MAX_FILES = 1_000_000
 TURNS = {

@@ -7,7 +7,8 @@ import logging
 import os
 import struct
 import threading
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from diffpose_ros.media.source import (
     Clock,
     Image,
     VideoSource,
+    holes,
     sensible_fps,
 )
 
@@ -87,6 +89,7 @@ class AvFile(VideoSource):
         clock = Clock(self.fps, counted=self._fps is not None and not self.live)
         decoder = _Decoder(self._container, self._name)
         count = 0
+        stamps = array("q")
         while True:
             with self._lock:
                 if self._closed:
@@ -96,11 +99,14 @@ class AvFile(VideoSource):
                     break
                 image = self._shown(frame)
                 seconds = _seconds(frame)
-            yield image, clock.stamp_ns(seconds)
+            stamp_ns = clock.stamp_ns(seconds)
+            if not self.live:
+                stamps.append(stamp_ns)
+            yield image, stamp_ns
             count += 1
-        self._judge(count, decoder, clock)
+        self._judge(count, decoder, clock, stamps)
 
-    def _judge(self, count: int, decoder: _Decoder, clock: Clock) -> None:
+    def _judge(self, count: int, decoder: _Decoder, clock: Clock, stamps: Sequence[int]) -> None:
         """Say what went wrong without an error of its own."""
         if count == 0 and self._first is not None:
             raise InputError(f"{self._name}: not one frame could be decoded ({decoder.why or 'empty'})")
@@ -117,6 +123,13 @@ class AvFile(VideoSource):
                 "%s: %d frames could not be decoded and are left out (%s)",
                 self._name, decoder.bad, decoder.why,
             )  # fmt: skip
+        elif any(missing := holes(stamps)):
+            log.warning(
+                "%s: %d frames are missing in %d places; it is damaged, or was recorded so",
+                self._name, *missing,
+            )  # fmt: skip
+        elif decoder.torn:
+            log.warning("%s: %d pieces of it are damaged; frames may be missing", self._name, decoder.torn)
         if clock.mended:
             log.warning("%s: %d frames have no usable time; counted instead", self._name, clock.mended)
 
@@ -145,6 +158,8 @@ class AvFile(VideoSource):
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         if isinstance(self._place, str):
             return f"{self._name}: cannot be opened ({why}); is the address right, and does it answer?"
+        if isinstance(error, PermissionError):
+            return f"{self._name}: cannot be read ({why})"
         return (
             f"{self._name}: not a video that can be read ({why}); expected H.264, HEVC, MJPEG, VP8, VP9 or "
             "AV1 in mp4, mkv, webm, avi or mpeg, or a GIF"
@@ -234,6 +249,8 @@ class _Decoder:
         self._ready: list[Any] = []
         self._ended = False
         self.bad = 0
+        self.torn = 0
+        """Packets that lack a piece; some decoders pass over them without a word."""
         self.why = ""
 
     def next_frame(self) -> Any | None:
@@ -275,6 +292,7 @@ class _Decoder:
             self.why = getattr(error, "strerror", None) or str(error)
             packet = None
         self._ended |= packet is None
+        self.torn += int(packet is not None and packet.is_corrupt)
         return packet
 
     def _frames(self, packet: Any | None) -> list[Any]:

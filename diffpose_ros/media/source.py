@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -13,6 +13,8 @@ from diffpose_ros.core.closing import Closing
 Image = NDArray[np.uint8]
 NS = 1_000_000_000
 DEFAULT_FPS = 30.0
+MIN_STEPS = 8
+"""Of fewer frames nobody knows whether their rate is constant."""
 MAX_PIXELS = 1 << 27
 """Larger images (134 megapixels) are refused before they take memory."""
 
@@ -110,6 +112,21 @@ class Clock:
                 now = due
         self._last = now
         return round(now * NS)
+
+
+def holes(stamps_ns: Sequence[int]) -> tuple[int, int]:
+    """Frames that are missing where a constant rate is interrupted, and in how many places.
+
+    Both are 0 where the rate is not constant: then nobody can tell a hole from a long frame.
+    """
+    steps = np.diff(np.asarray(stamps_ns, dtype=np.float64))
+    if len(steps) < MIN_STEPS:
+        return 0, 0
+    usual = float(np.median(steps))
+    if np.mean(np.abs(steps - usual) <= 0.1 * usual) < 0.8:
+        return 0, 0
+    long = steps[steps > 1.5 * usual]
+    return int(np.sum(np.rint(long / usual) - 1)), len(long)
 
 
 def rgb_from(bgr: NDArray) -> Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffpose_ros.core import ModelError
+from diffpose_ros.core.files import expanded
 from diffpose_ros.core.resources import WEIGHTS
 
 
@@ -19,7 +20,7 @@ def find_model(model: str | Path) -> Path:
     Raises:
         ModelError: there is no such model.
     """
-    path = Path(model).expanduser()
+    path = expanded(model)
     named = WEIGHTS / str(model) / "model.onnx"
     if path.suffix != ".onnx" and named.is_file():
         return named
@@ -38,6 +39,6 @@ def step_variants(path: Path) -> dict[int, Path]:
     found = {}
     for file in path.parent.glob(f"{path.stem}_*{path.suffix}"):
         number = file.stem[len(path.stem) + 1 :]
-        if number.isdigit():
+        if number.isascii() and number.isdigit():
             found[int(number)] = file
     return dict(sorted(found.items(), reverse=True))

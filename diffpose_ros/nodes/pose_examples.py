@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from diffpose_ros.core import Camera, InputError
+from diffpose_ros.core.files import expanded
 from diffpose_ros.frontend import make_front_end
 from diffpose_ros.lifting import Lifter, LifterConfig
 from diffpose_ros.media.bag_reader import is_bag, read_skeletons
@@ -32,7 +33,7 @@ def recording_of(file: str, model: str, fov: float) -> Recorded:
     Raises:
         InputError: it is none of these, or too long.
     """
-    path = Path(file).expanduser()
+    path = expanded(file)
     if is_live(file):
         raise InputError(f"{file}: expected a file to learn from, got a live source")
     if path.suffix == ".npz":

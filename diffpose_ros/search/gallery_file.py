@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from diffpose_ros.core import ConfigError, InputError
-from diffpose_ros.core.files import read_limited, write_text
+from diffpose_ros.core.files import expanded, home_folder, read_limited, write_text
 from diffpose_ros.core.resources import PACKAGE, config_path
 from diffpose_ros.search import cases, windows
 from diffpose_ros.search.gallery import Example, Gallery, Taught
@@ -30,12 +30,8 @@ def place(asked: str) -> Path:
     The user's is ``gallery.json`` in ``$XDG_DATA_HOME/diffpose_ros``, else ``~/.local/share/diffpose_ros``.
     """
     if asked:
-        return Path(asked).expanduser()
-    base = os.environ.get("XDG_DATA_HOME", "")
-    # The XDG specification tells to ignore relative paths.
-    return (
-        (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "share") / PACKAGE / "gallery.json"
-    )
+        return expanded(asked)
+    return home_folder("XDG_DATA_HOME", ".local/share") / PACKAGE / "gallery.json"
 
 
 def begin(path: Path, *, shipped: bool) -> Gallery:

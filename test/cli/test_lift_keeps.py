@@ -53,6 +53,15 @@ def test_the_source_survives_as_overlay(call, video, camera, actors, tmp_path, n
     assert source.read_bytes() == before
 
 
+def test_the_images_of_a_folder_survive_as_outputs(call, actors, tmp_path):
+    folder = folder_of(tmp_path, [gray()] * 3)
+    before = (folder / "1.jpg").read_bytes()
+    outcome = call("lift", folder, "--output", folder / "1.jpg", "--format", "npz", "--overwrite")
+    assert outcome.code == 1
+    assert "1.jpg: is one of the files that are read" in outcome.err
+    assert (folder / "1.jpg").read_bytes() == before
+
+
 def test_what_exists_needs_overwrite(call, video, camera, actors, tmp_path):
     out = tmp_path / "w.npz"
     out.write_bytes(b"a week of work")

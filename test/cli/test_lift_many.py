@@ -162,6 +162,7 @@ def test_a_job_gets_the_options_of_the_call() -> None:
         "20",
         "--workers",
         "3",
+        "--detector-model=-w.onnx",
     ]
     args = parser.parse_args(call)
     from diffpose_ros.cli._lift_many import OF_THE_BATCH
@@ -169,6 +170,25 @@ def test_a_job_gets_the_options_of_the_call() -> None:
     words = words_of(args.lift_parser, args, OF_THE_BATCH)
     again = parser.parse_args(["lift", "a", "--output", "x.npz", *words])
     assert (again.fov, again.no_guidance, again.camera_pitch, again.workers) == (65.0, True, 20.0, 1)
+    assert again.detector_model == "-w.onnx"
+    command = _batch.command_of(Task(Path("/v/-a.mp4"), Path("-o/-a.npz")), words)
+    there = parser.parse_args(command[command.index("lift") :])
+    assert (there.output, there.detector_model) == ("-o/-a.npz", "-w.onnx")
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def guarded(path):
+        if "locked" in os.fspath(path):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(InputError, match=r"locked: cannot be read \(Permission denied\)"):
+        tasks_of([str(tmp_path)], Path("o"), ".npz")
 
 
 def test_ctrl_c_keeps_what_is_done_and_leaves_nobody(tmp_path) -> None:

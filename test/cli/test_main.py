@@ -180,3 +180,39 @@ def test_whole_numbers_are_plain_digits(text):
     with pytest.raises(argparse.ArgumentTypeError, match="expected a whole number, 1 to 9"):
         bounded(int, 1, 9)(text)
     assert bounded(int, 1, 9)("3") == 3
+
+
+def test_a_full_disk_under_stdout_does_not_end_the_work(tmp_path):
+    """``lift > log``: the hour's work is done, and the end says what could not be told."""
+    code = (
+        "import pathlib, sys, types; from diffpose_ros.cli import main\n"
+        "from diffpose_ros.cli._options import Screen\n"
+        "def run(args):\n"
+        "    screen = Screen(); screen.print('begun'); pathlib.Path(sys.argv[1]).write_text('done')\n"
+        "    screen.print('ended'); return 0\n"
+        "fake = types.ModuleType('f'); fake.run = run\n"
+        "fake.add_parser = lambda subparsers: subparsers.add_parser('fake')\n"
+        "sys.modules['diffpose_ros.cli.fake'] = fake; main.COMMANDS['fake'] = ('fake', '')\n"
+        "sys.exit(main.main(['fake']))"
+    )
+    call = [sys.executable, "-c", code, str(tmp_path / "out")]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (tmp_path / "out").read_text() == "done"
+    assert done.returncode == 1
+    assert done.stderr == "diffpose_ros: error: stdout: No space left on device\n"
+    done = subprocess.run(call, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "begun\nended\n", "")
+
+
+def test_data_on_stdout_is_data_alone(tmp_path):
+    code = (
+        "import argparse, sys; from diffpose_ros.cli import _options\n"
+        "args = argparse.Namespace(output='/dev/stdout', overwrite=False)\n"
+        "written = _options.outputs(args, '--output')\n"
+        "_options.Screen().print('how it goes'); print('a note')\n"
+        "from diffpose_ros.core.files import write_text; write_text(written['--output'], 'a,b\\n')"
+    )
+    call = [sys.executable, "-c", code]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("a,b\n", "")

@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -179,3 +180,32 @@ def test_what_is_read_is_a_file_of_a_sensible_size(tmp_path):
             files.read_limited(path, 5, "a note")
     with pytest.raises(InputError, match="expected a note of at most"):
         files.read_limited(tmp_path / "a", 4, "a note")
+
+
+def test_no_file_of_a_folder_that_is_read_is_a_target(tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for name in ("0.PNG", "old.npz"):
+        (folder / name).write_text("what was there")
+    link = tmp_path / "link.npz"
+    link.symlink_to(folder / "0.PNG")
+    for target in (folder / "0.PNG", link):
+        with pytest.raises(InputError, match="is one of the files that are read"):
+            files.claim({"--output": target}, sources=[folder], endings=(".png", ".jpg"))
+    for name in ("old.npz", "new.png"):
+        files.claim({"--output": folder / name}, sources=[folder], endings=(".png", ".jpg"))
+    assert listing(folder) == ["0.PNG", "old.npz"]
+
+
+def test_a_home_folder_that_nobody_knows_is_one_line(monkeypatch):
+    def unknown(path=None):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", unknown)
+    with pytest.raises(InputError, match="set HOME, or XDG_CACHE_HOME to a folder"):
+        files.home_folder("XDG_CACHE_HOME", ".cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache")
+    assert files.home_folder("XDG_CACHE_HOME", ".cache") == Path("/var/cache")
+    with pytest.raises(InputError, match="begins with a home folder that is not known"):
+        files.expanded("~nobody-of-this-name/model.onnx")

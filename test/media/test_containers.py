@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("av", reason="needs PyAV to make and read these files")
 
 from diffpose_ros.core import InputError
-from diffpose_ros.media.source import Clock
+from diffpose_ros.media.source import Clock, holes
 from diffpose_ros.media.video import open_source
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -188,3 +188,31 @@ def test_closing_in_the_middle_ends_the_reading(tmp_path):
 def test_times_always_rise(said, stamps):
     clock = Clock(10.0)
     assert [clock.stamp_ns(s) / 1e9 for s in said] == pytest.approx(stamps)
+
+
+@pytest.mark.parametrize(
+    ("times", "found"),
+    [
+        ([i / 25 for i in range(20)], (0, 0)),
+        ([i / 25 for i in range(30) if i not in (7, 8, 20)], (3, 2)),
+        (VARIABLE, (0, 0)),
+        ([0, 0.04, 0.08, 0.5], (0, 0)),
+    ],
+    ids=["whole", "holes", "a variable rate", "too short"],
+)
+def test_holes_in_a_constant_rate_are_counted(times, found):
+    assert holes([round(t * 1e9) for t in times]) == found
+
+
+def test_frames_that_a_damaged_stream_lacks_are_told(tmp_path, caplog):
+    """The decoder goes on at the next picture that stands alone, and says nothing."""
+    options = {"x264-params": "keyint=1:log=-1"}
+    path = clips.write(tmp_path / "a.ts", [i / 25 for i in range(40)], options=options)
+    assert len(read(path)[0]) == 40 and caplog.text == ""
+    data = path.read_bytes()
+    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+    starts = [i for i, p in enumerate(packets) if p[1] & 0x40 and p[1:3] == b"\x41\x00"]
+    del packets[starts[20] : starts[23]]
+    path.write_bytes(b"".join(packets))
+    assert len(read(path)[0]) == 37
+    assert "3 frames are missing in 1 places" in caplog.text

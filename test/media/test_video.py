@@ -123,8 +123,9 @@ def test_a_damaged_image_is_named(tmp_path):
         (lambda p: p, "no images in this folder"),
         (lambda p: _write(p / "a.mp4", b""), "a.mp4: not a video"),
         (lambda p: _write(p / "a.mp4", b"hello " * 99), "a.mp4: not a video"),
+        (lambda p: _write(p / "a.png", b"PK\x03\x04" * 99).parent, "a.png: not an image; expected PNG"),
     ],
-    ids=["missing", "empty folder", "empty file", "text"],
+    ids=["missing", "empty folder", "empty file", "text", "an archive called .png"],
 )
 def test_what_is_no_video_is_refused(tmp_path, make, text):
     with pytest.raises(InputError, match=text):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import COCO17, BackendError, ConfigError, ModelError, People2D
 from diffpose_ros.core.choices import DETECTOR_PIXELS
+from diffpose_ros.core.files import expanded
 from diffpose_ros.frontend._ranges import check_ranges
 from diffpose_ros.frontend._suppress import suppress_doubles
 from diffpose_ros.frontend.detectors.letterbox import Letterbox
@@ -92,7 +93,7 @@ class MoveNet:
 
     def __init__(self, config: MoveNetConfig | None = None) -> None:
         self.config = config or MoveNetConfig()
-        path = Path(self.config.model).expanduser() if self.config.model else bundled_model()
+        path = expanded(self.config.model) if self.config.model else bundled_model()
         self._network: Network | None = open_network(
             path, self.config.runtime, self.config.threads, owner="movenet", check=check_ports
         )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from diffpose_ros.core import BackendError, ConfigError, ModelError, People2D
 from diffpose_ros.core.choices import DETECTOR_PIXELS
+from diffpose_ros.core.files import expanded
 from diffpose_ros.frontend._ranges import check_ranges
 from diffpose_ros.frontend._suppress import suppress_doubles
 from diffpose_ros.frontend.detectors import _top_down, _yolo
@@ -92,7 +93,7 @@ class OnnxPose:
 
     def __init__(self, config: OnnxPoseConfig) -> None:
         self.config = c = config
-        path = Path(c.model).expanduser()
+        path = expanded(c.model)
         self._network: Any = open_network(path, c.runtime, c.threads, owner="onnx", check=_check)
         self.kind = recognise(self._network.inputs, self._network.outputs) or ""
         self.reason = f"{self._network.reason}; {path.name} is {_NAMES[self.kind]}"

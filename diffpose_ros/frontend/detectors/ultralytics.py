@@ -7,13 +7,13 @@ code when it is loaded: use those you trust, or an exported model.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffpose_ros.core import COCO17, BackendError, ConfigError, InputError, ModelError, People2D
+from diffpose_ros.core.files import expanded
 from diffpose_ros.frontend._ranges import check_ranges
 from diffpose_ros.frontend.detectors.protocol import check_image
 
@@ -81,7 +81,7 @@ class UltralyticsPose:
             raise BackendError(
                 "detector 'ultralytics' needs ultralytics, which is not installed: pip install ultralytics"
             ) from error
-        path = Path(self.config.model).expanduser()
+        path = expanded(self.config.model)
         is_name = path.name == self.config.model and path.suffix == ".pt"
         if not is_name and not path.exists():
             raise ModelError(f"ultralytics: no model file at {path}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from diffpose_ros.core import InputError
-from diffpose_ros.core.files import read_limited, reason
+from diffpose_ros.core.files import expanded, read_limited, reason
 from diffpose_ros.media.keypoint_files import coco, openpose
 from diffpose_ros.media.keypoint_files.recorded import RecordedKeypoints
 
@@ -28,7 +28,7 @@ def read_keypoints(path: str | Path) -> RecordedKeypoints:
     Raises:
         InputError: what is there is none of them; the message names the file and what is wrong.
     """
-    place = Path(path).expanduser()
+    place = expanded(path)
     recorded = _folder(place) if place.is_dir() else _file(place)
     recorded.check()
     return recorded
