@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import array
 import functools
+import io
 from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
 from diffpose_ros.core import InputError
 from diffpose_ros.media.encodings import to_rgb
+from diffpose_ros.media.source import MAX_PIXELS
 from diffpose_ros.ros.handover import NearImage
 
 Image = NDArray[np.uint8]
+
+AS_IT_IS = cv2.IMREAD_COLOR | getattr(cv2, "IMREAD_IGNORE_ORIENTATION", 0)
+TOO_LARGE = f"compressed image: is too large; expected at most {MAX_PIXELS // 10**6} megapixels"
+JPEG, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
 BRIDGED = {
     "bgr8": 3, "mono8": 1, "rgba8": 4, "bgra8": 4, "mono16": 2, "rgb16": 6, "bgr16": 6, "rgba16": 8,
@@ -69,17 +76,43 @@ def suits_bridge(message: Any) -> bool:
 def compressed_to_rgb(message: Any) -> Image:
     """A ``sensor_msgs/CompressedImage`` (JPEG, PNG) as (H, W, 3) uint8 RGB.
 
+    The image stays as the sensor gave it, whatever its EXIF orientation says: ``camera_info`` is of that.
+
     Raises:
-        InputError: no image that OpenCV can decode.
+        InputError: no image that can be decoded, a truncated JPEG, or an absurdly large image.
     """
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    data = bytes(message.data)
+    what = f"{len(data)} bytes of format '{message.format}'"
+    size = _size_of(data)
+    if size is None:
+        raise InputError(f"compressed image: expected JPEG or PNG, got {what} that cannot be decoded")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise InputError(TOO_LARGE)
+    # some versions of OpenCV make up the rest; an end within a preview comes before the image's start
+    if data.startswith(JPEG) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN):
+        raise InputError(f"compressed image: expected a whole JPEG, got {what} that is cut off")
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), AS_IT_IS)
+    except cv2.error:
+        bgr = None
     if bgr is None:
-        raise InputError(
-            f"compressed image: expected JPEG or PNG, got {data.size} bytes of format "
-            f"'{message.format}' that cannot be decoded"
-        )
+        raise InputError(f"compressed image: expected JPEG or PNG, got {what} that cannot be decoded")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def _size_of(data: bytes) -> tuple[int, int] | None:
+    """What the header of an image says, pixels; ``None`` where it is none.
+
+    Raises:
+        InputError: it says that the image is absurdly large.
+    """
+    try:
+        with PIL.Image.open(io.BytesIO(data)) as image:
+            return image.size
+    except PIL.Image.DecompressionBombError:
+        raise InputError(TOO_LARGE) from None
+    except Exception:  # Pillow raises much on damaged data
+        return None
 
 
 def rgb_to_image(image: Image, header: Any) -> Any:

@@ -27,7 +27,7 @@ from diffpose_ros.ros.diagnostics import ERROR, OK, WARN, Monitor
 from diffpose_ros.ros.health_watch import HealthWatch
 from diffpose_ros.ros.inputs import Input
 from diffpose_ros.ros.parameters import Check, ParameterSet, Spec, load_defaults
-from diffpose_ros.ros.throttle import Throttle
+from diffpose_ros.ros.throttle import Throttle, one_line
 
 Value = TypeVar("Value")
 
@@ -231,6 +231,7 @@ class PipelineNode(LifecycleNode):
             detail: more for the log.
             log_key: what the log is throttled by, where that is not ``key``.
         """
+        text = one_line(text)
         self.monitor.problem(key, text, level=level, sticky=sticky, minor=minor)
         held = self._throttle(log_key or key, self._monotonic())
         if held is None:

@@ -5,6 +5,14 @@ from __future__ import annotations
 import threading
 
 MAX_KEYS = 100
+MAX_TEXT = 600
+"""Characters of a line of trouble: what others send (an encoding, a frame) may be long."""
+
+
+def one_line(text: str) -> str:
+    """``text`` without breaks, and cut where it is too long for a log."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}..."
 
 
 class Throttle:

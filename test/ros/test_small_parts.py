@@ -14,7 +14,7 @@ import pytest
 from diffpose_ros.core import Skeleton, TrackState
 from diffpose_ros.ros.diagnostics import ERROR, OK, WARN, Monitor, report
 from diffpose_ros.ros.primary import PrimaryPerson
-from diffpose_ros.ros.throttle import MAX_KEYS, Throttle
+from diffpose_ros.ros.throttle import MAX_KEYS, MAX_TEXT, Throttle, one_line
 from diffpose_ros.ros.worker import NewestWorker
 
 
@@ -33,6 +33,11 @@ def test_throttle_forgets_old_keys():
     for i in range(10 * MAX_KEYS):
         throttle(f"key {i}", 0.0)
     assert len(throttle._last) == MAX_KEYS
+
+
+def test_what_others_send_stays_one_line_of_a_bearable_length():
+    assert one_line("expected rgb8,\n got\t'x'") == "expected rgb8, got 'x'"
+    assert len(one_line("x" * 100_000)) == MAX_TEXT + 3
 
 
 def test_worker_takes_the_newest_and_skips_the_rest():
