@@ -359,7 +359,12 @@ def write_entry_points() -> None:
     lines.append("unset _ROS_WHEELS_BOOTSTRAP_COMPLETE")
     (VENV / "env.sh").write_text("# Source this: . .venv/env.sh\n" + "\n".join(lines) + "\n")
     command = VENV / "bin" / "diffpose_ros"
-    command.write_text(f'#!/bin/sh\n. "{VENV}/env.sh"\nexec "{PYTHON}" -m diffpose_ros.cli.main "$@"\n')
+    start = f'"{PYTHON}" -m diffpose_ros.cli.main "$@"'
+    # Ctrl-C waits until Python can end without a traceback, where `env` can make it wait.
+    wait = "env --block-signal=INT"
+    command.write_text(
+        f'#!/bin/sh\n. "{VENV}/env.sh"\n{wait} true 2>/dev/null && exec {wait} {start}\nexec {start}\n'
+    )
     command.chmod(0o755)
 
 

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from diffpose_ros.cli import _early_signals
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -61,7 +63,7 @@ def stoppable() -> Iterator[None]:
     before = {}
     _State.depth = _State.pending = _State.came = 0
     for signum in SIGNALS:
-        if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):
+        if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler, _early_signals.end):
             before[signum] = signal.signal(signum, _stop)
     try:
         yield

@@ -7,19 +7,21 @@ nobody else. The exit codes are those of :data:`EXIT_CODES`.
 
 from __future__ import annotations
 
+import os
+import sys
+
+from diffpose_ros.cli import _early_signals
+
+if __name__ == "__main__" or _early_signals.is_program():
+    _early_signals.handle()
+
 import argparse
 import contextlib
 import importlib
 import logging
-import os
-import signal
-import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
-
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a Ctrl-C during the imports ends without a traceback
 
 from diffpose_ros import __version__
 from diffpose_ros.cli import _signals, _stdout

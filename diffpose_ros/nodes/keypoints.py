@@ -144,6 +144,7 @@ class KeypointsNode(PipelineNode):
             reliable_depth=qos.RELIABLE_IMAGE_DEPTH,
             advice="start the camera, or launch with image:=TOPIC (compressed:=true for JPEGs)",
             also=IMAGE_KINDS,
+            single=True,
             near=raw,
         )
 

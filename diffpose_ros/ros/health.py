@@ -76,6 +76,7 @@ class InputStatus:
             ``None``: not known.
         alike: topics of the same type, for the one who mistyped a name.
         advice: what to do when nobody publishes.
+        single: it makes sense from one publisher alone.
     """
 
     name: str
@@ -96,6 +97,7 @@ class InputStatus:
     offset_s: float | None = None
     alike: tuple[str, ...] = ()
     advice: str = ""
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def clock_trouble(clock: ClockStatus) -> Trouble | None:
 
 def input_trouble(seen: InputStatus) -> Trouble | None:
     """The worst that is wrong with an input."""
-    for judge in (_nobody, _unreadable, _lost, _silent, _shifted):
+    for judge in (_nobody, _unreadable, _lost, _silent, _shifted, _shared):
         found = judge(seen)
         if found is not None:
             return found
@@ -243,6 +245,18 @@ def _shifted(seen: InputStatus) -> Trouble | None:
         "stamps",
         f"stamps of {seen.name} are {_duration(abs(seen.offset_s))} {how} this node's clock: play bags "
         "with '--clock' and use_sim_time:=true; else synchronise the clocks, or look at the camera's delay",
+    )
+
+
+def _shared(seen: InputStatus) -> Trouble | None:
+    count = len(seen.publishers)
+    if not seen.single or count < 2:
+        return None
+    return Trouble(
+        WARN,
+        "several publishers",
+        f"{count} nodes publish {seen.topic}: {_names(seen.publishers)}; their {seen.name} are mixed up: "
+        "stop all but one, or give each camera its own topic and nodes",
     )
 
 

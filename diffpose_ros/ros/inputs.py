@@ -43,6 +43,7 @@ class Input:
         timeout_s: see :class:`InputStatus`.
         advice: what to do when nobody publishes.
         also: other types whose topics may be what the user looks for.
+        single: see :class:`InputStatus`.
         near: images of a publisher in this process may come as :class:`~.handover.NearImage`.
         clock: monotonic seconds.
     """
@@ -62,11 +63,12 @@ class Input:
         timeout_s: float | None = SILENT_S,
         advice: str = "",
         also: Sequence[str] = (),
+        single: bool = False,
         near: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._node, self._kind, self._callback = node, kind, callback
-        self.name, self._advice = name, advice
+        self.name, self._advice, self._single = name, advice, single
         self._behind_s, self._timeout_s = behind_s, timeout_s
         self.topic = node.resolve_topic_name(topic)
         self._given = topic
@@ -135,6 +137,7 @@ class Input:
             behind_s=self._behind_s,
             timeout_s=self._timeout_s,
             publishers=self._publishers,
+            single=self._single,
             wrong_kinds=self._wrong,
             incompatible=self._incompatible,
             qos=str(self._offer),

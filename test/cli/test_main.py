@@ -1,13 +1,16 @@
 """The command's manners: help with examples, one line for an error, exit codes."""
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
+from diffpose_ros.cli import _early_signals
 from diffpose_ros.cli import main as cli
 from diffpose_ros.cli._options import bounded
 from diffpose_ros.core import InputError
@@ -147,8 +150,26 @@ runpy.run_module("diffpose_ros.cli.main", run_name="__main__")
 
 def test_ctrl_c_during_the_imports_prints_no_traceback():
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGINT
+    assert done.returncode == 130
     assert done.stderr == ""
+
+
+def test_ctrl_c_waits_while_python_starts(tmp_path):
+    """`ros2 run` and `.venv/bin` start Python with the signal held back: its own start-up has tracebacks."""
+    late = tmp_path / "sitecustomize.py"
+    late.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    env = os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    script = Path(__file__).parents[2] / "scripts" / "diffpose_ros"
+    if subprocess.run(["env", "--block-signal=INT", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("env has no --block-signal (coreutils 8.31)")
+    done = subprocess.run([script, "--version"], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize(("file", "program"), [("/usr/bin/diffpose_ros", True), ("/home/me/robot.py", False)])
+def test_a_program_that_imports_the_command_keeps_its_own_ctrl_c(monkeypatch, file, program):
+    monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__file__=file))
+    assert _early_signals.is_program() == program
 
 
 @pytest.mark.parametrize(

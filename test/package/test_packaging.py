@@ -38,6 +38,13 @@ def test_the_license_is_whole_and_the_notice_names_what_is_bundled() -> None:
     assert "weights are unchanged" in notice
     assert "The data used in this project was obtained from mocap.cs.cmu.edu. The database was" in notice
     assert "created with funding from NSF EIA-0196217." in notice
+    for name, said in {
+        "ultralytics": ["AGPL-3.0"],
+        "PyAV": ["BSD-3-Clause", "FFmpeg", "x264", "GPL-2.0-or-later"],
+        "opencv-python-headless": ["Apache-2.0", "FFmpeg", "LGPL-2.1-or-later"],
+    }.items():
+        about = notice[notice.index(f"{name} (" if f"{name} (" in notice else f"{name}:") :][:400]
+        assert all(word in about for word in said), name
 
 
 def test_the_package_names_every_ros_package_that_it_imports() -> None:
@@ -49,6 +56,16 @@ def test_the_package_names_every_ros_package_that_it_imports() -> None:
             if ROS_PACKAGE.fullmatch(package) and package not in named | OPTIONAL:
                 missing[package] = path.name
     assert missing == {}
+
+
+def test_every_message_package_that_the_package_names_is_used() -> None:
+    named = {e.text or "" for e in ET.parse(ROOT / "package.xml").iter() if str(e.tag).endswith("depend")}
+    files = [*(ROOT / "diffpose_ros").rglob("*.py"), *(ROOT / "launch").glob("*.py")]
+    used = {"lifecycle_msgs"}.union(*map(imported, files))  # that one by rclpy's life-cycle nodes
+    interfaces = " ".join(p.read_text() for p in [*(ROOT / "msg").glob("*"), *(ROOT / "srv").glob("*")])
+    messages = {name for name in named if name.endswith(("_msgs", "_srvs", "_interfaces"))}
+    assert {"std_srvs", "sensor_msgs"} <= messages
+    assert sorted(n for n in messages if n not in used and f"{n}/" not in interfaces) == []
 
 
 def imported(path: Path) -> set[str]:

@@ -192,6 +192,24 @@ def test_exported_cmake_files_point_at_this_python(setup_env: ModuleType) -> Non
         assert Path(path).is_dir()
 
 
+def test_the_nodes_are_on_the_path_and_a_childs_libraries_are_found(setup_env: ModuleType) -> None:
+    """A Python of the environment marks its children as having found their libraries. They have not,
+    where env.sh sets another library path."""
+    (setup_env.ROS / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    (setup_env.VENV / "bin").mkdir()
+    nodes = setup_env.ROS / "lib" / "diffpose_ros"
+    nodes.mkdir()
+    (nodes / "lifter_node").write_text("#!/bin/sh\necho lifter")
+    (nodes / "lifter_node").chmod(0o755)
+    setup_env.write_entry_points()
+    script = f'. "{setup_env.VENV}/env.sh"; lifter_node; echo "mark:${{_ROS_WHEELS_BOOTSTRAP_COMPLETE-none}}"'
+    env = {"PATH": os.environ["PATH"], "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1", "LD_LIBRARY_PATH": "/elsewhere"}
+    done = subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["lifter", "mark:none"], done.stderr
+    command = (setup_env.VENV / "bin" / "diffpose_ros").read_text()
+    assert command.index("env.sh") < command.index("exec env --block-signal=INT") < command.index("\nexec")
+
+
 def test_links_to_deleted_sources_are_removed(setup_env: ModuleType, tmp_path: Path) -> None:
     source = tmp_path / "kept.py"
     source.write_text("")

@@ -38,6 +38,8 @@ NOTHING = replace(GOOD, received=0, period_s=None, recent=0, offset_s=None)
 
 def test_what_comes_as_it_should_is_no_trouble():
     assert input_trouble(GOOD) is None
+    assert input_trouble(replace(GOOD, single=True)) is None
+    assert input_trouble(replace(GOOD, publishers=("/a", "/b"))) is None  # of results, say
     assert input_trouble(replace(NOTHING, publishers=(), silent_s=0.9)) is None  # just subscribed
 
 
@@ -84,6 +86,11 @@ def test_what_comes_as_it_should_is_no_trouble():
             WARN, "stamps", ["75 min behind this node's clock", "use_sim_time:=true"],
         ),
         (replace(GOOD, offset_s=1.8e9), WARN, "stamps", ["20833 days behind"]),
+        (
+            replace(GOOD, publishers=("/left/driver", "/right/driver"), single=True),
+            WARN, "several publishers",
+            ["2 nodes publish /cam/image_raw: /left/driver, /right/driver", "its own topic"],
+        ),
         (replace(GOOD, offset_s=-0.4), WARN, "stamps", ["0.40 s ahead of this node's clock"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
