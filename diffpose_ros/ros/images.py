@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import functools
 import io
+import warnings
 from typing import Any
 
 import cv2
@@ -107,8 +108,10 @@ def _size_of(data: bytes) -> tuple[int, int] | None:
         InputError: it says that the image is absurdly large.
     """
     try:
-        with PIL.Image.open(io.BytesIO(data)) as image:
-            return image.size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+            with PIL.Image.open(io.BytesIO(data)) as image:
+                return image.size
     except PIL.Image.DecompressionBombError:
         raise InputError(TOO_LARGE) from None
     except Exception:  # Pillow raises much on damaged data
