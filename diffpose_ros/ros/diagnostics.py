@@ -102,7 +102,9 @@ def report(status: Status, now_s: float) -> Report:
     said = [(p.level, p.text) for p in recent if p.sticky]
     said += [(t.level, t.text) for t in troubles.values()]
     said += [(p.level, p.text) for p in recent if not p.sticky]
-    level, message = max(said, key=lambda pair: pair[0], default=(OK, status.state))
+    paused = status.values.get("enabled") == "false"
+    state = f"{status.state}, disabled: ~/enable was called with false" if paused else status.state
+    level, message = max(said, key=lambda pair: pair[0], default=(OK, state))
     values = [("state", status.state), ("rate_hz", f"{status.rate_hz:.1f}")]
     values += _ages(status.ages_s)
     values += [value for seen in status.inputs for value in _input_values(seen)]

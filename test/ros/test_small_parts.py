@@ -113,6 +113,10 @@ def test_diagnostic_is_a_function_of_the_status():
     monitor.set_state("active")
     assert report(monitor.status(), now).level == OK
     assert report(monitor.status(), now).message == "active"
+    monitor.value("enabled", "false")  # others blame this node for their silence
+    assert report(monitor.status(), now).message == "active, disabled: ~/enable was called with false"
+    monitor.value("enabled", "true")
+    assert report(monitor.status(), now).message == "active"
     monitor.problem("camera", "no camera_info")
     monitor.problem("network", "gave NaN", level=ERROR)
     result = report(monitor.status(), now)
