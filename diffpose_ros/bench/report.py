@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +31,17 @@ LABELS = {
 
 def markdown(data: Mapping[str, Any]) -> str:
     """Tables of latencies and ratios, with the machine's description."""
-    machine = data["machine"]
-    packages = ", ".join(f"{n} {v}" for n, v in machine["packages"].items())
-    load = ", ".join(map(str, machine["load_average"]))
     lines = [
         f"Model `{data['model']}`: N = {data['hypotheses']}, {data['steps']} steps, guidance "
         f"{'on' if any(data['guidance']) else 'off'}, window {data['window']}.",
         "",
-        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']}, "
-        f"Python {machine['python']}, {packages}; load average {load} at the start.",
+        machine_line(data["machine"]),
     ]
     for name, backend in data["backend"].items():
         sizes = list(backend["people"])
         present = [s for s in STAGES if any(s in backend["people"][p] for p in sizes)]
         lines += ["", f"### {name}", "", f"{backend['reason']}.", ""]
-        lines.append("| p50 / p99, ms | " + " | ".join(_people(p) for p in sizes) + " |")
+        lines.append("| p50 / p99, ms | " + " | ".join(map(people_label, sizes)) + " |")
         lines.append("|---|" + "---|" * len(sizes))
         for stage in present:
             cells = [_cell(backend["people"][p].get(stage)) for p in sizes]
@@ -62,7 +58,18 @@ def markdown(data: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _people(size: str) -> str:
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """What was measured on."""
+    packages = ", ".join(f"{n} {v}" for n, v in machine["packages"].items())
+    load = ", ".join(map(str, machine["load_average"]))
+    return (
+        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']}, "
+        f"Python {machine['python']}, {packages}; load average {load} at the start."
+    )
+
+
+def people_label(size: str) -> str:
+    """Heading of a column."""
     return "1 person" if size == "1" else f"{size} people"
 
 
@@ -75,7 +82,12 @@ def _cell(value: Mapping[str, float] | None) -> str:
 
 
 def write_docs(data: Mapping[str, Any], path: Path) -> None:
-    """Put the tables between the marks of a Markdown file.
+    """Put the tables between the marks of a Markdown file; errors as :func:`write_between`."""
+    write_between(path, BEGIN, END, markdown(data))
+
+
+def write_between(path: Path, begin: str, end: str, content: str) -> None:
+    """Replace what stands between two marks of a Markdown file.
 
     Raises:
         InputError: the file is missing, has no marks, or cannot be written.
@@ -84,15 +96,40 @@ def write_docs(data: Mapping[str, Any], path: Path) -> None:
         text = path.read_text(encoding="utf-8")
     except OSError as e:
         raise InputError(f"{path}: cannot be read ({e.strerror})") from None
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise InputError(f"{path}: expected the lines '{BEGIN}' and '{END}' to write between")
-    write_text(path, f"{head}{BEGIN}\n{markdown(data)}{END}{tail}")
+    head, begun, rest = text.partition(begin)
+    _, ended, tail = rest.partition(end)
+    if not (begun and ended):
+        raise InputError(f"{path}: expected the lines '{begin}' and '{end}' to write between")
+    write_text(path, f"{head}{begin}\n{content}{end}{tail}")
 
 
 def plot(data: Mapping[str, Any], path: Path) -> None:
-    """Latency over the number of people, a line for each backend.
+    """Latency over the number of people, a line for each backend; errors as :func:`save_figure`."""
+
+    def draw(axes: Any) -> None:
+        for name, backend in data["backend"].items():
+            sizes = [int(p) for p in backend["people"]]
+            total = [backend["people"][str(p)]["total"] for p in sizes]
+            p50 = [t["p50_ms"] for t in total]
+            (line,) = axes.plot(sizes, p50, marker="o", label=f"{name}, p50")
+            axes.plot(
+                sizes, [t["p99_ms"] for t in total], linestyle=":", color=line.get_color(),
+                label=f"{name}, p99",
+            )  # fmt: skip
+        axes.axhline(1000 / 30, color="gray", linewidth=0.8)
+        axes.text(1, 1000 / 30, " 30 Hz", va="bottom", color="gray")
+        axes.set(
+            xscale="log", yscale="log", xlabel="people", ylabel="ms per frame, keypoints to skeletons",
+            title=f"{data['model']}, {data['machine']['cores']} CPU cores",
+        )  # fmt: skip
+        axes.grid(alpha=0.3)
+        axes.legend()
+
+    save_figure(path, draw)
+
+
+def save_figure(path: Path, draw: Callable[[Any], None]) -> None:
+    """Write what ``draw`` puts on the axes.
 
     Raises:
         InputError: matplotlib is not here, or the file cannot be written.
@@ -103,24 +140,7 @@ def plot(data: Mapping[str, Any], path: Path) -> None:
     except ImportError:
         raise InputError("--plot needs matplotlib (pip install matplotlib)") from None
     figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = FigureCanvasAgg(figure).figure.subplots()
-    for name, backend in data["backend"].items():
-        sizes = [int(p) for p in backend["people"]]
-        total = [backend["people"][str(p)]["total"] for p in sizes]
-        p50 = [t["p50_ms"] for t in total]
-        (line,) = axes.plot(sizes, p50, marker="o", label=f"{name}, p50")
-        axes.plot(
-            sizes, [t["p99_ms"] for t in total], linestyle=":", color=line.get_color(),
-            label=f"{name}, p99",
-        )  # fmt: skip
-    axes.axhline(1000 / 30, color="gray", linewidth=0.8)
-    axes.text(1, 1000 / 30, " 30 Hz", va="bottom", color="gray")
-    axes.set(
-        xscale="log", yscale="log", xlabel="people", ylabel="ms per frame, keypoints to skeletons",
-        title=f"{data['model']}, {data['machine']['cores']} CPU cores",
-    )  # fmt: skip
-    axes.grid(alpha=0.3)
-    axes.legend()
+    draw(FigureCanvasAgg(figure).figure.subplots())
     try:
         with whole(path) as part:
             figure.savefig(part, dpi=120)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,23 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from diffpose_ros.bench import latency
+from diffpose_ros.bench import frontend_report, latency
 from diffpose_ros.bench import report as latency_report
-from diffpose_ros.bench.latency import STAGES, Publish
+from diffpose_ros.bench.latency import STAGES
+from diffpose_ros.cli import frontend_bench
 from diffpose_ros.cli._options import (
     Screen,
     add_overwrite_option,
     bounded,
     command,
+    detector_size,
     outputs,
 )
+from diffpose_ros.cli.frontend_bench import DETECTOR_SIZE
+from diffpose_ros.cli.wire import open_wire
 from diffpose_ros.core import InputError
 from diffpose_ros.core.bounded_yaml import read_text
 from diffpose_ros.core.files import write_text
-from diffpose_ros.lifting import LiftResult
 from diffpose_ros.methods.diffusion.contract import DiffusionSpec
 from diffpose_ros.methods.registry import read_spec
 from diffpose_ros.methods.streaming import StreamingSpec
@@ -37,8 +39,12 @@ diffpose_ros bench
 diffpose_ros bench --people 1,5,10 --backend onnxruntime --json bench.json --plot bench.png
 diffpose_ros bench --json bench.json --write-docs
 diffpose_ros bench --from bench.json --write-docs docs/performance.md
+diffpose_ros bench --frontend --people 1,3 --plot frontend.png
+diffpose_ros bench --frontend --video people.mp4 --detector-size 256
 """
 DOCS = "docs/performance.md"
+PEOPLE = (1, 5, 10, 50)
+NEEDED = ("machine", "backend", "ratios", "model", "not_measured")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -49,8 +55,8 @@ def add_parser(subparsers: Any) -> None:
         help="a shipped model or an .onnx file (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--people", type=_sizes, default=(1, 5, 10, 50), metavar="P,P,...",
-        help="numbers of people (default: 1,5,10,50)",
+        "--people", type=_sizes, metavar="P,P,...",
+        help="numbers of people (default: 1,5,10,50; with --frontend: 1,2,3,6)",
     )  # fmt: skip
     parser.add_argument(
         "--backend", action="append", choices=sorted(BACKENDS), default=[],
@@ -63,6 +69,19 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--no-ratios", action="store_true",
         help="skip the alternatives; the papers' way takes seconds per frame",
+    )  # fmt: skip
+    front = parser.add_argument_group("from the image to the skeleton")
+    front.add_argument(
+        "--frontend", action="store_true",
+        help="measure both front ends, and every stage from the image to the skeletons",
+    )  # fmt: skip
+    front.add_argument(
+        "--video", metavar="FILE",
+        help="with --frontend: one person of this video is put side by side (default: the demo's clip)",
+    )  # fmt: skip
+    front.add_argument(
+        "--detector-size", type=detector_size, metavar="PX",
+        help=f"with --frontend: longer side of the detector's input (default: {DETECTOR_SIZE})",
     )  # fmt: skip
     parser.add_argument("--json", metavar="OUT", help="also write the numbers to this file")
     add_overwrite_option(parser)
@@ -82,9 +101,45 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print, write."""
     console = Screen()
-    given = outputs(args, "--json", "--plot", sources=[args.source, args.model])
+    given = outputs(args, "--json", "--plot", sources=[args.source, args.model, args.video])
     out, picture = given.get("--json"), given.get("--plot")
-    data = _load(args.source) if args.source else _measure(args, console)
+    _check(args)
+    if args.source:
+        data = _load(args.source)
+    elif args.frontend:
+        data = frontend_bench.measure(args, console)
+    else:
+        data = _measure(args, console)
+    report: Any = latency_report
+    if "front_ends" in data:
+        report = frontend_report
+        frontend_bench.show(data, console)
+    else:
+        _show(data, console)
+    if out is not None:
+        write_text(out, json.dumps(data, indent=2) + "\n")
+    if picture is not None:
+        report.plot(data, picture)
+    if args.write_docs is not None:
+        report.write_docs(data, Path(args.write_docs))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse options that this measurement does not have."""
+    if args.frontend:
+        wrong = [
+            name for name, given in (("--backend", args.backend), ("--no-ratios", args.no_ratios)) if given
+        ]
+        if wrong:
+            raise InputError(f"{wrong[0]}: does not go with --frontend, which uses the best backend")
+        return
+    for name, value in (("--video", args.video), ("--detector-size", args.detector_size)):
+        if value is not None:
+            raise InputError(f"{name}: goes only with --frontend")
+
+
+def _show(data: dict[str, Any], console: Console) -> None:
     for name, backend in data["backend"].items():
         console.print(_table(name, backend))
     for name, value in data["ratios"].items():
@@ -93,13 +148,6 @@ def run(args: argparse.Namespace) -> int:
             console.print(f"{name}: theirs / ours {value:g}, in processor time {busy:g}")
     for name, why in data["not_measured"].items():
         console.print(f"not measured: {name}: {why}")
-    if out is not None:
-        write_text(out, json.dumps(data, indent=2) + "\n")
-    if picture is not None:
-        latency_report.plot(data, picture)
-    if args.write_docs is not None:
-        latency_report.write_docs(data, Path(args.write_docs))
-    return 0
 
 
 def _measure(args: argparse.Namespace, console: Console) -> dict[str, Any]:
@@ -107,12 +155,12 @@ def _measure(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     machine = latency.machine()  # before our own load is on it
     backends, absent = latency.available_backends(spec.path, args.backend)
     not_measured = {n: why for n, why in absent.items() if not args.backend}
-    with console.status("starting") as status, _publisher() as (publish, why):
-        if publish is None:
+    with console.status("starting") as status, open_wire() as (wire, why):
+        if wire is None:
             not_measured["publish"] = why
         measured = latency.measure(
-            spec.path, people=args.people, backends=backends, frames=args.frames,
-            publish=publish, progress=status.update,
+            spec.path, people=args.people or PEOPLE, backends=backends, frames=args.frames,
+            publish=None if wire is None else wire.publish, progress=status.update,
         )  # fmt: skip
         ratios, ratios_cpu = _ratios(spec, args, not_measured, status.update)
     ring = spec.rings.get("context")
@@ -151,40 +199,6 @@ def _ratios(
     return none, none
 
 
-@contextlib.contextmanager
-def _publisher() -> Iterator[tuple[Publish | None, str]]:
-    """Publishes results as the lifter node does, or says why it cannot."""
-    try:
-        import rclpy
-        from std_msgs.msg import Header
-
-        from diffpose_ros.msg import Skeleton3DArray
-        from diffpose_ros.ros import conversions, qos
-    except ImportError as error:
-        yield None, f"ROS 2 with this package's messages is not here ({error})"
-        return
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node("diffpose_bench", context=context)
-    publisher = node.create_publisher(Skeleton3DArray, "skeletons", qos.RESULT)
-
-    def publish(result: LiftResult, stamp_ns: int) -> None:
-        header = Header(frame_id="camera_optical_frame")
-        header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, 10**9)
-        publisher.publish(
-            conversions.skeletons_to_message(
-                result.skeletons, header, width=1920, height=1080, model="bench",
-                hypotheses=result.report.hypotheses, steps=result.report.steps, latency_s=0.0,
-            )
-        )  # fmt: skip
-
-    try:
-        yield publish, ""
-    finally:
-        node.destroy_node()
-        rclpy.shutdown(context=context)
-
-
 def _load(path: str) -> dict[str, Any]:
     try:
         data = json.loads(read_text(path))
@@ -193,7 +207,7 @@ def _load(path: str) -> dict[str, Any]:
         raise
     except (ValueError, AssertionError, RecursionError):
         raise InputError(f"{path}: expected the JSON that `bench --json` writes") from None
-    needed = ("machine", "backend", "ratios", "model", "not_measured")
+    needed = frontend_report.NEEDED if "front_ends" in data else NEEDED
     missing = [n for n in needed if n not in data]
     if missing:
         raise InputError(f"{path}: expected the JSON that `bench --json` writes, it lacks {missing}")

@@ -36,7 +36,7 @@ ROOMS: dict[str, set[str]] = {
         *("evaluation", "lifting", "data", "methods", "onnxgraph", "diffusion", "runtime"),
         *("geometry", "core"),
     },
-    "bench": {"lifting", "methods", "runtime", "onnxgraph", "core"},
+    "bench": {"lifting", "frontend", "methods", "runtime", "onnxgraph", "core"},
     "ros": {"media", "core", "msg"},
     "nodes": {
         *("ros", "frontend", "tracking", "lifting", "media", "kinematics", "search", "geometry", "core"),
