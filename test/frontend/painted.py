@@ -79,6 +79,7 @@ class Single:
         self.crops = 0
         self.score = 0.7
         self.blind = False
+        self.unsure: set[int] = set()
 
     def look(self, crops, prior=None):
         self.crops += len(crops)
@@ -93,6 +94,10 @@ class Single:
         if not found or self.blind:
             return SimpleNamespace(at=np.full((17, 2), 0.5), score=np.full(17, 0.05))
         size = crop.shape[0]
-        box = min(found.values(), key=lambda b: np.hypot(b[0] + b[2] - size, b[1] + b[3] - size))
+        middle = {k: np.hypot(b[0] + b[2] - size, b[1] + b[3] - size) for k, b in found.items()}
+        nearest = min(middle, key=middle.__getitem__)
+        box = found[nearest]
+        if nearest in self.unsure:
+            return SimpleNamespace(at=np.full((17, 2), 0.5), score=np.full(17, 0.05))
         low, high = np.array(box[:2]) / size, (np.array(box[2:]) + 1) / size
         return SimpleNamespace(at=low + TEMPLATE * (high - low), score=np.full(17, self.score))

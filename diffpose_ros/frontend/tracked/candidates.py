@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from diffpose_ros.core import People2D, TrackState
 from diffpose_ros.core.oks import extent, oks_matrix
 from diffpose_ros.frontend.tracked import uncertainty
+from diffpose_ros.frontend.tracked.crops import Crops
+from diffpose_ros.frontend.tracked.overlap import boxes, covered
 from diffpose_ros.frontend.tracked.sightings import unknown
 from diffpose_ros.tracking.expected import Expected
 
@@ -17,6 +19,9 @@ SAME_BODY = 0.5
 """OKS from which two rows of one frame are one body."""
 
 MIN_KEYPOINTS = 3
+
+IN_THE_CROP = 0.1
+"""A crop that holds so much of somebody else may have shown no one because of them."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,22 @@ class Candidates:
         )  # fmt: skip
         return self.take(unknown(as_people, there, 0.5))
 
+    def hidden_by_others(self, seen: People2D) -> NDArray[np.bool_]:
+        """(P,) those who are confirmed, whom their crop does not show, and whose crop shows others, too.
+
+        Args:
+            seen: what the crops showed, a row for each; of score 0 where there was nobody.
+        """
+        lost = self.sure & ~self.new & (seen.person_score == 0)
+        if not lost.any():
+            return np.asarray(lost)
+        crops = Crops.around(self.xy, self.visible)
+        square = np.concatenate([crops.corner, crops.corner + crops.side[:, None]], axis=1)
+        there = seen.score > 0
+        inside = covered(square, boxes(seen.xy, there)) * there.any(axis=1)
+        np.fill_diagonal(inside, 0.0)
+        return np.asarray(lost & (inside >= IN_THE_CROP).any(axis=1))
+
     def agreement(self, people: People2D) -> NDArray[np.float64]:
         """(P,) OKS of each row of people with the candidate of the same row."""
         visible = people.score > 0
@@ -127,9 +148,7 @@ def joined(a: People2D, b: People2D) -> People2D:
     )  # fmt: skip
 
 
-def drop_doubles(
-    people: People2D, trusted: int, prefer: NDArray[np.float64] | None = None
-) -> People2D:
+def drop_doubles(people: People2D, trusted: int, prefer: NDArray[np.float64] | None = None) -> People2D:
     """People without those of score 0, and of those who lie on each other only one.
 
     Args:

@@ -42,6 +42,10 @@ FOLLOW_SLOWLY_S = 1.0
 OVERLAP = 0.25
 """Bodies whose boxes share this much of the smaller one go to the whole image."""
 
+CLOSE_S = 0.5
+"""Where a crop shows nobody, or somebody else, because people stand close, they go to the whole image for
+this long: crops would lose one of them again in most of these frames."""
+
 START_SCORE = 0.4
 """Mean keypoint score of a crop from which it starts a track."""
 
@@ -91,7 +95,8 @@ class Tracked:
         self._report = FrontEndReport()
         self._size: tuple[int, ...] | None = None
         self._stamp_ns: int | None = None
-        self._merged = self._closed = False
+        self._closed = False
+        self._close_until_ns: int | None = None
         self._follow_s = FOLLOW_S
         self._waiting: Candidates | None = None
         self._frame = 0
@@ -139,7 +144,7 @@ class Tracked:
         self._late.clear()
         self._discovery.clear()
         self._pace.reset()
-        self._merged = False
+        self._close_until_ns = None
         self._stamp_ns = None
 
     def close(self) -> None:
@@ -182,21 +187,22 @@ class Tracked:
 
     # ---- looking
 
-    def _look(
-        self, pyramid: Pyramid, candidates: Candidates, stamp_ns: int
-    ) -> tuple[People2D, str]:
+    def _look(self, pyramid: Pyramid, candidates: Candidates, stamp_ns: int) -> tuple[People2D, str]:
         self._waiting = None
         if not len(candidates):
             return People2D.empty(), "nobody is followed"
         box = boxes(candidates.xy, candidates.visible)
         overlapping = (covered(box) >= OVERLAP).any(axis=1)
         crowd = len(candidates) > self.config.max_crops
-        if not (overlapping.any() or crowd or self._merged):
+        close = self._close_until_ns is not None and stamp_ns <= self._close_until_ns
+        if not (overlapping.any() or crowd or close):
             turn, self._waiting = candidates.in_turn(self._pace.crops(len(candidates)), self._frame)
-            found = self._without_doubles(self._crops(pyramid, turn), turn)
+            seen = self._crops(pyramid, turn)
+            found, lost = self._without_doubles(seen, turn)
+            if lost or turn.hidden_by_others(seen).any():
+                self._close_until_ns = stamp_ns + int(CLOSE_S * 1e9)
             return found, f"{len(turn)} crops of {self._crop_size()} px"
         self._count("frames looked at whole")
-        self._merged = False
         whole = self.whole.find(pyramid, input_size=self._pace.pixels(self.config.input_size))
         self._pace.searched(stamp_ns)
         whole = self._with_covariance(whole)
@@ -205,7 +211,7 @@ class Tracked:
         missed, self._waiting = missed.in_turn(most, self._frame)
         extra = self._crops(pyramid, missed)
         both = drop_doubles(joined(whole, extra), len(whole))
-        why = "bodies overlap" if overlapping.any() else "a crowd" if crowd else "two became one"
+        why = "bodies overlap" if overlapping.any() else "a crowd" if crowd else "people stand close"
         return both, f"the whole image ({why}), {len(missed)} crops"
 
     def _crops(self, pyramid: Pyramid, candidates: Candidates) -> People2D:
@@ -231,13 +237,12 @@ class Tracked:
             covariance=uncertainty.from_heatmap(seen.spread, seen.score, crops.side),
         )
 
-    def _without_doubles(self, found: People2D, candidates: Candidates) -> People2D:
-        """Two crops that show one body: it is the one who was expected there."""
+    def _without_doubles(self, found: People2D, candidates: Candidates) -> tuple[People2D, int]:
+        """Two crops that show one body: it is the one who was expected there. And how many that cost."""
         kept = drop_doubles(found, 0, prefer=candidates.agreement(found))
         lost = int(np.count_nonzero(found.person_score)) - len(kept)  # type: ignore[arg-type]
         self._count("crops that showed someone else", lost)
-        self._merged = lost > 0
-        return kept
+        return kept, lost
 
     def _with_waiting(self, people: People2D, stamp_ns: int) -> People2D:
         """The people, and those who wait for their turn, where they are expected: as OCCLUDED."""
