@@ -11,8 +11,12 @@ from types import SimpleNamespace
 import numpy as np
 
 from diffpose_ros.core import People2D
+from diffpose_ros.frontend import Tracked, TrackedConfig
 from diffpose_ros.frontend.tracked.heads import Decoded
+from diffpose_ros.tracking import Tracker, TrackerConfig
 
+S = 1_000_000_000
+FRAME = S // 30
 WIDTH, HEIGHT = 640, 480
 # COCO-17 in the unit square of a body, all joints apart from each other
 TEMPLATE = np.array(
@@ -101,3 +105,18 @@ class Single:
             return SimpleNamespace(at=np.full((17, 2), 0.5), score=np.full(17, 0.05))
         low, high = np.array(box[:2]) / size, (np.array(box[2:]) + 1) / size
         return SimpleNamespace(at=low + TEMPLATE * (high - low), score=np.full(17, self.score))
+
+
+def make(*, min_hits=1, **options):
+    options.setdefault("in_step", True)
+    tracker = Tracker(TrackerConfig(min_hits=min_hits))
+    return Tracked(TrackedConfig(**options), tracker, whole=Whole(), single=Single())
+
+
+def play(front_end, scenes, *, start=0):
+    """See a list of ``paint`` arguments as frames of 30 Hz."""
+    return [front_end.see(paint(people), (start + i) * FRAME) for i, people in enumerate(scenes)]
+
+
+def ids(frames):
+    return [people.track_id.tolist() for people in frames]
