@@ -12,7 +12,9 @@ from diffpose_ros.frontend.detectors.letterbox import Letterbox
 from diffpose_ros.frontend.detectors.movenet import MoveNetConfig, decode
 from diffpose_ros.frontend.detectors.onnx_pose import PADDING_OF_KEYPOINTS, OnnxPose, OnnxPoseConfig, _crops
 from diffpose_ros.frontend.tracked import sightings, uncertainty
+from diffpose_ros.frontend.tracked.candidates import with_expected
 from diffpose_ros.frontend.tracked.heads import _moments
+from diffpose_ros.tracking.expected import Expected
 
 
 class Recorder:
@@ -109,6 +111,16 @@ def test_a_low_score_is_a_wide_keypoint():
     covariance = uncertainty.from_score(np.array([[1.0, 0.0]]), np.array([100.0]))
     sigma = 100 * np.array([uncertainty.SCORE_FLOOR, uncertainty.SCORE_FLOOR + uncertainty.SCORE_SLOPE])
     np.testing.assert_allclose(covariance[0], sigma[:, None, None] ** 2 * np.eye(2))
+
+
+def test_who_was_not_looked_at_is_as_unsure_as_a_keypoint_hardly_seen():
+    late = Expected(
+        key=np.array([4]), track_id=np.array([7]), xy=np.ones((1, 17, 2)), visible=np.ones((1, 17), bool),
+        size=np.array([100.0]), unseen_s=np.array([0.1]), age_s=np.array([3.0]),
+    )  # fmt: skip
+    both = with_expected(People2D.empty("coco17"), late)
+    np.testing.assert_allclose(both.covariance[0], np.tile(12.0**2 * np.eye(2), (17, 1, 1)))
+    assert (both.track_id.tolist(), both.age_s.tolist()) == ([7], [3.0])
 
 
 def test_boxes_overlap_by_what_they_share_over_what_they_cover():

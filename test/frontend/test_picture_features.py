@@ -42,13 +42,14 @@ def test_features_are_of_the_person_asked_for(reader, picture):
 
 
 def test_each_part_stands_in_its_place():
-    seen = Decoded(np.full((1, 17, 2), 0.26), np.full((1, 17), 0.5), np.zeros((1, 17, 2, 2)))
+    at = np.tile([0.26, 0.76], (1, 17, 1))
+    seen = Decoded(at, np.full((1, 17), 0.5), np.zeros((1, 17, 2, 2)))
     fine = np.arange(24 * 16, dtype=np.float32).reshape(1, 24, 4, 4)
     coarse = np.repeat(np.arange(64, dtype=np.float32), 36).reshape(1, 64, 6, 6)
     got = gather(seen, coarse, fine)[0]
     assert len(got) == FEATURES
-    np.testing.assert_allclose(got[:3], [-0.24, -0.24, 0.5], atol=1e-6)
-    np.testing.assert_allclose(got[51:75], fine[0, :, 1, 1])
+    np.testing.assert_allclose(got[:3], [-0.24, 0.26, 0.5], atol=1e-6)
+    np.testing.assert_allclose(got[51:75], fine[0, :, 3, 1])  # row 3, column 1
     np.testing.assert_allclose(got[51 + 17 * 24 :], np.repeat(np.arange(64), GRID * GRID))
 
 

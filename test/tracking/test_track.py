@@ -43,6 +43,26 @@ def test_the_velocity_is_low_passed_and_at_least_half_of_the_second_sight(dt_ns)
     assert track.first_ns == 0
 
 
+def test_a_wide_keypoint_goes_only_part_of_the_way():
+    """Limbs move unforeseen by two body sizes a second: 20 pixels here, beside which 20 and 10 are noise."""
+    track = Track.start(body(), ALL, 0)
+    track.size, track.hits = 100.0, 5
+    seen = np.zeros(17, bool)
+    seen[:2] = True  # two keypoints tell no speed of the body
+    covariance = np.tile(np.diag([400.0, 100.0]), (17, 1, 1))
+    track.update(body() + np.array([8.0, -10.0]), seen, S // 10, covariance)
+    np.testing.assert_allclose(track.xy[:2] - body()[:2], np.tile([4.0, -8.0], (2, 1)), atol=1e-6)
+    np.testing.assert_array_equal(track.xy[2:], body()[2:])
+
+
+@pytest.mark.parametrize(("share", "counts"), [(0.24, True), (0.26, False)])
+def test_a_keypoint_as_unsure_as_a_quarter_of_the_body_places_nobody(share, counts):
+    sigma = share * float(extent(body()[None], ALL[None])[0])
+    people = People2D(xy=body()[None], score=np.ones((1, 17)),
+                      covariance=np.tile(sigma**2 * np.eye(2), (1, 17, 1, 1)))  # fmt: skip
+    assert len(Tracker(TrackerConfig(min_hits=1)).update(people, S)) == counts
+
+
 def test_an_unseen_person_coasts_to_a_halt():
     track = Track.start(body(), ALL, 0)
     track.velocity = np.array([100.0, -40.0])
