@@ -25,6 +25,25 @@ def energies(pose, *, remembered=1.0):
     return Guidance().double().energies(torch.tensor(pose)[None, None], given)[:, 0, 0].numpy()
 
 
+@pytest.mark.parametrize("rate", [0.001, 0.25])
+def test_a_move_is_the_rate_times_the_residuals_and_at_most_three_centimetres(rate):
+    """The energies are means over about 17 joints, of squares: 17 / 2 makes a residual of a gradient."""
+    one = torch.ones((1, 1, 1), dtype=torch.float64)
+    given = GuidanceInputs(
+        rays=torch.tensor(RAYS)[None, None], weight=torch.tensor(WEIGHT)[None, None],
+        previous=torch.tensor(PREVIOUS)[None, None], has_previous=one,
+        bone_mean=torch.tensor(BONES)[None, None], has_bones=one,
+    )  # fmt: skip
+    guidance, weights = Guidance(rate=rate).double(), torch.tensor([1.0, 2.0, 0.5, 0.7], dtype=torch.float64)
+    pose = torch.tensor(POSE)[None, None]
+    wanted = -rate * 8.5 * sum(w * g for w, g in zip(weights, guidance.gradients(pose, given), strict=True))
+    size = wanted.norm(dim=-1, keepdim=True)
+    assert (size.max() > 0.03) == (rate > 0.01)
+    wanted = torch.where(size > 0.03, wanted / size * 0.03, wanted)
+    got = guidance.move(pose, guidance.prepare(given, weights))
+    np.testing.assert_allclose(got.numpy(), wanted.numpy(), atol=1e-12)
+
+
 def length(pose, a, b):
     return np.linalg.norm(pose[a] - pose[b])
 

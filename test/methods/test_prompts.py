@@ -112,6 +112,13 @@ def test_the_speed_comes_from_the_track(speed_m_s: float, word: str) -> None:
     assert young[0, STANDARD.column("speed", "unknown")] == 1
 
 
+def test_a_velocity_is_low_passed() -> None:
+    """In 0.4 s it goes 63 % of the way."""
+    got = observed.follow(np.array([1.0, 0.0, 0.0]), np.array([0.2, 0.0, -0.4]), np.array(0.4))
+    share = 1 - np.exp(-1.0)
+    np.testing.assert_allclose(got, [1.0 - 0.5 * share, 0.0, -1.0 * share])
+
+
 def test_the_parts_in_view_come_from_the_scores() -> None:
     score = np.full((1, 21), 0.9)
     score[0, [H36M17.index(n) for n in ("left_knee", "left_ankle", "right_knee", "right_ankle")]] = 0.0

@@ -89,6 +89,45 @@ def test_rays_that_stop_shaking_are_believed_within_a_second() -> None:
     assert stream.error(refined) < 0.85 * stream.before(), stream.error(refined) / stream.before()
 
 
+class Remembered:
+    """One person whose rays have kept still and were known to shake before."""
+
+    first, dt_s = np.array([False]), np.array([0.1])
+
+    def __init__(self, rays, variance) -> None:
+        past = np.concatenate([rays[:, None].repeat(3, 1), np.ones((1, 3, 17, 1))], axis=-1)
+        self.arrays = {"refine.rays": past, "refine.noise": np.array([[variance, 9.0]])}
+
+    def __getitem__(self, name):
+        return self.arrays[name]
+
+    def keep(self, **values) -> None:
+        pass
+
+
+@pytest.mark.parametrize("depth", [2.0, 8.0])
+def test_how_far_the_covariance_shrinks_follows_from_depth_and_shaking(depth: float) -> None:
+    """The noise is 1.2 cm, and twelve times what the rays shake by, at that distance; two fifths of what a
+    Kalman update would take off beside the ray are taken."""
+    truth = BODY[:1] + np.array([0.0, 0.0, depth])
+    rays = truth[..., :2] / truth[..., 2:]
+    before, shakes = 0.03**2, 1e-6
+    shaking = shakes * np.exp(-0.1 / 0.3)  # nothing shook in this frame
+    seen = Observed(S, CAMERA, np.concatenate([rays, np.zeros((1, 4, 2))], axis=1),
+                    np.where(np.arange(21) < 17, 1.0, 0.0)[None])  # fmt: skip
+    poses = Poses(BODY[:1], np.broadcast_to(before * np.eye(3), (1, 17, 3, 3)))
+    after = Refiner().refine(poses, seen, Remembered(rays, shakes))
+    noise = 0.012**2 + 144 * shaking * depth**2
+    wrist = 16
+    ray = np.append(rays[0, wrist], 1.0)
+    ray /= np.linalg.norm(ray)
+    beside = np.eye(3) - np.outer(ray, ray)
+    left = before - 0.4 * (before - before * noise / (before + noise))
+    expected = left * beside + before * np.outer(ray, ray)
+    np.testing.assert_allclose(after.covariance[0, wrist], expected, rtol=1e-3, atol=1e-9)
+    np.testing.assert_allclose(after.mean, BODY[:1], atol=1e-6)
+
+
 def test_nothing_happens_before_it_is_known_whether_they_shake() -> None:
     stream = Stream()
     for _ in range(3):

@@ -120,6 +120,20 @@ def test_the_papers_iterations_keep_the_first_translation_and_denoise_in_small_s
     assert last.noise_level[0, -1] < first.noise_level[0, 0] < 0.11
 
 
+def test_noise_levels_fall_by_the_same_factor_each_time() -> None:
+    levels = loop.noise_levels(np.array([0.4, 0.1]), 0.1, 3)
+    np.testing.assert_allclose(levels, [[0.4, 0.2, 0.1], [0.1, 0.1, 0.1]])
+
+
+@pytest.mark.parametrize(("number", "share"), [(0, 0.0382), (500, 0.0733)])
+def test_a_thousandth_of_the_reverse_drift_goes_so_far(number: int, share: float) -> None:
+    """beta (1 - exp(-2 B)) / sigma^2 / 1000, with beta 2.09, B 0.1095 and sigma 0.1037 at t = 0.1, and
+    beta 1.095, B 0.029875 and sigma 0.02943 at t = 0.05."""
+    rays = np.tile([0.0, 0.0, 1.0], (1, 17, 1))
+    said = loop.as_printed(rays, np.ones((1, 17)), np.zeros((1, 1, 3)), SubVP(), number, 1)
+    assert said.denoise[0, 0] == pytest.approx(share, abs=1e-4)
+
+
 def test_noise_levels_fall_from_each_persons_own() -> None:
     levels = loop.noise_levels(np.array([0.1, 0.05]), 0.02, 4)
     np.testing.assert_allclose(levels[:, 0], [0.1, 0.05])

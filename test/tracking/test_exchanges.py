@@ -89,3 +89,15 @@ def test_joints_that_are_not_seen_say_nothing():
     score[0, LEGS[1:]] = 0.0
     tracker.update(People2D(xy=hidden[None], score=score), 4 * S // 30)
     assert tracker.exchanges_undone == 0
+
+
+@pytest.mark.parametrize(("joints", "undone"), [(("wrist",), 0), (("elbow", "wrist"), 1)])
+def test_two_pairs_must_be_exchanged_and_one_may_cross(joints, undone):
+    """Of one pair alone nobody can tell whether the arms have crossed."""
+    seen = [COCO17.index(f"{side}_{joint}") for side in ("left", "right") for joint in joints]
+    score = np.where(np.isin(np.arange(17), [*seen, 0, 11, 12]), 0.9, 0.0)[None]
+    tracker = Tracker(TrackerConfig(min_hits=1))
+    for i in range(6):
+        xy = exchange(BODY, seen) if i == 5 else BODY
+        tracker.update(People2D(xy=xy[None], score=score), i * S // 30)
+    assert tracker.exchanges_undone == undone

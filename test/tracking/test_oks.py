@@ -117,6 +117,24 @@ def test_a_shift_along_what_is_uncertain_matters_less_than_one_across() -> None:
     assert along > across + 0.2
 
 
+def test_a_covariance_is_added_to_cocos_spread_as_matrices_are() -> None:
+    """Mean of the keypoints' densities over their heights, each weighed by how narrow it is: by hand."""
+    rng = np.random.default_rng(1)
+    a, b = people(1), people(1) + rng.normal(0, 15, (1, 17, 2))
+    root = rng.normal(0, 8, (1, 17, 2, 2))
+    covariance = root @ root.swapaxes(-1, -2)
+    got = oks_matrix(a, ALL[:1], b, ALL[:1], np.array([[100.0]]), spread=2.0, covariance_b=covariance)
+    sigmas = [0.026, *[0.025] * 2, *[0.035] * 2, *[0.079] * 2, *[0.072] * 2, *[0.062] * 2, *[0.107] * 2,
+              *[0.087] * 2, *[0.089] * 2]  # fmt: skip
+    near, weight = [], []
+    for off, told, sigma in zip(a[0] - b[0], covariance[0], sigmas, strict=True):
+        own = (2 * 2.0 * sigma * 100.0) ** 2
+        both = own * np.eye(2) + told
+        near.append(np.exp(-0.5 * off @ np.linalg.inv(both) @ off))
+        weight.append(own / np.sqrt(np.linalg.det(both)))
+    assert got[0, 0] == pytest.approx(np.average(near, weights=weight))
+
+
 def test_what_is_uncertain_counts_for_less() -> None:
     xy, seen = _standing()
     moved = xy.copy()

@@ -63,6 +63,17 @@ def test_a_keypoint_as_unsure_as_a_quarter_of_the_body_places_nobody(share, coun
     assert len(Tracker(TrackerConfig(min_hits=1)).update(people, S)) == counts
 
 
+@pytest.mark.parametrize(("unseen_ns", "known"), [(S // 10, False), (S, True)])
+def test_who_was_unseen_for_longer_may_come_back_farther_away(unseen_ns, known):
+    """After a second, a body's size aside; after a tenth of one this is somebody else."""
+    tracker = Tracker(TrackerConfig(min_hits=1))
+    size = float(extent(body()[None], ALL[None])[0])
+    for k in range(5):
+        tracker.update(People2D(xy=body()[None], score=np.ones((1, 17))), k * S // 10)
+    aside = People2D(xy=body()[None] + [size, 0.0], score=np.ones((1, 17)))
+    assert (tracker.update(aside, 4 * S // 10 + unseen_ns).track_id[0] == 0) == known
+
+
 def test_an_unseen_person_coasts_to_a_halt():
     track = Track.start(body(), ALL, 0)
     track.velocity = np.array([100.0, -40.0])
