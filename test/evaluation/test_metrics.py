@@ -234,3 +234,16 @@ def test_a_joint_at_the_threshold_is_not_closer():
     predicted[0, 1:, 0] = 0.25
     assert metrics.pck(predicted, true, threshold_mm=250.0) == pytest.approx(1 / 17)
     assert metrics.pck(predicted, true, threshold_mm=250.1) == 1.0
+
+
+def test_the_best_joints_of_all_hypotheses_make_a_better_pose_than_the_best_hypothesis():
+    """Of two joints beside the root, one hypothesis has the first right and the other 30 mm off, one the
+    second right and the first 60 mm off."""
+    true = np.zeros((1, 3, 3))
+    several = np.zeros((1, 2, 3, 3))
+    several[0, 0, 2, 0], several[0, 1, 1, 1] = 0.03, 0.06
+    assert metrics.min_of_n_mpjpe(several, true) == pytest.approx([10.0])
+    assert metrics.joint_best_mpjpe(several, true) == pytest.approx([0.0], abs=1e-9)
+    several[0, :, 2, 2] = 0.04  # of the second joint 50 and 40 mm are off now
+    assert metrics.min_of_n_mpjpe(several, true) == pytest.approx([50.0 / 3])
+    assert metrics.joint_best_mpjpe(several, true) == pytest.approx([40.0 / 3])

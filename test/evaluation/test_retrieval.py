@@ -85,3 +85,12 @@ def test_frames_without_a_pose_are_refused():
     predictions[0].xyz[3] = 0
     with pytest.raises(InputError, match="retrieval: 1 frames have no pose"):
         retrieval(predictions)
+
+
+@pytest.mark.parametrize(("late", "near"), [(5, 19 / 24), (6, 0.0)])
+def test_near_is_up_to_five_frames_away(late, near):
+    """The second camera says of each moment what it saw some frames ago."""
+    predictions = seen(["a@0", "a@1"])
+    predictions[1].xyz = np.roll(predictions[1].xyz, late, axis=0)
+    found = retrieval(predictions)["same moment, other camera"]["lifted pose"]
+    assert found["near"] == pytest.approx(near)

@@ -95,29 +95,45 @@ class Remembered:
     first, dt_s = np.array([False]), np.array([0.1])
 
     def __init__(self, rays, variance) -> None:
-        past = np.concatenate([rays[:, None].repeat(3, 1), np.ones((1, 3, 17, 1))], axis=-1)
+        past = np.concatenate([rays[:, None].repeat(3, 1), np.ones((len(rays), 3, 17, 1))], axis=-1)
         self.arrays = {"refine.rays": past, "refine.noise": np.array([[variance, 9.0]])}
 
     def __getitem__(self, name):
         return self.arrays[name]
 
     def keep(self, **values) -> None:
-        pass
+        self.kept = values
+
+
+def test_shaking_is_measured_as_the_variance_that_it_is() -> None:
+    """By the middle one of thirteen joints' third differences, of 300 people: a median errs by 5 %."""
+    rng = np.random.default_rng(0)
+    rows = Remembered(np.zeros((300, 17, 2)), 0.0)
+    rows.first, rows.dt_s = np.zeros(300, bool), np.full(300, 1 / 30)
+    rows.arrays["refine.rays"][..., :2] = 0.003 * rng.standard_normal((300, 3, 17, 2))
+    rows.arrays["refine.noise"] = np.tile([0.0, 9.0], (300, 1))
+    points = np.concatenate([0.003 * rng.standard_normal((300, 17, 2)), np.zeros((300, 4, 2))], axis=1)
+    seen = Observed(S, CAMERA, points, (np.arange(21) < 17) * np.ones((300, 21)))
+    poses = Poses(np.tile(BODY[:1], (300, 1, 1)), np.broadcast_to(1e-3 * np.eye(3), (300, 17, 3, 3)))
+    Refiner().refine(poses, seen, rows)
+    assert rows.kept["refine.noise"][:, 0].mean() == pytest.approx(0.003**2, rel=0.12)
 
 
 @pytest.mark.parametrize("depth", [2.0, 8.0])
-def test_how_far_the_covariance_shrinks_follows_from_depth_and_shaking(depth: float) -> None:
-    """The noise is 1.2 cm, and twelve times what the rays shake by, at that distance; two fifths of what a
-    Kalman update would take off beside the ray are taken."""
+@pytest.mark.parametrize("told", [None, 0.02, 0.001])
+def test_how_far_the_covariance_shrinks_follows_from_depth_and_shaking(depth: float, told: float) -> None:
+    """The noise is 1.2 cm, and twelve times what the rays shake by, at that distance, or what the detector
+    tells if that is more; two fifths of what a Kalman update would take off beside the ray are taken."""
     truth = BODY[:1] + np.array([0.0, 0.0, depth])
     rays = truth[..., :2] / truth[..., 2:]
     before, shakes = 0.03**2, 1e-6
     shaking = shakes * np.exp(-0.1 / 0.3)  # nothing shook in this frame
-    seen = Observed(S, CAMERA, np.concatenate([rays, np.zeros((1, 4, 2))], axis=1),
-                    np.where(np.arange(21) < 17, 1.0, 0.0)[None])  # fmt: skip
+    covariance = None if told is None else np.tile(told**2 * np.eye(2), (1, 21, 1, 1))
+    points = np.concatenate([rays, np.zeros((1, 4, 2))], axis=1)
+    seen = Observed(S, CAMERA, points, (np.arange(21) < 17) * np.ones((1, 21)), covariance=covariance)
     poses = Poses(BODY[:1], np.broadcast_to(before * np.eye(3), (1, 17, 3, 3)))
     after = Refiner().refine(poses, seen, Remembered(rays, shakes))
-    noise = 0.012**2 + 144 * shaking * depth**2
+    noise = max(0.012**2 + 144 * shaking * depth**2, ((told or 0.0) * depth) ** 2)
     wrist = 16
     ray = np.append(rays[0, wrist], 1.0)
     ray /= np.linalg.norm(ray)
