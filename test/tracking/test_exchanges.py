@@ -99,5 +99,6 @@ def test_two_pairs_must_be_exchanged_and_one_may_cross(joints, undone):
     tracker = Tracker(TrackerConfig(min_hits=1))
     for i in range(6):
         xy = exchange(BODY, seen) if i == 5 else BODY
-        tracker.update(People2D(xy=xy[None], score=score), i * S // 30)
+        seen_now = tracker.update(People2D(xy=xy[None], score=score, person_score=[0.9]), i * S // 30)
+        assert seen_now.track_id.tolist() == [0]
     assert tracker.exchanges_undone == undone
