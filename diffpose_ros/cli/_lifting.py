@@ -105,6 +105,7 @@ class Job:
     Attributes:
         table: what was lifted.
         overlooked: images in which the detector saw people of whom none was confirmed.
+        thinned: frames that were not lifted, since they come faster than the models were made for.
         settled: the table was written, or could not be; there is nothing more to keep.
         written: the files that hold the table.
         overlaid: the overlay, if one is drawn.
@@ -120,7 +121,7 @@ class Job:
         self._camera, self._pace, self._fov = camera, pace, fov
         self.overlaid, self._around, self._view = overlaid, around, view
         self.table = PoseTable()
-        self.overlooked = 0
+        self.overlooked = self.thinned = 0
         self.settled = False
         self.floor_refused: Counter[int] = Counter()
         self.place = ""
@@ -150,6 +151,7 @@ class Job:
             self.floor_refused.update(getattr(result.report, "floor_refused", ()))
             self.place = getattr(result.report, "place", "") or self.place
             if getattr(result.report, "thinned", False):
+                self.thinned += 1
                 skeletons = self._shown  # the picture keeps those of the frame before
             self._shown = skeletons
             if not len(people):

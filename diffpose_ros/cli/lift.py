@@ -307,6 +307,11 @@ def _report(args: argparse.Namespace, job: Job, written: dict[str, Path], screen
         f"{table.frames / max(job.seconds, 1e-9):.1f} frames/s -> {', '.join(map(str, files))}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
+    if job.thinned:
+        screen.print(
+            f"{job.thinned} frames were not lifted: the models are made for at most 60 frames a second",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
     if job.place:
         screen.print(f"the camera's place: {job.place}", highlight=False, markup=False, soft_wrap=True)
     for person, frames in sorted(job.floor_refused.items()):

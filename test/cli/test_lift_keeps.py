@@ -332,3 +332,27 @@ def test_the_overlay_keeps_the_skeletons_over_frames_above_60_hz():
         job.step(gray(), stamp_ns)
     assert drawn == [(person,)] * 4
     assert (job.table.frames, len(job.table)) == (4, 2)
+    assert job.thinned == 2
+
+
+def test_frames_above_60_hz_are_told(call, actors, tmp_path, monkeypatch):
+    """Every second one of 120 Hz is left out, which a user of a fast camera should know."""
+    lifted = lift.make_lifter
+
+    def thinning(args):
+        lifter = lifted(args)
+
+        def lift_one(people, camera, stamp_ns, **around):
+            result = lifter.lift(people, camera, stamp_ns, **around)
+            late = round(stamp_ns * 120 / 1e9) % 2 == 1
+            return SimpleNamespace(skeletons=result.skeletons, report=SimpleNamespace(thinned=late))
+
+        return SimpleNamespace(lift=lift_one)
+
+    monkeypatch.setattr(lift, "make_lifter", thinning)
+    folder = folder_of(tmp_path, [gray()] * 6)
+    outcome = call("lift", folder, "--fps", "120", "--output", tmp_path / "w.npz")
+    assert outcome.code == 0, outcome.err
+    assert "3 frames were not lifted: the models are made for at most 60 frames a second" in outcome.out
+    assert "were not lifted" not in call("lift", folder, "--output", tmp_path / "w.npz", "--overwrite",
+                                         "--fps", "0.1", "--frames", "1").out  # fmt: skip
