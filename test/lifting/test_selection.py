@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from diffpose_ros.core import People2D
+from diffpose_ros.core import H36M17, People2D
+from diffpose_ros.lifting.poses import joint_scores
 from diffpose_ros.lifting.selection import select
 from diffpose_ros.lifting.turns import Turns
 
@@ -126,3 +127,11 @@ def test_nobody():
     chosen = choose(People2D.empty())
     assert chosen.track_ids == ()
     assert chosen.index.dtype == np.int64
+
+
+def test_joints_have_the_scores_of_their_points_and_the_crown_the_noses():
+    score = np.linspace(0.1, 0.9, 21)[None]
+    got = joint_scores(score)
+    expected = score[0, :17].copy()
+    expected[H36M17.index("head_top")] = score[0, H36M17.index("nose")]
+    np.testing.assert_array_equal(got[0], expected)

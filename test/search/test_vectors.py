@@ -117,3 +117,13 @@ def test_distance_squares() -> None:
     b = a.copy()
     b[3] = [0.0, 0.17, 0.0]
     assert float(distance(a, b)) == pytest.approx(0.17 / np.sqrt(17))
+
+
+def test_who_hangs_upside_down_has_the_head_below():
+    """The same body upright and turned over: heads and hips change places, the side that faces stays left."""
+    upright = np.random.default_rng(0).normal(0, 0.3, (17, 3))
+    upright[8] = upright[0] + [0.0, -0.5, 0.0]
+    hanging = upright * [-1, -1, 1]
+    a, b = pose_vectors(upright), pose_vectors(hanging)
+    assert a[8, 2] > 0 > b[8, 2]
+    np.testing.assert_allclose(b, a * [-1, 1, -1], atol=1e-9)
