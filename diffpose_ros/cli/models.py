@@ -12,7 +12,7 @@ from rich.table import Table
 from diffpose_ros.cli._options import Screen, command
 from diffpose_ros.core.resources import WEIGHTS
 from diffpose_ros.methods.catalog import model_names, step_variants
-from diffpose_ros.methods.registry import METHODS, read_spec
+from diffpose_ros.methods.registry import read_spec, summary_of
 from diffpose_ros.runtime.load import probe_backends
 
 EXAMPLES = """
@@ -59,7 +59,7 @@ def describe(model: str | Path) -> dict[str, Any]:
     return {
         "name": spec.name,
         "kind": spec.kind,
-        "summary": METHODS[spec.kind].summary,
+        "summary": summary_of(spec.name, spec.kind),
         "path": str(spec.path),
         "mb": spec.path.stat().st_size / 1e6,
         "steps": [spec.steps, *step_variants(spec.path)],

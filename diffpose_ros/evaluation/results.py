@@ -26,7 +26,12 @@ STARPOSE_PLAIN, STARPOSE = "StarPose without STPG", "StarPose"
 LADDER = (CONTEXT, DIFFPOSE, DIFFPOSE_STPG, STARPOSE_PLAIN, STARPOSE)
 """From what should be worst to what should be best."""
 REFINED = "StarPose + refine"
-OTHERS = {"zedo": "ZeDO, zero-shot", "finepose": "FinePOSE", "unihpr": "UniHPR, by its embedding alone"}
+OTHERS = {
+    "zedo": "ZeDO, zero-shot",
+    "finepose": "FinePOSE",
+    "unihpr": "UniHPR, by its embedding alone",
+    "baseline_people": "Context encoder for other views and bodies",
+}
 """Models beside the ladder, by name."""
 
 

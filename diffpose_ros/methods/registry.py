@@ -69,6 +69,21 @@ METHODS = {
 }  # fmt: skip
 """Kind, as a model file's metadata names it -> the method."""
 
+VARIANTS = {
+    "baseline_people": (
+        "baseline",
+        "`baseline` trained for other views and bodies: from above, rolled, close up, children",
+    ),
+}
+"""Shipped models beside the one that is named as its method: name -> kind, and one line about it."""
+
+
+def summary_of(name: str, kind: str) -> str:
+    """What a model is, in one line."""
+    variant = VARIANTS.get(name)
+    return variant[1] if variant is not None and variant[0] == kind else METHODS[kind].summary
+
+
 
 def read_model(model: str | Path) -> ModelFile:
     """Find a model's file and read it.

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scenes import CAMERAS, FPS, FRAMES, scene
+from scenes import CAMERAS, FPS, FRAMES, scene, tilt
 
+from diffpose_ros.core import Surroundings
 from diffpose_ros.lifting import Lifter, LifterConfig
 
 SECOND = 1_000_000_000
@@ -36,15 +37,23 @@ class Answers:
     missing: int
 
 
-def lift(cameras=tuple(CAMERAS), **settings: Any) -> Answers:
-    """Lift everyone before each of the cameras, each time from a lifter that remembers nothing."""
+def lift(cameras=tuple(CAMERAS), *, gravity: bool = False, **settings: Any) -> Answers:
+    """Lift everyone before each of the cameras, each time from a lifter that remembers nothing.
+
+    Args:
+        cameras: their names.
+        gravity: the lifter is told which way is up.
+        **settings: of the lifter.
+    """
     lifter = Lifter(LifterConfig(backend="onnxruntime", **settings))
     said, true, missing = [], [], 0
     for name in cameras:
         seen = scene(name, seed=1 + list(CAMERAS).index(name))
         lifter.reset()
+        around = Surroundings(up=tilt(name) @ [0.0, 1.0, 0.0]) if gravity else Surroundings()
         for i in range(FRAMES):
-            result = lifter.lift(seen.people(i), seen.camera, SECOND + round(i * SECOND / FPS))
+            stamp_ns = SECOND + round(i * SECOND / FPS)
+            result = lifter.lift(seen.people(i), seen.camera, stamp_ns, around=around)
             said += result.skeletons
             true += [seen.skeleton[i, s.track_id - 1] for s in result.skeletons]
             missing += len(seen.people(i)) - len(result.skeletons)

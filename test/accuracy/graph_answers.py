@@ -20,7 +20,12 @@ from diffpose_ros.runtime.protocol import BackendOptions
 
 HERE = Path(__file__).resolve().parent
 INPUTS, NUMBERS = HERE / "golden_inputs.npz", HERE / "golden.npz"
-GRAPHS = [f"{model}/{file}" for model in ("diffpose", "starpose") for file in ("model", "model_2", "model_1")]
+GRAPHS = [
+    *(f"{model}/{file}" for model in ("diffpose", "starpose") for file in ("model", "model_2", "model_1")),
+    *("baseline/model", "baseline_people/model"),
+]
+UP = (0.1, -0.97, 0.22)
+"""What models with gravity are told, beside the recorded view."""
 WINDOWS = {"context": 4, "history": 3}
 FPS = 15.0
 
@@ -36,12 +41,16 @@ def answers(backend: Any) -> dict[str, np.ndarray]:
 
     Returns:
         ``mean`` (F, P, 17, 3) of every frame; ``covariance`` (P, 17, 3, 3), ``hypotheses``
-        (P, N, 17, 3) and, as one weighted sum per person, each new cache entry of the last frame.
+        (P, N, 17, 3) if it has any and, as one weighted sum per person, each new cache entry of the last
+        frame.
     """
     spec = read_spec(backend.spec.path)
     with np.load(INPUTS, allow_pickle=False) as f:
         recorded = {name: f[name] for name in f}
     frames, people = recorded["points"].shape[:2]
+    if spec.graph.inputs["view"].shape[1] > recorded["view"].shape[2]:
+        up = np.broadcast_to(np.array(UP, np.float32), (frames, people, 3))
+        recorded["view"] = np.concatenate([recorded["view"], up], axis=2)
     noise = np.repeat(recorded.pop("noise")[None], people, 0)
     stamps = {ring: np.full((people, WINDOWS[ring]), np.nan) for ring in spec.rings}
     caches = {s.input: np.zeros((people, *s.with_slots(WINDOWS[s.ring])), np.float32) for s in spec.state}
@@ -50,7 +59,7 @@ def answers(backend: Any) -> dict[str, np.ndarray]:
     for frame in range(frames):
         now = frame / FPS
         feeds = {name: value[frame] for name, value in recorded.items()} | caches
-        feeds |= {"noise": noise, "guidance": np.array(spec.guidance)}
+        feeds |= {"noise": noise, "guidance": np.array(getattr(spec, "guidance", ()))}
         for ring, at in stamps.items():
             feeds[spec.rings[ring].age] = np.nan_to_num(now - at, nan=-1.0)
         out = backend.run({n: np.ascontiguousarray(feeds[n], dtype=np.float32) for n in spec.graph.inputs})
@@ -68,11 +77,9 @@ def answers(backend: Any) -> dict[str, np.ndarray]:
                     slots = np.moveaxis(caches[s.input], s.slot_axis + 1, 1)
                     slots[:, slot] = out[s.output].reshape(people, *slots.shape[2:])
     entries = {s.output: out[s.output].reshape(people, -1) for s in spec.state}
-    return {
-        "mean": np.stack(means),
-        "covariance": out["covariance"],
-        "hypotheses": out["hypotheses"],
-    } | {name: (v @ np.cos(np.arange(v.shape[1]))) / np.sqrt(v.shape[1]) for name, v in entries.items()}
+    last = {name: out[name] for name in ("covariance", "hypotheses") if name in out}
+    sums = {name: (v @ np.cos(np.arange(v.shape[1]))) / np.sqrt(v.shape[1]) for name, v in entries.items()}
+    return {"mean": np.stack(means)} | last | sums
 
 
 def main() -> None:

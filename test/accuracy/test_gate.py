@@ -18,10 +18,11 @@ RUNS = {
     "zedo": {"model": "zedo"},
     "finepose": {"model": "finepose", "steps": 1, "prompt": "walking; 3: lying; 5: sitting"},
     "unihpr": {"model": "unihpr"},
+    "baseline_people": {"model": "baseline_people", "gravity": True},
 }
 FEW = dict.fromkeys(("finepose", "unihpr"), ("wide lens",))
 """Runs before some of the cameras."""
-FINGERPRINTS = {"finepose": 0.003522, "unihpr": 0.021726}
+FINGERPRINTS = {"finepose": 0.003522, "unihpr": 0.021726, "baseline_people": 0.002100}
 """Of methods that are told more than keypoints: what they make of it moves their errors too little."""
 BOUNDS = {
     "starpose": {
@@ -79,6 +80,17 @@ BOUNDS = {
         "root in 2 sigma": (0.89, 0.92),
         "missing": (0, 0),
     },
+    "baseline_people": {
+        "MPJPE": (0, 61.8),
+        "P-MPJPE": (0, 50.3),
+        "root": (0, 164),
+        "root, median": (0, 144),
+        "joints in 1 sigma": (0.855, 0.88),
+        "joints in 2 sigma": (0.96, 0.98),
+        "root in 1 sigma": (0.775, 0.815),
+        "root in 2 sigma": (0.94, 0.965),
+        "missing": (0, 0),
+    },
 }
 
 
@@ -106,7 +118,7 @@ def test_accuracy_gate(measured, run):
 
 @pytest.mark.parametrize("run", FINGERPRINTS)
 def test_what_a_model_is_told_beside_keypoints_arrives(measured, run):
-    """Speed, parts in view, prompts of everyone and of tracks; the noise, and whose row is whose."""
+    """Speed, parts in view, prompts of everyone and of tracks; gravity; the noise, and whose row is whose."""
     assert measured(run)[1] == pytest.approx(FINGERPRINTS[run], abs=2e-5)
 
 

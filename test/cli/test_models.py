@@ -2,8 +2,9 @@
 
 import json
 
+from diffpose_ros.cli.models import describe
 from diffpose_ros.methods.catalog import model_names
-from diffpose_ros.methods.registry import METHODS
+from diffpose_ros.methods.registry import METHODS, VARIANTS, summary_of
 from diffpose_ros.runtime.load import BACKENDS, probe_backends
 
 
@@ -16,11 +17,18 @@ def test_json_names_models_and_backends(call):
         assert content["backends"][name] == {"works": can.available, "reason": can.reason}
     assert [m["name"] for m in content["models"]] == model_names()
     for model in content["models"]:
-        assert model["summary"] == METHODS[model["kind"]].summary
+        assert model["summary"] == summary_of(model["name"], model["kind"])
 
 
-def test_every_method_comes_with_a_model():
-    assert set(METHODS) == set(model_names())
+def test_every_method_comes_with_a_model_and_every_model_has_its_line():
+    kinds = {model: describe(model)["kind"] for model in model_names()}
+    assert kinds == {name: name for name in METHODS} | {name: kind for name, (kind, _) in VARIANTS.items()}
+
+
+def test_only_a_model_of_its_own_kind_has_a_variants_line():
+    assert summary_of("baseline_people", "baseline") == VARIANTS["baseline_people"][1]
+    assert summary_of("baseline_people", "starpose") == METHODS["starpose"].summary
+    assert summary_of("my_own", "baseline") == METHODS["baseline"].summary
 
 
 def test_files_with_fewer_steps_are_listed(call):

@@ -14,7 +14,7 @@ from diffpose_ros.cli._exit_codes import MEANINGS
 from diffpose_ros.cli.main import COMMANDS
 from diffpose_ros.core.choices import DETECTORS
 from diffpose_ros.evaluation.results import OTHERS
-from diffpose_ros.methods.registry import METHODS
+from diffpose_ros.methods.registry import METHODS, VARIANTS
 from diffpose_ros.runtime.load import BACKEND_CHOICES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,7 +96,8 @@ def test_methods_stand_there_as_in_the_code_and_with_the_figures_of_the_results(
     }
     table = rows("model")
     assert [(quoted(name)[0], about) for name, about, *_ in table] == [
-        (name, entry.summary) for name, entry in METHODS.items()
+        *((name, entry.summary) for name, entry in METHODS.items()),
+        *((name, summary) for name, (_, summary) in VARIANTS.items()),
     ]
     for name, _, mpjpe, p_mpjpe, inside in table:
         overall, of_uncertainty = figures(results, named[quoted(name)[0]])
