@@ -172,7 +172,7 @@ def test_the_card_says_what_the_model_learnt_from_and_for_how_long(tmp_path) -> 
     assert text.startswith("# mine\n")
     for said in ("12,345 parameters", "mocap.npz: 2 clips", "denoiser: 4 steps, 10 minutes", "StarPose",
                  "68 % after", "mocap.cs.cmu.edu", "Not evaluated yet", "mirror image", "7 held-out clips",
-                 "held out, people: s9", "name no source"):  # fmt: skip
+                 "held out, people: s9", "name no known source"):  # fmt: skip
         assert said in text, said
     assert "somewhere" not in text
     assert "context encoder: " not in text
@@ -183,7 +183,7 @@ def test_the_card_says_what_the_model_learnt_from_and_for_how_long(tmp_path) -> 
     assert "- MPJPE mm: 41.2" in scored
     assert "StarPose" not in scored
     assert "of the clips trained on" in scored
-    assert "name no source" not in scored
+    assert "name no known source" not in scored
 
 
 def test_every_source_is_acknowledged() -> None:
