@@ -94,7 +94,8 @@ def run_nodes(makes: Sequence[Callable[[], PipelineNode]], args: Sequence[str] |
         args: the command line; ``None``: this process's own.
 
     Returns:
-        The exit code: 0 after a signal, 2 for wrong parameters or ROS arguments.
+        The exit code: 0 after a signal, 1 when a node could spin no more, 2 for wrong parameters or ROS
+        arguments.
     """
     signals = QuietSignals()
     code, clean = 0, True
@@ -114,6 +115,9 @@ def run_nodes(makes: Sequence[Callable[[], PipelineNode]], args: Sequence[str] |
     except DiffposeError as error:
         print(f"[ERROR] {error}", file=sys.stderr)
         code = 2
+    except ExecutorError as error:
+        print(f"[ERROR] {error}", file=sys.stderr)
+        code = 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
@@ -195,6 +199,10 @@ def _start(nodes: Sequence[PipelineNode]) -> None:
                 node.failed(error)
 
 
+class ExecutorError(Exception):
+    """An executor failed again and again, and was given up."""
+
+
 class Spinning:
     """Nodes that spin, each on an executor of its own: the first in this thread, others in theirs.
 
@@ -207,9 +215,9 @@ class Spinning:
         self._executors = [SingleThreadedExecutor() for _ in nodes]
         for executor, node in zip(self._executors, nodes, strict=True):
             executor.add_node(node)
-        self._error: Exception | None = None
+        self._error: ExecutorError | None = None
         self._threads = [
-            threading.Thread(target=self._beside, args=pair, name=f"spin {pair[1].get_name()}", daemon=True)
+            threading.Thread(target=self._one, args=pair, name=f"spin {pair[1].get_name()}", daemon=True)
             for pair in zip(self._executors[1:], self._nodes[1:], strict=True)
         ]
 
@@ -217,11 +225,11 @@ class Spinning:
         """Spin until the signal.
 
         Raises:
-            Exception: an executor failed for good.
+            ExecutorError: one of them did; the context is shut down.
         """
         for thread in self._threads:
             thread.start()
-        _spin(self._executors[0], self._nodes[0])
+        self._one(self._executors[0], self._nodes[0])
         if self._error is not None:
             raise self._error
 
@@ -232,11 +240,12 @@ class Spinning:
                 thread.join(LOADING_S)
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _beside(self, executor: SingleThreadedExecutor, node: PipelineNode) -> None:
+    def _one(self, executor: SingleThreadedExecutor, node: PipelineNode) -> None:
         try:
             _spin(executor, node)
         except Exception as error:
-            self._error = error
+            self._error = ExecutorError(f"{node.get_name()}: the executor failed for good: {error}")
+            self._error.__cause__ = error
             rclpy.try_shutdown()
 
 

@@ -1,4 +1,4 @@
-"""Running nodes from Python: all of them in one process with one executor.
+"""Running nodes from Python: all of them in one process, each on an executor of its own.
 
 As in::
 

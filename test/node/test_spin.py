@@ -94,7 +94,8 @@ class Waiting:
         assert self.down.wait(10.0)
 
 
-def test_each_node_has_an_executor_and_one_that_fails_for_good_ends_all(monkeypatch) -> None:
+@pytest.mark.parametrize("bad", [0, 2])
+def test_each_node_has_an_executor_and_one_that_fails_for_good_ends_all(monkeypatch, bad) -> None:
     down, made = threading.Event(), []
 
     def make() -> Waiting | Executor:
@@ -107,7 +108,32 @@ def test_each_node_has_an_executor_and_one_that_fails_for_good_ends_all(monkeypa
     nodes = [Named("a"), Named("b"), Named("c")]
     spinning = graph.Spinning(nodes)
     assert [[n.name for n in executor.nodes] for executor in made] == [["a"], ["b"], ["c"]]
-    made[2].spin = Executor(100).spin
-    with pytest.raises(RuntimeError, match="convert"):
+    made[bad].spin = Executor(100).spin
+    with pytest.raises(graph.ExecutorError, match=f"^{'abc'[bad]}: .* for good: Unable to convert"):
         spinning.run()
     assert spinning.ended()
+
+
+def test_a_process_whose_executor_failed_for_good_says_so_and_ends_with_an_error(monkeypatch, capsys) -> None:
+    class Fails(graph.Spinning):
+        def __init__(self, nodes) -> None:
+            super().__init__([])
+
+        def run(self) -> None:
+            raise graph.ExecutorError("lifter: the executor failed for good: no memory")
+
+    monkeypatch.setattr(graph, "Spinning", Fails)
+    monkeypatch.setattr(graph, "_init", lambda args: None)
+    monkeypatch.setattr(graph, "QuietSignals", Signals)
+    monkeypatch.setattr(graph.rclpy, "ok", lambda: False)  # one executor that fails ends the others
+    assert graph.run_nodes([]) == 1
+    assert capsys.readouterr().err == "[ERROR] lifter: the executor failed for good: no memory\n"
+
+
+class Signals:
+    """No handlers, which would outlive the test."""
+
+    ros_runs = False
+
+    def ignore(self) -> None:
+        pass
