@@ -34,6 +34,16 @@ def test_whom_a_crop_loses_alone_is_lost():
     assert front_end.report.counts.get("frames looked at whole", 0) == 0
 
 
+def test_a_crop_that_shows_too_little_of_somebody_alone_is_nobody_elses():
+    front_end = make()
+    play(front_end, [{0: (200, 240)}] * 10)
+    front_end.single.look = _mostly_outside(front_end.single.look)
+    frames = play(front_end, [{0: (200, 240)}] * 5, start=10)
+    assert ids(frames) == [[]] * 5
+    assert front_end.report.counts.get("crops that showed someone else", 0) == 0
+    assert front_end.report.counts.get("frames looked at whole", 0) == 0
+
+
 def test_two_crops_of_one_body_send_both_to_the_whole_image_for_half_a_second():
     front_end = make()
     play(front_end, [{0: (200, 240), 1: (290, 240)}] * 10)
@@ -45,6 +55,18 @@ def test_two_crops_of_one_body_send_both_to_the_whole_image_for_half_a_second():
     frames = play(front_end, [{0: (200, 240), 1: (290, 240)}] * 20, start=11)
     assert ids(frames) == [[0, 1]] * 20
     assert front_end.report.counts["frames looked at whole"] == 15
+
+
+def _mostly_outside(look):
+    """A network that sees a body of which two keypoints are in the image."""
+
+    def looks(crops, prior=None):
+        seen = look(crops, prior)
+        at = seen.at.copy()
+        at[:, 2:] = -10.0
+        return replace(seen, at=at)
+
+    return looks
 
 
 def _same_place(front_end, look):

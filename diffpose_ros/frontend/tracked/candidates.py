@@ -113,12 +113,12 @@ class Candidates:
         Args:
             seen: what the crops showed, a row for each; of score 0 where there was nobody.
         """
-        lost = self.sure & ~self.new & (seen.person_score == 0)
+        lost = self.sure & ~self.new & ~shown(seen)
         if not lost.any():
             return np.asarray(lost)
         crops = Crops.around(self.xy, self.visible)
         square = np.concatenate([crops.corner, crops.corner + crops.side[:, None]], axis=1)
-        there = seen.score > 0
+        there = (seen.score > 0) & shown(seen)[:, None]
         inside = covered(square, boxes(seen.xy, there)) * there.any(axis=1)
         np.fill_diagonal(inside, 0.0)
         return np.asarray(lost & (inside >= IN_THE_CROP).any(axis=1))
@@ -148,6 +148,12 @@ def joined(a: People2D, b: People2D) -> People2D:
     )  # fmt: skip
 
 
+def shown(people: People2D) -> NDArray[np.bool_]:
+    """(P,) of which there is enough for a person."""
+    assert people.person_score is not None
+    return np.asarray((people.person_score > 0) & ((people.score > 0).sum(axis=1) >= MIN_KEYPOINTS))
+
+
 def drop_doubles(people: People2D, trusted: int, prefer: NDArray[np.float64] | None = None) -> People2D:
     """People without those of score 0, and of those who lie on each other only one.
 
@@ -156,8 +162,7 @@ def drop_doubles(people: People2D, trusted: int, prefer: NDArray[np.float64] | N
         trusted: so many rows at the beginning stay whatever happens.
         prefer: (P,) the one with more of this stays; otherwise the earlier row.
     """
-    assert people.person_score is not None
-    visible = people.score > 0
+    visible, enough = people.score > 0, shown(people)
     size = extent(people.xy, visible)
     same = oks_matrix(people.xy, visible, people.xy, visible, np.maximum(size[:, None], size[None]))
     rest = np.arange(trusted, len(people))
@@ -165,8 +170,7 @@ def drop_doubles(people: People2D, trusted: int, prefer: NDArray[np.float64] | N
         rest = rest[np.argsort(-prefer[rest], kind="stable")]
     kept: list[int] = list(range(trusted))
     for i in rest:
-        enough = people.person_score[i] > 0 and visible[i].sum() >= MIN_KEYPOINTS
-        if enough and not any(same[i, k] >= SAME_BODY for k in kept):
+        if enough[i] and not any(same[i, k] >= SAME_BODY for k in kept):
             kept.append(int(i))
     return people.take(sorted(kept))
 

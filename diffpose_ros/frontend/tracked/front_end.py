@@ -22,7 +22,7 @@ from diffpose_ros.frontend.detectors.protocol import check_image
 from diffpose_ros.frontend.protocol import FrontEndReport
 from diffpose_ros.frontend.pyramid import Pyramid
 from diffpose_ros.frontend.tracked import uncertainty
-from diffpose_ros.frontend.tracked.candidates import Candidates, drop_doubles, joined, with_expected
+from diffpose_ros.frontend.tracked.candidates import Candidates, drop_doubles, joined, shown, with_expected
 from diffpose_ros.frontend.tracked.config import TrackedConfig
 from diffpose_ros.frontend.tracked.crops import Crops
 from diffpose_ros.frontend.tracked.discovery import Beside, Finder, InStep
@@ -240,7 +240,7 @@ class Tracked:
     def _without_doubles(self, found: People2D, candidates: Candidates) -> tuple[People2D, int]:
         """Two crops that show one body: it is the one who was expected there. And how many that cost."""
         kept = drop_doubles(found, 0, prefer=candidates.agreement(found))
-        lost = int(np.count_nonzero(found.person_score)) - len(kept)  # type: ignore[arg-type]
+        lost = int(np.count_nonzero(shown(found))) - len(kept)
         self._count("crops that showed someone else", lost)
         return kept, lost
 
