@@ -23,6 +23,10 @@ LEAST_FRAMES = 10
 GREY = 114
 
 
+class NobodySeenError(InputError):
+    """Nobody is seen for long enough."""
+
+
 def follow(
     frames: Iterable[tuple[Image, int]], front_end: FrontEnd, most: int
 ) -> tuple[list[Image], NDArray[np.float64]]:
@@ -37,7 +41,7 @@ def follow(
         Those images, and for each the person's middle and height (F, 3), pixels.
 
     Raises:
-        InputError: nobody is seen in ten images in a row.
+        NobodySeenError: nobody is seen in ten images in a row.
     """
     images: list[Image] = []
     boxes: dict[int, list[tuple[int, float, float, float]]] = {}
@@ -50,7 +54,7 @@ def follow(
     runs = [run for rows in boxes.values() for run in _without_gaps(rows)]
     best = max(runs, key=len, default=[])
     if len(best) < LEAST_FRAMES:
-        raise InputError(f"expected somebody in {LEAST_FRAMES} images in a row, got {len(best)} images")
+        raise NobodySeenError(f"expected somebody in {LEAST_FRAMES} images in a row, got {len(best)} images")
     return [images[row[0]] for row in best], np.array([row[1:] for row in best])
 
 

@@ -24,9 +24,9 @@ from diffpose_ros.cli._options import (
     detector_size,
     outputs,
 )
-from diffpose_ros.cli.frontend_bench import DETECTOR_SIZE
+from diffpose_ros.cli.frontend_bench import DETECTOR_SIZE, MOST_PEOPLE
 from diffpose_ros.cli.wire import open_wire
-from diffpose_ros.core import InputError
+from diffpose_ros.core import DiffposeError, InputError
 from diffpose_ros.core.bounded_yaml import read_text
 from diffpose_ros.core.files import write_text
 from diffpose_ros.methods.diffusion.contract import DiffusionSpec
@@ -43,6 +43,7 @@ diffpose_ros bench --frontend --people 1,3 --plot frontend.png
 diffpose_ros bench --frontend --video people.mp4 --detector-size 256
 """
 DOCS = "docs/performance.md"
+EXPECTED = "expected the JSON that `bench --json` writes"
 PEOPLE = (1, 5, 10, 50)
 NEEDED = ("machine", "backend", "ratios", "model", "not_measured")
 
@@ -110,19 +111,31 @@ def run(args: argparse.Namespace) -> int:
         data = frontend_bench.measure(args, console)
     else:
         data = _measure(args, console)
-    report: Any = latency_report
+    try:
+        _tell(data, console)
+        if out is not None:
+            write_text(out, json.dumps(data, indent=2) + "\n")
+        _draw(data, picture, args.write_docs)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if args.source is None or isinstance(error, DiffposeError):
+            raise
+        raise InputError(f"{args.source}: {EXPECTED}; its numbers are damaged") from error
+    return 0
+
+
+def _draw(data: dict[str, Any], picture: Path | None, page: str | None) -> None:
+    report: Any = frontend_report if "front_ends" in data else latency_report
+    if picture is not None:
+        report.plot(data, picture)
+    if page is not None:
+        report.write_docs(data, Path(page))
+
+
+def _tell(data: dict[str, Any], console: Console) -> None:
     if "front_ends" in data:
-        report = frontend_report
         frontend_bench.show(data, console)
     else:
         _show(data, console)
-    if out is not None:
-        write_text(out, json.dumps(data, indent=2) + "\n")
-    if picture is not None:
-        report.plot(data, picture)
-    if args.write_docs is not None:
-        report.write_docs(data, Path(args.write_docs))
-    return 0
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -133,6 +146,9 @@ def _check(args: argparse.Namespace) -> None:
         ]
         if wrong:
             raise InputError(f"{wrong[0]}: does not go with --frontend, which uses the best backend")
+        most = max(args.people or (1,))
+        if most > MOST_PEOPLE:
+            raise InputError(f"--people: at most {MOST_PEOPLE} people stand side by side, got {most}")
         return
     for name, value in (("--video", args.video), ("--detector-size", args.detector_size)):
         if value is not None:
@@ -145,7 +161,8 @@ def _show(data: dict[str, Any], console: Console) -> None:
     for name, value in data["ratios"].items():
         busy = data.get("ratios_processor_time", {}).get(name)
         if value is not None:
-            console.print(f"{name}: theirs / ours {value:g}, in processor time {busy:g}")
+            in_time = "" if busy is None else f", in processor time {busy:g}"
+            console.print(f"{name}: theirs / ours {value:g}{in_time}")
     for name, why in data["not_measured"].items():
         console.print(f"not measured: {name}: {why}")
 
@@ -206,11 +223,11 @@ def _load(path: str) -> dict[str, Any]:
     except InputError:
         raise
     except (ValueError, AssertionError, RecursionError):
-        raise InputError(f"{path}: expected the JSON that `bench --json` writes") from None
+        raise InputError(f"{path}: {EXPECTED}") from None
     needed = frontend_report.NEEDED if "front_ends" in data else NEEDED
     missing = [n for n in needed if n not in data]
     if missing:
-        raise InputError(f"{path}: expected the JSON that `bench --json` writes, it lacks {missing}")
+        raise InputError(f"{path}: {EXPECTED}, it lacks {missing}")
     return data
 
 

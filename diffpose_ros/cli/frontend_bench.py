@@ -11,18 +11,23 @@ from rich.table import Table
 from diffpose_ros.bench import frontend, frontend_report
 from diffpose_ros.bench.latency import machine
 from diffpose_ros.bench.report import people_label
-from diffpose_ros.bench.scenes import cut_out, follow
+from diffpose_ros.bench.scenes import NobodySeenError, cut_out, follow
 from diffpose_ros.cli.wire import open_wire
+from diffpose_ros.core import InputError
 from diffpose_ros.frontend import make_front_end
 from diffpose_ros.media.video import open_source
+from diffpose_ros.methods.registry import read_spec
 
 DETECTOR_SIZE = 384
+MOST_PEOPLE = 12
+"""Of more the cut-outs would be too narrow to hold bodies."""
 LOOKED_AT = 120
 """Images of the video in which somebody is looked for."""
 
 
 def measure(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """The numbers, as the command's JSON has them."""
+    spec = read_spec(args.model)  # a model that is not there is told before the work
     here = machine()  # before our own load is on it
     people = args.people or frontend.PEOPLE
     size = args.detector_size or DETECTOR_SIZE
@@ -38,7 +43,7 @@ def measure(args: argparse.Namespace, console: Console) -> dict[str, Any]:
         )  # fmt: skip
     return {
         "machine": here,
-        "model": args.model,
+        "model": spec.name,
         "size": [width, height],
         "detector_size": size,
         "front_ends": measured,
@@ -68,7 +73,10 @@ def _tiles(video: str | None, width: int, height: int) -> list[Any]:
     front_end = make_front_end("movenet")
     try:
         with open_source(video) as source:
+            name = source.name
             images, boxes = follow(source, front_end, LOOKED_AT)
+    except NobodySeenError as error:
+        raise InputError(f"{name}: {error}") from None
     finally:
         front_end.close()
     return cut_out(images, boxes, width, height)

@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -229,6 +230,8 @@ def test_the_command_prints_writes_and_draws(bench, call, tmp_path):
         (("--video", "a.mp4"), "--video: goes only with --frontend"),
         (("--detector-size", "256"), "--detector-size: goes only with --frontend"),
         (("--frontend", "--video", "missing.mp4"), "missing.mp4"),
+        (("--frontend", "--people", "1,13"), "--people: at most 12 people stand side by side"),
+        (("--frontend", "--model", "missing.onnx"), "missing.onnx"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(call, options, told):
@@ -244,3 +247,34 @@ def test_numbers_that_lack_something_are_refused(call, tmp_path):
     outcome = call("bench", "--from", str(path))
     assert outcome.code != 0
     assert "it lacks ['model', 'size', 'detector_size', 'not_measured']" in outcome.err
+
+
+WHOLE = {"machine": {}, "model": "starpose", "not_measured": {}}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        WHOLE | {"front_ends": {}, "size": [1, 2], "detector_size": 3},
+        WHOLE | {"front_ends": 3, "size": [1, 2], "detector_size": 3},
+        WHOLE | {"backend": 3, "ratios": {}},
+        WHOLE | {"backend": {}, "ratios": {}},
+    ],
+)
+def test_damaged_numbers_are_told_in_one_line(call, tmp_path, data):
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps(data))
+    outcome = call("bench", "--from", str(path), "--plot", str(tmp_path / "bench.png"))
+    assert outcome.code == 1
+    assert "damaged.json: expected the JSON that `bench --json` writes" in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+
+
+def test_a_video_without_people_is_named(call, monkeypatch, tmp_path):
+    cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((90, 160, 3), np.uint8))
+    seeing = Seeing([people_of()])
+    seeing.close = lambda: None
+    monkeypatch.setattr(frontend_bench, "make_front_end", lambda name: seeing)
+    outcome = call("bench", "--frontend", "--video", str(tmp_path))
+    assert outcome.code == 1
+    assert f"{tmp_path}: expected somebody in 10 images in a row, got 0 images" in outcome.err
