@@ -186,9 +186,11 @@ class KeypointsNode(PipelineNode):
 
     def _image_came(self, message: Any) -> None:
         self.monitor.count("images")
-        if self._switches is not None and not self._switches.enabled:
+        switches = self._switches
+        if switches is not None and not switches.enabled:
             return
-        if self._worker is not None and self._worker.offer(message):
+        worker = self._worker  # images of this process come in their publisher's thread
+        if worker is not None and worker.offer(message):
             self.monitor.count("skipped: a newer image came")
 
     def _work(self, message: Any) -> None:

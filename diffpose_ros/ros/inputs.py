@@ -97,7 +97,8 @@ class Input:
         self._counting = threading.Lock()
         self._offer: qos.Offer | None = None
         self._near_s, self._near_ns = -OVERTAKEN_S, 0
-        self._end_near = READERS.add(node.context, self.topic, self._near_came) if near else None
+        self._near, self._end_near = near, lambda: None
+        self._listen_near()
         self.watch()
 
     def watch(self) -> bool:
@@ -153,8 +154,7 @@ class Input:
         """Stop listening. Calling it twice does no harm."""
         with self._lock:
             self._closed = True
-            if self._end_near is not None:
-                self._end_near()
+            self._end_near()
             self._drop()
 
     def _drop(self) -> None:
@@ -177,6 +177,8 @@ class Input:
         return [qos.offered(p.qos_profile) for p in right]
 
     def _subscribe(self, offer: qos.Offer) -> None:
+        if self._subscription is not None:
+            self._listen_near()
         self._drop()
         self._offer, self._incompatible = offer, ""
         profile = qos.overridden(qos.reader(offer, self._depths[offer.reliable]), self._overrides)
@@ -198,6 +200,11 @@ class Input:
                 return
             except UnsupportedEventTypeError:
                 continue
+
+    def _listen_near(self) -> None:
+        self._end_near()
+        if self._near:
+            self._end_near = READERS.add(self._node.context, self.topic, self._near_came)
 
     def _near_came(self, image: NearImage) -> None:
         self._near_s, self._near_ns = self._clock(), _stamp_ns(image.header)
@@ -229,6 +236,8 @@ class Input:
 
     def _does_not_fit(self, event: Any) -> None:
         self._incompatible = qos_policy_name_from_kind(event.last_policy_kind)
+        # a publisher that this reader does not fit counts it among none of its readers
+        self._end_near()
 
 
 def kind_name(kind: type) -> str:

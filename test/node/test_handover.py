@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from functools import partial
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("diffpose_ros.msg", reason="the package's messages are not built")
 
 import rclpy
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -124,6 +125,19 @@ def test_every_image_comes_once_whoever_else_reads(folder, kit, outsider):
         assert isinstance(heard[0], Image)
     else:
         assert not sent
+
+
+def test_a_reader_that_does_not_fit_takes_no_other_readers_images(bench, kit):
+    """A publisher counts only readers that fit: the one of one would seem to be this."""
+    node = bench.add(partial(KeypointsNode, make_detector=lambda *a, **k: kit.FakeDetector()))
+    made, topic = node._inputs[0], node.resolve_topic_name("image_raw")
+    assert len(READERS.of(node.context, topic)) == 1
+    made._does_not_fit(SimpleNamespace(last_policy_kind=QoSPolicyKind.DURABILITY))
+    assert not READERS.of(node.context, topic)
+    made._subscribe(made._offer)  # its publishers offer something else
+    assert len(READERS.of(node.context, topic)) == 1
+    made.close()
+    assert not READERS.of(node.context, topic)
 
 
 def test_an_input_tells_of_near_images_as_of_others(bench, kit):
