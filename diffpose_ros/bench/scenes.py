@@ -29,7 +29,7 @@ class NobodySeenError(InputError):
 
 def follow(
     frames: Iterable[tuple[Image, int]], front_end: FrontEnd, most: int
-) -> tuple[list[Image], NDArray[np.float64]]:
+) -> tuple[range, NDArray[np.float64]]:
     """Whoever is seen for the longest time without a gap.
 
     Args:
@@ -38,27 +38,25 @@ def follow(
         most: images to look at.
 
     Returns:
-        Those images, and for each the person's middle and height (F, 3), pixels.
+        Which images those are, and for each the person's middle and height (F, 3), pixels.
 
     Raises:
         NobodySeenError: nobody is seen in ten images in a row.
     """
-    images: list[Image] = []
     boxes: dict[int, list[tuple[int, float, float, float]]] = {}
     for i, (rgb, t_ns) in enumerate(frames):
         if i == most:
             break
-        images.append(rgb)
         for k, track in _boxes(front_end.see(rgb, t_ns)).items():
             boxes.setdefault(k, []).append((i, *track))
     runs = [run for rows in boxes.values() for run in _without_gaps(rows)]
     best = max(runs, key=len, default=[])
     if len(best) < LEAST_FRAMES:
         raise NobodySeenError(f"expected somebody in {LEAST_FRAMES} images in a row, got {len(best)} images")
-    return [images[row[0]] for row in best], np.array([row[1:] for row in best])
+    return range(best[0][0], best[-1][0] + 1), np.array([row[1:] for row in best])
 
 
-def cut_out(images: Sequence[Image], boxes: NDArray[np.float64], width: int, height: int) -> list[Image]:
+def cut_out(images: Iterable[Image], boxes: NDArray[np.float64], width: int, height: int) -> list[Image]:
     """The person of each image in a tile of ``width`` x ``height`` pixels, always at the same scale."""
     scale = height / (MARGIN * boxes[:, 2].max())
     tiles = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import islice
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from diffpose_ros.bench.scenes import NobodySeenError, cut_out, follow
 from diffpose_ros.cli.wire import open_wire
 from diffpose_ros.core import InputError
 from diffpose_ros.frontend import make_front_end
+from diffpose_ros.media.places import is_live
 from diffpose_ros.media.video import open_source
 from diffpose_ros.methods.registry import read_spec
 
@@ -70,13 +72,17 @@ def _tiles(video: str | None, width: int, height: int) -> list[Any]:
         from diffpose_ros.demo.clip import demo_clip
 
         video = str(demo_clip())
+    if is_live(video):
+        raise InputError(f"{video}: bench --frontend takes a video file or a folder of images")
     front_end = make_front_end("movenet")
     try:
         with open_source(video) as source:
             name = source.name
-            images, boxes = follow(source, front_end, LOOKED_AT)
+            which, boxes = follow(source, front_end, LOOKED_AT)
+            # read again: whole images of some seconds would fill the memory
+            images = (rgb for rgb, _ in islice(source, which.start, which.stop))
+            return cut_out(images, boxes, width, height)
     except NobodySeenError as error:
         raise InputError(f"{name}: {error}") from None
     finally:
         front_end.close()
-    return cut_out(images, boxes, width, height)

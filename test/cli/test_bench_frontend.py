@@ -50,7 +50,7 @@ def test_whoever_is_seen_longest_without_a_gap_is_followed():
     frames = [people_of(person(30, 40, 50, 1))] * 8 + [people_of(person(90, 50, 60, 2))] * 12
     frames += [people_of(person(30, 40, 50, 1))] * 8
     found, boxes = follow(images(28), Seeing(frames), 100)
-    assert [int(image[0, 0, 0]) for image in found] == list(range(8, 20))
+    assert found == range(8, 20)
     np.testing.assert_allclose(boxes, np.tile([90, 50, 60], (12, 1)))
 
 
@@ -63,6 +63,36 @@ def test_no_more_images_than_asked_are_looked_at_and_too_few_are_refused():
         follow(images(30), Seeing([people_of(person(30, 40, 50, 1))] * 30), 9)
     with pytest.raises(InputError, match="got 0 images"):
         follow(images(30), Seeing([people_of()] * 30), 30)
+
+
+def test_the_tiles_are_of_the_images_in_which_the_person_was_seen(monkeypatch):
+    """The video is read twice, so that only the tiles stay in memory."""
+
+    class Video:
+        name = "a.mp4"
+        reads = 0
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def __iter__(self):
+            self.reads += 1
+            return iter(images(28))
+
+    class Front(Seeing):
+        def close(self):
+            pass
+
+    seen = [people_of()] * 5 + [people_of(person(90, 50, 60, 2))] * 12 + [people_of()] * 11
+    video = Video()
+    monkeypatch.setattr(frontend_bench, "make_front_end", lambda name: Front(seen))
+    monkeypatch.setattr(frontend_bench, "open_source", lambda name: video)
+    tiles = frontend_bench._tiles("a.mp4", 20, 40)
+    assert [int(tile[20, 10, 0]) for tile in tiles] == list(range(5, 17))
+    assert video.reads == 2
 
 
 def test_a_cut_out_has_the_person_in_its_middle_at_one_scale():
@@ -230,6 +260,7 @@ def test_the_command_prints_writes_and_draws(bench, call, tmp_path):
         (("--video", "a.mp4"), "--video: goes only with --frontend"),
         (("--detector-size", "256"), "--detector-size: goes only with --frontend"),
         (("--frontend", "--video", "missing.mp4"), "missing.mp4"),
+        (("--frontend", "--video", "rtsp://10.0.0.1/a"), "takes a video file or a folder"),
         (("--frontend", "--people", "1,13"), "--people: at most 12 people stand side by side"),
         (("--frontend", "--model", "missing.onnx"), "missing.onnx"),
     ],
