@@ -20,6 +20,7 @@ from diffpose_ros.cli._options import (
     Screen,
     add_overwrite_option,
     bounded,
+    check_detector_size,
     command,
     detector_size,
     outputs,
@@ -146,6 +147,7 @@ def _check(args: argparse.Namespace) -> None:
         ]
         if wrong:
             raise InputError(f"{wrong[0]}: does not go with --frontend, which uses the best backend")
+        check_detector_size("movenet", args.detector_size)
         most = max(args.people or (1,))
         if most > MOST_PEOPLE:
             raise InputError(f"--people: at most {MOST_PEOPLE} people stand side by side, got {most}")

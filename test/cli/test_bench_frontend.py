@@ -260,6 +260,7 @@ def test_the_command_prints_writes_and_draws(bench, call, tmp_path):
         (("--video", "a.mp4"), "--video: goes only with --frontend"),
         (("--detector-size", "256"), "--detector-size: goes only with --frontend"),
         (("--frontend", "--video", "missing.mp4"), "missing.mp4"),
+        (("--frontend", "--detector-size", "1280"), "--detector-size 1280: movenet takes 128 to 1024"),
         (("--frontend", "--video", "rtsp://10.0.0.1/a"), "takes a video file or a folder"),
         (("--frontend", "--people", "1,13"), "--people: at most 12 people stand side by side"),
         (("--frontend", "--model", "missing.onnx"), "missing.onnx"),

@@ -51,8 +51,8 @@ def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, Any]:
         The arrays by name; a zero-dimensional object array is replaced by its object.
 
     Raises:
-        InputError: the file is missing or no ``.npz``, lacks an array, is damaged, grows too large when
-            unpacked, or its pickle needs more than numpy arrays in plain containers.
+        InputError: the file is missing, damaged or no ``.npz``. An array is missing. It would be too large
+            when unpacked. Its pickle holds more than numpy arrays in plain containers.
     """
     path = Path(path)
     with _opened(path, "an .npz archive") as members:
